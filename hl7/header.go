@@ -1,0 +1,71 @@
+package hl7
+
+import "strings"
+
+// MSH gives a field of the header as the standard counts it: MSH(1) is the field
+// separator, MSH(10) the control ID.
+func (m *Message) MSH(n int) Field {
+	if len(m.segs) == 0 {
+		return Field{}
+	}
+	return m.at(0).Field(n)
+}
+
+// Type is MSH-9: message code, trigger event and structure. Structure is often
+// missing (and never needed), event is missing in an ACK of v2.1 to v2.3.
+func (m *Message) Type() (code, event, structure string) {
+	f := m.MSH(9)
+	return f.Comp(1).String(), f.Comp(2).String(), f.Comp(3).String()
+}
+
+// ControlID is MSH-10, which the acknowledgment gives back in MSA-2.
+func (m *Message) ControlID() string { return m.MSH(10).String() }
+
+// ProcessingID is MSH-11.1: P production, T training, D debugging.
+func (m *Message) ProcessingID() string { return m.MSH(11).Comp(1).String() }
+
+// Version is MSH-12.1, such as 2.5.1.
+func (m *Message) Version() string { return m.MSH(12).Comp(1).String() }
+
+// SendingApp is MSH-3.
+func (m *Message) SendingApp() HD { return m.MSH(3).Rep(1).HD() }
+
+// SendingFacility is MSH-4.
+func (m *Message) SendingFacility() HD { return m.MSH(4).Rep(1).HD() }
+
+// ReceivingApp is MSH-5.
+func (m *Message) ReceivingApp() HD { return m.MSH(5).Rep(1).HD() }
+
+// ReceivingFacility is MSH-6.
+func (m *Message) ReceivingFacility() HD { return m.MSH(6).Rep(1).HD() }
+
+// IsAck tells whether the message is itself an acknowledgment (ACK, or the delayed
+// MCF), which must never be answered. The MSA segment does not decide: ORR^O02 and
+// RSP^K22 carry one and want their answer.
+func (m *Message) IsAck() bool {
+	switch code, _, _ := m.Type(); code {
+	case "ACK", "MCF":
+		return true
+	}
+	return false
+}
+
+// CheckHeader tells what the header lacks for the message to be processed at all:
+// MSH-9.1 and MSH-10 (101), and a version of HL7 that is not 2 (203). An empty
+// MSH-11 or MSH-12 is let through, as engines do. The error is an *Error.
+func (m *Message) CheckHeader() error {
+	switch {
+	case len(m.segs) == 0:
+		return &Error{Code: CodeSegmentSequence, Segment: "MSH", Seq: 1, Reason: "no header"}
+	case !m.MSH(9).Comp(1).Valued():
+		return &Error{Code: CodeRequiredFieldMissing, Segment: "MSH", Seq: 1, Field: 9, Comp: 1}
+	case !m.MSH(10).Valued():
+		return &Error{Code: CodeRequiredFieldMissing, Segment: "MSH", Seq: 1, Field: 10}
+	case len(m.MSH(10).Raw()) > maxControlID:
+		return &Error{Code: CodeDataType, Segment: "MSH", Seq: 1, Field: 10, Reason: "control id is too long to be given back"}
+	}
+	if v := m.Version(); v != "" && v != "2" && !strings.HasPrefix(v, "2.") {
+		return &Error{Code: CodeVersion, Segment: "MSH", Seq: 1, Field: 12}
+	}
+	return nil
+}
