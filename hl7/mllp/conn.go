@@ -1,0 +1,287 @@
+package mllp
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"pinward/hl7"
+)
+
+// lingerTime is how long a connection that we close is still read from, so that
+// what the peer has under way does not make the system throw our last reply away.
+const lingerTime = time.Second
+
+var (
+	errCut   = errors.New("read frame: not whole")
+	errLate  = errors.New("handle message: reply is too late to be sent")
+	errPanic = errors.New("handle message: handler panicked")
+)
+
+// past is a deadline that ends reads at once.
+var past = time.Unix(1, 0)
+
+// conn is one connection: a goroutine that reads frames, owned and waited for by
+// the one that handles them.
+type conn struct {
+	srv    *Server
+	limits Limits
+	nc     net.Conn // the TLS connection once the handshake is done
+	raw    net.Conn
+	peer   hl7.Peer
+	tally  *tally
+	ctx    context.Context
+	cancel context.CancelFunc
+	out    []byte // the last reply's frame, kept for its space; owned by serve
+
+	mu       sync.Mutex
+	stopping bool // under mu: reads have ended for good
+}
+
+func newConn(ctx context.Context, s *Server, nc net.Conn, limits Limits) *conn {
+	c := &conn{srv: s, limits: limits, nc: nc, raw: nc}
+	c.peer = hl7.Peer{Addr: remoteAddr(nc), Listener: s.Name, TLS: s.TLS != nil}
+	c.tally = s.tallies.of(c.peer.Addr.Addr())
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	return c
+}
+
+// remoteAddr is the peer's address; zero for a connection that has none.
+func remoteAddr(nc net.Conn) netip.AddrPort {
+	a, ok := nc.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := a.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// stop ends reading; what was read is still handled.
+func (c *conn) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopping = true
+	_ = c.raw.SetReadDeadline(past)
+}
+
+// abort ends everything.
+func (c *conn) abort() {
+	c.cancel()
+	_ = c.raw.Close()
+}
+
+// readWithin sets the time for what is read next, none for 0. It loses against stop.
+func (c *conn) readWithin(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.stopping:
+	case d > 0:
+		_ = c.raw.SetReadDeadline(time.Now().Add(d))
+	default:
+		_ = c.raw.SetReadDeadline(time.Time{})
+	}
+}
+
+// serve handles the connection until it ends.
+func (c *conn) serve() {
+	defer c.cancel()
+	defer c.raw.Close()
+	if err := c.handshake(); err != nil {
+		return
+	}
+	frames := make(chan []byte, c.limits.Pipeline-1)
+	var head []byte // of a frame that is too large; set before frames is closed
+	var readErr error
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		defer close(frames)
+		head, readErr = c.read(frames)
+	})
+	failed := false
+	for frame := range frames {
+		if failed = !c.handle(frame); failed {
+			// The reader ends by either of these; what it has read stays without an
+			// answer, and the sender sends it again.
+			c.abort()
+			break
+		}
+	}
+	reader.Wait()
+	if !failed {
+		c.end(head, readErr)
+	}
+}
+
+// handshake does TLS where the listener has it, and learns the peer's certificate.
+func (c *conn) handshake() error {
+	if c.srv.TLS == nil {
+		return nil
+	}
+	tc := tls.Server(c.raw, c.srv.TLS)
+	ctx, cancel := context.WithTimeout(c.ctx, c.limits.Handshake)
+	defer cancel()
+	if err := tc.HandshakeContext(ctx); err != nil {
+		// A load balancer opens and closes: that is no error.
+		if !errors.Is(err, io.EOF) && !c.isStopping() {
+			n := c.tally.bump(func(n *Counts) *uint64 { return &n.Handshakes })
+			c.srv.refuse(c, n, fmt.Errorf("shake hands: %w", err))
+		}
+		return err
+	}
+	c.nc = tc
+	if certs := tc.ConnectionState().PeerCertificates; len(certs) > 0 {
+		sum := sha256.Sum256(certs[0].RawSubjectPublicKeyInfo)
+		c.peer.CertSPKI = hex.EncodeToString(sum[:])
+		c.peer.CertSubject = certs[0].Subject.String()
+	}
+	return nil
+}
+
+func (c *conn) isStopping() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopping
+}
+
+// read hands frames over until the stream ends, and says how it ended.
+func (c *conn) read(frames chan<- []byte) (head []byte, err error) {
+	r := NewReader(c.nc, c.limits.MaxFrame)
+	r.formFeedEnd = c.srv.FormFeedEnd
+	r.waiting = func() { c.readWithin(c.limits.InFrame) }
+	var told Repairs
+	for {
+		c.readWithin(c.limits.Idle)
+		frame, err := r.Next()
+		if now := r.Repairs(); now != told {
+			c.repaired(c.tally.repaired(now, told))
+			told = now
+		}
+		if err != nil {
+			if r.inFrame && !errors.Is(err, ErrTooLarge) {
+				err = fmt.Errorf("%w: %w", errCut, err)
+			}
+			return frame, err
+		}
+		select {
+		case frames <- frame:
+		case <-c.ctx.Done():
+			return nil, c.ctx.Err()
+		}
+	}
+}
+
+// repaired warns of a sender whose frames are not right, all of which is all that it
+// did so far.
+func (c *conn) repaired(all Repairs) {
+	c.srv.logNth(c, all.total(), "frames repaired", nil,
+		"junk", all.Junk, "filler", all.Filler, "doubled_start", all.DoubledStart,
+		"doubled_end", all.DoubledEnd, "form_feed", all.FormFeed, "empty", all.Empty)
+}
+
+// handle has one frame handled and answered; it is false when the connection is to
+// be closed.
+func (c *conn) handle(frame []byte) bool {
+	c.tally.bump(func(n *Counts) *uint64 { return &n.Frames })
+	ctx, cancel := context.WithTimeout(c.ctx, c.limits.Reply)
+	defer cancel()
+	reply, err := c.call(ctx, frame)
+	switch {
+	case errors.Is(err, errPanic):
+		return false
+	case err != nil:
+		n := c.tally.bump(func(n *Counts) *uint64 { return &n.Failed })
+		c.srv.logNth(c, n, "message not handled; connection closed", err)
+		return false
+	case c.ctx.Err() != nil:
+		return false
+	case ctx.Err() != nil:
+		n := c.tally.bump(func(n *Counts) *uint64 { return &n.Late })
+		c.srv.logNth(c, n, "message handled too late; connection closed", errLate)
+		return false
+	case reply == nil:
+		c.tally.bump(func(n *Counts) *uint64 { return &n.Silent })
+		return true
+	}
+	return c.write(reply)
+}
+
+// call runs the Handler and survives it.
+func (c *conn) call(ctx context.Context, frame []byte) (reply []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			// The value may hold a piece of the message: its type must do.
+			n := c.tally.bump(func(n *Counts) *uint64 { return &n.Panics })
+			c.srv.logNth(c, n, "message made the handler panic; connection closed", fmt.Errorf("%w: %T\n%s", errPanic, v, debug.Stack()))
+			reply, err = nil, errPanic
+		}
+	}()
+	return c.srv.Handler(ctx, c.peer, frame)
+}
+
+// write sends a reply as one frame in one write: some clients read once and take
+// what they get for the whole (python-hl7#44).
+func (c *conn) write(reply []byte) bool {
+	c.out = AppendFrame(c.out[:0], reply)
+	_ = c.raw.SetWriteDeadline(time.Now().Add(c.limits.Write))
+	if _, err := c.nc.Write(c.out); err != nil {
+		n := c.tally.bump(func(n *Counts) *uint64 { return &n.Unwritten })
+		c.srv.logNth(c, n, "reply not written; connection closed", err)
+		return false
+	}
+	c.tally.bump(func(n *Counts) *uint64 { return &n.Replies })
+	return true
+}
+
+// end closes a connection whose last frame was answered, by why reading ended.
+func (c *conn) end(head []byte, err error) {
+	switch {
+	case c.isStopping():
+		c.linger(lingerTime)
+	case err == io.EOF:
+		// The peer is done; also when it never sent a byte.
+	case errors.Is(err, errCut):
+		n := c.tally.bump(func(n *Counts) *uint64 { return &n.Cut })
+		c.srv.logNth(c, n, "connection ended in the middle of a frame", err)
+	case errors.Is(err, ErrTooLarge):
+		n := c.tally.bump(func(n *Counts) *uint64 { return &n.TooLarge })
+		c.srv.refuse(c, n, err)
+		c.tooLarge(head)
+	case errors.Is(err, ErrTLS), errors.Is(err, ErrHTTP), errors.Is(err, ErrNoFrame):
+		n := c.tally.bump(func(n *Counts) *uint64 { return &n.Alien })
+		c.srv.refuse(c, n, err)
+	}
+	// What remains is a reset, or an idle time that ran out: both are ordinary.
+}
+
+// tooLarge refuses a frame of which only the beginning was read. Without an answer
+// the sender would send it again for ever.
+func (c *conn) tooLarge(head []byte) {
+	m, _ := hl7.Options{MaxBytes: headLen}.Parse(head)
+	reply := hl7.Ack(m, hl7.AckOptions{
+		Err: &hl7.Error{Code: hl7.CodeInternal, Reason: fmt.Sprintf("message is larger than %d bytes", c.limits.MaxFrame)},
+		Now: time.Now(),
+	})
+	if reply != nil && c.write(reply) {
+		c.linger(c.limits.InFrame)
+	}
+}
+
+// linger says that we are done and reads on until the peer is, for at most d.
+func (c *conn) linger(d time.Duration) {
+	if half, ok := c.nc.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		return
+	}
+	if c.raw.SetReadDeadline(time.Now().Add(d)) == nil {
+		_, _ = io.Copy(io.Discard, c.raw)
+	}
+}

@@ -1,0 +1,264 @@
+package mllp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+)
+
+// The bytes of a frame: VT, payload, FS CR. FS alone is data (connect#1309).
+const (
+	startBlock = 0x0b
+	endBlock   = 0x1c
+	cr         = 0x0d
+	formFeed   = 0x0c
+)
+
+// DefaultMaxFrame is the size of a payload where nothing else is said.
+const DefaultMaxFrame = 1 << 20
+
+const (
+	// readBuffer holds several ordinary messages; it is what an idle connection costs.
+	readBuffer = 16 << 10
+	// maxGap is how much may stand between two frames before it is no MLLP.
+	maxGap = 64 << 10
+	// headLen is how much of a frame that is too large is given to whoever refuses it.
+	headLen = 4 << 10
+)
+
+var (
+	// ErrTooLarge means that a frame is larger than allowed. The stream is in the
+	// middle of it and of no further use.
+	ErrTooLarge = errors.New("read frame: larger than allowed")
+	// ErrNoFrame means that a connection carries no frames at all.
+	ErrNoFrame = errors.New("read frame: too many bytes outside of a frame")
+	// ErrTLS means that the peer speaks TLS to a plain port.
+	ErrTLS = errors.New("read frame: peer opened with a TLS hello on a plain port")
+	// ErrHTTP means that the peer speaks HTTP.
+	ErrHTTP = errors.New("read frame: peer opened with an HTTP request")
+)
+
+// Repairs counts what a Reader put right. Each is a defect of the sender that some
+// reader would have lost a message over.
+type Repairs struct {
+	Junk         uint64 // gaps with other bytes in them, such as log lines (connect#423)
+	Filler       uint64 // gaps of only LF, CR, NUL, space or tab (connect#510, connect#249)
+	DoubledStart uint64 // frames that began with more than one VT (connect#830)
+	DoubledEnd   uint64 // gaps with a further FS (connect#830)
+	FormFeed     uint64 // frames that ended with CR FF (connect#3170)
+	Empty        uint64 // frames without payload, dropped
+}
+
+func (r Repairs) total() uint64 {
+	return r.Junk + r.Filler + r.DoubledStart + r.DoubledEnd + r.FormFeed + r.Empty
+}
+
+// Reader reads frames off a stream. However the stream is cut into packets, the
+// frames are the same. It is not for concurrent use.
+type Reader struct {
+	br *bufio.Reader
+	// max is the largest payload.
+	max int
+	// formFeedEnd also ends a frame at CR FF.
+	formFeedEnd bool
+	// waiting, if set, is called once in a frame, before the first read that may
+	// block in the middle of it.
+	waiting func()
+
+	repairs Repairs
+	opening []byte // the first bytes outside of any frame; nil once one was seen
+	framed  bool   // a frame has begun
+	inFrame bool   // the last Next ended inside a frame
+}
+
+// NewReader reads frames of at most max bytes (0 means DefaultMaxFrame) off r.
+func NewReader(r io.Reader, max int) *Reader {
+	if max <= 0 {
+		max = DefaultMaxFrame
+	}
+	return &Reader{br: bufio.NewReaderSize(r, readBuffer), max: max}
+}
+
+// Repairs gives what was put right so far.
+func (r *Reader) Repairs() Repairs { return r.repairs }
+
+// Next gives the payload of the next frame; the caller owns it. At the end of the
+// stream the error is io.EOF between frames and io.ErrUnexpectedEOF inside one.
+// With ErrTooLarge comes the beginning of the payload, to answer it by.
+func (r *Reader) Next() ([]byte, error) {
+	for {
+		if err := r.skip(); err != nil {
+			return nil, err
+		}
+		r.inFrame = true
+		payload, err := r.body()
+		r.inFrame = err != nil
+		if err != nil || len(payload) > 0 {
+			return payload, err
+		}
+		r.repairs.Empty++
+	}
+}
+
+// buffered gives what can be had without waiting, and waits only for the first byte.
+func (r *Reader) buffered() ([]byte, error) {
+	if r.br.Buffered() == 0 {
+		if _, err := r.br.Peek(1); err != nil {
+			return nil, err
+		}
+	}
+	return r.br.Peek(r.br.Buffered())
+}
+
+// skip reads up to and over the next VT.
+func (r *Reader) skip() error {
+	var junk, filler, end bool
+	gap := 0
+	for {
+		chunk, err := r.buffered()
+		if err != nil {
+			return err
+		}
+		n := bytes.IndexByte(chunk, startBlock)
+		found := n >= 0
+		if !found {
+			n = len(chunk)
+		}
+		if err := r.sniff(chunk[:n]); err != nil {
+			return err
+		}
+		for _, c := range chunk[:n] {
+			switch c {
+			case endBlock:
+				count(&end, &r.repairs.DoubledEnd)
+			case '\n', cr, 0, ' ', '\t':
+				if !end {
+					count(&filler, &r.repairs.Filler)
+				}
+			default:
+				count(&junk, &r.repairs.Junk)
+			}
+		}
+		if gap += n; gap > maxGap {
+			return ErrNoFrame
+		}
+		if found {
+			r.framed = true
+			_, _ = r.br.Discard(n + 1)
+			return nil
+		}
+		_, _ = r.br.Discard(n)
+	}
+}
+
+// count counts a thing once in a gap.
+func count(seen *bool, n *uint64) {
+	if !*seen {
+		*seen = true
+		*n++
+	}
+}
+
+// sniff looks at the first bytes of a connection for a protocol that is not ours.
+func (r *Reader) sniff(gap []byte) error {
+	const enough = 8
+	if r.framed || len(r.opening) >= enough {
+		return nil
+	}
+	r.opening = append(r.opening, gap[:min(len(gap), enough-len(r.opening))]...)
+	if bytes.HasPrefix(r.opening, []byte{0x16, 0x03}) {
+		return ErrTLS
+	}
+	for _, verb := range [...]string{"GET ", "HEAD ", "POST ", "PUT ", "DELETE ", "OPTIONS ", "CONNECT ", "PRI * "} {
+		if len(r.opening) >= len(verb) && string(r.opening[:len(verb)]) == verb {
+			return ErrHTTP
+		}
+	}
+	return nil
+}
+
+// body reads from behind a VT up to and over the end of the frame.
+func (r *Reader) body() ([]byte, error) {
+	var buf []byte
+	var last byte // the byte before chunk, of this frame
+	var doubled, waited bool
+	for {
+		if r.br.Buffered() == 0 && !waited && r.waiting != nil {
+			waited = true
+			r.waiting()
+		}
+		chunk, err := r.buffered()
+		if err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		if last == 0 && len(buf) == 0 && chunk[0] == startBlock {
+			count(&doubled, &r.repairs.DoubledStart)
+			_, _ = r.br.Discard(1)
+			continue
+		}
+		n, drop := r.end(chunk, last)
+		whole := n > 0
+		if !whole {
+			n = len(chunk)
+		}
+		if len(buf)+n-drop > r.max {
+			buf = append(buf, chunk[:min(n, headLen)]...)
+			return buf[:min(len(buf), headLen)], ErrTooLarge
+		}
+		if whole && buf == nil {
+			payload := bytes.Clone(chunk[:n-drop])
+			_, _ = r.br.Discard(n)
+			return payload, nil
+		}
+		buf = append(buf, chunk[:n]...)
+		last = chunk[n-1]
+		_, _ = r.br.Discard(n)
+		if whole {
+			return buf[:len(buf)-drop], nil
+		}
+	}
+}
+
+// end finds the end of a frame in chunk, before which last stood: n bytes up to and
+// with it, of which drop (with those before chunk) are no payload. n is 0 where the
+// frame goes on.
+func (r *Reader) end(chunk []byte, last byte) (n, drop int) {
+	n = pair(chunk, last, endBlock, cr)
+	if !r.formFeedEnd {
+		return n, 2
+	}
+	// The CR ends the last segment and stays.
+	if ff := pair(chunk, last, cr, formFeed); ff > 0 && (n == 0 || ff < n) {
+		r.repairs.FormFeed++
+		return ff, 1
+	}
+	return n, 2
+}
+
+// pair finds a and b next to each other and gives the length up to and with b, or 0.
+func pair(chunk []byte, last, a, b byte) int {
+	if last == a && chunk[0] == b {
+		return 1
+	}
+	for from := 0; ; {
+		i := bytes.IndexByte(chunk[from:], a)
+		if i < 0 || from+i+1 >= len(chunk) {
+			return 0
+		}
+		from += i + 1
+		if chunk[from] == b {
+			return from + 1
+		}
+	}
+}
+
+// AppendFrame appends payload in a frame to dst.
+func AppendFrame(dst, payload []byte) []byte {
+	dst = append(dst, startBlock)
+	dst = append(dst, payload...)
+	return append(dst, endBlock, cr)
+}
