@@ -1,0 +1,329 @@
+package tpm
+
+import (
+	"context"
+	"crypto/fips140"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/go-tpm/tpm2"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// watchdog bounds one command. Making an ECC key takes a slow chip a second or two; what takes longer hangs.
+	watchdog = 30 * time.Second
+	// sequenceLimit bounds a sequence of commands whose caller set no deadline.
+	sequenceLimit = 2 * time.Minute
+	// cleanupLimit bounds flushing what a sequence that failed or was called off has left in the TPM.
+	cleanupLimit = 5 * time.Second
+	// closeGrace is how long Close lets a command in progress finish.
+	closeGrace = 2 * time.Second
+	// sequenceTries is how often a sequence is begun in all, where beginning again is safe.
+	sequenceTries = 5
+	// driverTries is how often a command is given to a driver that answers ETIME or EBUSY, as several chips do now and then.
+	driverTries = 3
+	firstPause  = 2 * time.Millisecond
+	longPause   = time.Second
+)
+
+// Device is one TPM, owned by one goroutine: commands and sequences of commands never interleave, whoever asks.
+// It is safe for concurrent use.
+type Device struct {
+	path     string
+	watchdog time.Duration
+
+	// sequences is not buffered: what was sent has begun.
+	sequences chan func()
+	quit      chan struct{} // closed by Close
+	closing   time.Time     // when; set before quit is closed
+	gone      chan struct{} // closed when the actor has ended
+	closeOnce sync.Once
+
+	// link is nil while there is no connection. Only the actor touches it.
+	link *link
+}
+
+// OpenDevice opens the TPM at path, either a character device with a resource manager ("/dev/tpmrm0") or the Unix
+// socket of a swtpm. It sends no command: a TPM that hangs shows at the first use. If it is lost later it is opened
+// again by itself. Errors are ErrUnreachable.
+func OpenDevice(path string) (*Device, error) {
+	l, err := openLink(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", ErrUnreachable, err)
+	}
+	d := newDevice(path, l)
+	go d.act()
+	return d, nil
+}
+
+// newDevice makes a Device whose actor the caller starts.
+func newDevice(path string, l *link) *Device {
+	return &Device{
+		path:      path,
+		watchdog:  watchdog,
+		sequences: make(chan func()),
+		quit:      make(chan struct{}),
+		gone:      make(chan struct{}),
+		link:      l,
+	}
+}
+
+// Close lets the command in progress finish (for two seconds at most), gives the device up and waits for that.
+// Whoever waits for an answer gets ErrClosed. It may be called again.
+func (d *Device) Close() error {
+	d.closeOnce.Do(func() {
+		d.closing = time.Now()
+		close(d.quit)
+	})
+	<-d.gone
+	return nil
+}
+
+func (d *Device) act() {
+	defer close(d.gone)
+	defer d.drop()
+	for {
+		select {
+		case <-d.quit:
+			return
+		case run := <-d.sequences:
+			run()
+		}
+	}
+}
+
+// sequence is a run of commands by the actor that nothing interrupts. It is go-tpm's transport.
+type sequence struct {
+	ctx context.Context
+	d   *Device
+	// once: beginning again would do something twice, see mark.
+	once bool
+}
+
+// mark says that from here on the sequence must not be begun again after a lost connection: what follows may have happened.
+func (s *sequence) mark() { s.once = true }
+
+// Send implements transport.TPM.
+func (s *sequence) Send(command []byte) ([]byte, error) {
+	return s.d.send(s.ctx, command)
+}
+
+// flush removes a session or transient object from the TPM, also when the sequence was called off.
+// That it may fail is no matter: then the link is closed, or the handle is gone already.
+func (s *sequence) flush(handle tpm2.TPMHandle) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), cleanupLimit)
+	defer cancel()
+	_, _ = tpm2.FlushContext{FlushHandle: handle}.Execute(&sequence{ctx: ctx, d: s.d})
+}
+
+// do runs fn as one sequence on d's actor and returns what it returns, or ErrUnreachable as soon as ctx ends, or
+// ErrClosed. fn must keep to what it is given: it may run on after do has returned.
+func do[T any](ctx context.Context, d *Device, fn func(*sequence) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var none T
+	ctx, cancel := context.WithTimeout(ctx, sequenceLimit)
+	defer cancel()
+	out := make(chan result, 1) // the actor never waits for a caller who left
+	run := func() {
+		value, err := attempt(ctx, d, fn)
+		out <- result{value, withCause(err)}
+	}
+	select {
+	case d.sequences <- run:
+	case <-d.gone:
+		return none, ErrClosed
+	case <-ctx.Done():
+		return none, fmt.Errorf("%w (busy with other work: %w)", ErrUnreachable, ctx.Err())
+	}
+	select {
+	case r := <-out:
+		return r.value, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-out: // both at once: an outcome is worth more
+		return r.value, r.err
+	default:
+		return none, fmt.Errorf("%w (%w)", ErrUnreachable, ctx.Err())
+	}
+}
+
+// attempt runs fn, and begins it again after a lost connection, and after TPM_RC_PCR_CHANGED: something extended a
+// register while the policy was evaluated, as happens during boot, and only a new policy session can tell the outcome.
+func attempt[T any](ctx context.Context, d *Device, fn func(*sequence) (T, error)) (T, error) {
+	for try, pause := 1, firstPause; ; try, pause = try+1, 4*pause {
+		s := &sequence{ctx: ctx, d: d}
+		value, err := guard(s, fn)
+		again := errors.Is(err, errLink) || errors.Is(err, tpm2.TPMRCPCRChanged)
+		if !again || s.once || try == sequenceTries || !d.pause(ctx, pause) {
+			return value, err
+		}
+	}
+}
+
+// guard runs fn once. A panic, which garbage in place of an answer can raise inside go-tpm, becomes an error and costs the link.
+func guard[T any](s *sequence, fn func(*sequence) (T, error)) (value T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.d.drop()
+			s.mark()
+			err = fmt.Errorf("%w (its answer made no sense: %T)", ErrUnreachable, r)
+		}
+	}()
+	// Parameter encryption is AES-CFB by the TPM standard, and no data at rest; under GODEBUG=fips140=only crypto/cipher
+	// panics on it. Without that setting this is a plain call.
+	fips140.WithoutEnforcement(func() {
+		if err = s.d.connect(s.ctx); err == nil {
+			value, err = fn(s)
+		}
+	})
+	return value, err
+}
+
+// connect makes sure that there is a link. Only between sequences: a new link knows none of the old one's sessions.
+func (d *Device) connect(ctx context.Context) error {
+	if d.link == nil {
+		l, err := openLink(d.path)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errLink, err)
+		}
+		d.link = l
+	}
+	if !d.link.clean {
+		if err := d.sweep(ctx); err != nil {
+			return err
+		}
+		d.link.clean = true
+	}
+	return nil
+}
+
+// sweep flushes what an earlier connection left behind. A swtpm has no resource manager that would have done it,
+// and no other user whose objects these could be.
+func (d *Device) sweep(ctx context.Context) error {
+	s := &sequence{ctx: ctx, d: d}
+	for _, first := range []tpm2.TPMHandle{transientFirst, loadedSessionFirst} {
+		handles, err := s.handles(first)
+		if err != nil {
+			return fmt.Errorf("list leftovers: %w", err)
+		}
+		for _, h := range handles {
+			s.flush(h)
+		}
+	}
+	return nil
+}
+
+// First handles of their ranges (TPM 2.0 Part 2, section 7.4 and 7.2).
+const (
+	loadedSessionFirst tpm2.TPMHandle = 0x02000000
+	transientFirst     tpm2.TPMHandle = 0x80000000
+)
+
+// handles lists the handles in use from first to the end of its range.
+func (s *sequence) handles(first tpm2.TPMHandle) ([]tpm2.TPMHandle, error) {
+	rsp, err := tpm2.GetCapability{
+		Capability: tpm2.TPMCapHandles, Property: uint32(first), PropertyCount: 254,
+	}.Execute(s)
+	if err != nil {
+		return nil, err
+	}
+	list, err := rsp.CapabilityData.Data.Handles()
+	if err != nil {
+		return nil, err
+	}
+	return list.Handle, nil
+}
+
+// drop closes the link. With a resource manager behind it, that flushes all it held.
+func (d *Device) drop() {
+	if d.link != nil {
+		d.link.close()
+		d.link = nil
+	}
+}
+
+// send gives one command to the TPM and returns its response, waiting while the TPM says that it is busy. ctx is looked
+// at before each try; a command in progress is waited for, or the rest of its sequence could not be cleaned up.
+func (d *Device) send(ctx context.Context, command []byte) ([]byte, error) {
+	driverErrors := 0
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		switch {
+		case d.closed():
+			return nil, ErrClosed
+		case d.link == nil:
+			return nil, errLink
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("%w (%w)", ErrUnreachable, err)
+		}
+		start := time.Now()
+		response, err := d.link.exchange(command, func() bool {
+			return d.closed() || time.Since(start) > d.watchdog
+		})
+		switch {
+		case err == nil && !busy(response):
+			return response, nil
+		case err == nil:
+		case (errors.Is(err, unix.ETIME) || errors.Is(err, unix.EBUSY)) && driverErrors < driverTries-1:
+			driverErrors++
+		default:
+			d.drop()
+			switch {
+			case d.closed():
+				return nil, ErrClosed
+			case errors.Is(err, errWatchdog):
+				// Hanging, not lost: beginning again would only hang again.
+				return nil, fmt.Errorf("%w (%w after %v)", ErrUnreachable, err, time.Since(start).Round(time.Millisecond))
+			}
+			return nil, fmt.Errorf("%w: %w", errLink, err)
+		}
+		if !d.pause(ctx, pause) {
+			return nil, fmt.Errorf("%w (busy: it keeps asking to be tried later)", ErrUnreachable)
+		}
+	}
+}
+
+// closed tells whether Close was called and its grace is over.
+func (d *Device) closed() bool {
+	select {
+	case <-d.quit:
+		return time.Since(d.closing) > closeGrace
+	default:
+		return false
+	}
+}
+
+// pause waits, and tells whether to go on.
+func (d *Device) pause(ctx context.Context, p time.Duration) bool {
+	t := time.NewTimer(p)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-d.quit:
+		return false
+	}
+}
+
+// busy tells whether a response says nothing but "send the same command again later" (TPM 2.0 Part 2, section 6.6.3).
+// No session has moved on, so the same bytes are right.
+func busy(response []byte) bool {
+	if len(response) < headerSize {
+		return false
+	}
+	switch tpm2.TPMRC(binary.BigEndian.Uint32(response[6:])) {
+	case tpm2.TPMRCRetry, tpm2.TPMRCYielded, tpm2.TPMRCTesting, tpm2.TPMRCNVRate, tpm2.TPMRCNVUnavailable:
+		return true
+	}
+	return false
+}

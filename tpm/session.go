@@ -1,0 +1,232 @@
+package tpm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// srkHandle is where the TCG reserves a place for the storage root key (TPM 2.0 Provisioning Guidance, section 7.5.1).
+// Some programs put an RSA key there, some an ECC key; both will do.
+const srkHandle tpm2.TPMHandle = 0x81000001
+
+const (
+	templateFound = "found"
+	templateLECC  = "l-ecc"
+)
+
+// nonceSize is the length of a session nonce: half the session hash.
+const nonceSize = 16
+
+// parent is a storage key loaded or persistent in the TPM, with its public area as we know it.
+type parent struct {
+	handle tpm2.TPMHandle
+	name   tpm2.TPM2BName
+	public tpm2.TPMTPublic
+}
+
+// auth refers to p as the parent in a command that s authorises.
+func (p parent) auth(s tpm2.Session) tpm2.AuthHandle {
+	return tpm2.AuthHandle{Handle: p.handle, Name: p.name, Auth: s}
+}
+
+// direction of parameter encryption: which first parameter crosses encrypted.
+type direction int
+
+const (
+	encryptNone direction = iota
+	encryptIn
+	encryptOut
+	encryptInOut
+)
+
+// options makes a session that is salted to the SRK: its HMACs and encryption stand on a secret that only the holder
+// of the SRK's private half can know. The salt goes to the public area that was pinned, never to one read just now.
+func (srk parent) options(dir direction, auth []byte) []tpm2.AuthOption {
+	o := []tpm2.AuthOption{tpm2.Salted(srk.handle, srk.public)}
+	switch dir {
+	case encryptIn:
+		o = append(o, tpm2.AESEncryption(128, tpm2.EncryptIn))
+	case encryptOut:
+		o = append(o, tpm2.AESEncryption(128, tpm2.EncryptOut))
+	case encryptInOut:
+		o = append(o, tpm2.AESEncryption(128, tpm2.EncryptInOut))
+	}
+	if len(auth) > 0 {
+		o = append(o, tpm2.Auth(auth))
+	}
+	return o
+}
+
+// session starts an HMAC session salted to srk, for entities whose authorisation value is auth. The caller runs end.
+//
+// Sessions are always explicit: go-tpm's just-in-time ones stay in the TPM when something between their start and
+// their command fails, and three of them fill a chip.
+func (s *sequence) session(srk parent, dir direction, auth []byte, more ...tpm2.AuthOption) (_ tpm2.Session, end func(), err error) {
+	sess, _, err := tpm2.HMACSession(s, tpm2.TPMAlgSHA256, nonceSize, append(srk.options(dir, auth), more...)...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("start salted session: %w", err)
+	}
+	return sess, func() { s.flush(sess.Handle()) }, nil
+}
+
+// policySession starts a salted policy session. The caller runs end.
+func (s *sequence) policySession(srk parent, dir direction, auth []byte) (_ tpm2.Session, end func(), err error) {
+	sess, _, err := tpm2.PolicySession(s, tpm2.TPMAlgSHA256, nonceSize, srk.options(dir, auth)...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("start salted policy session: %w", err)
+	}
+	// After the command it authorises the TPM may have ended the session by itself; flushing it again does no harm.
+	handle := sess.Handle()
+	return sess, func() { s.flush(handle) }, nil
+}
+
+// findSRK looks for a storage root key at its reserved handle and makes one if there is none. One that cannot salt
+// a session (known of some made by Windows) is left alone, and an own key is made for each use. Nobody's key is evicted.
+// What it returns is trusted from now on; only at commissioning is that right. The caller runs release.
+func (s *sequence) findSRK() (srk parent, st SRKState, release func(), err error) {
+	keep := func() {}
+	rsp, err := tpm2.ReadPublic{ObjectHandle: srkHandle}.Execute(s)
+	switch {
+	case err == nil:
+		srk, err = newParent(srkHandle, rsp.OutPublic)
+		if err != nil {
+			return parent{}, SRKState{}, nil, err
+		}
+		if s.salts(srk) {
+			return srk, srk.state(uint32(srkHandle), templateFound), keep, nil
+		}
+		srk, release, err = s.makePrimary(tpm2.TPMRHOwner)
+		if err != nil {
+			return parent{}, SRKState{}, nil, fmt.Errorf("make storage key: %w", err)
+		}
+		return srk, srk.state(0, templateLECC), release, nil
+	case !errors.Is(err, tpm2.TPMRCHandle):
+		return parent{}, SRKState{}, nil, fmt.Errorf("read storage root key: %w", err)
+	}
+	made, release, err := s.makePrimary(tpm2.TPMRHOwner)
+	if err != nil {
+		return parent{}, SRKState{}, nil, fmt.Errorf("make storage root key: %w", err)
+	}
+	defer release()
+	_, err = tpm2.EvictControl{
+		Auth:             tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},
+		ObjectHandle:     tpm2.NamedHandle{Handle: made.handle, Name: made.name},
+		PersistentHandle: tpm2.TPMIDHPersistent(srkHandle),
+	}.Execute(s)
+	if err != nil {
+		return parent{}, SRKState{}, nil, fmt.Errorf("keep storage root key: %w", ownerAuth(err))
+	}
+	made.handle = srkHandle
+	return made, made.state(uint32(srkHandle), templateLECC), keep, nil
+}
+
+// salts tells whether a session can be salted to srk.
+func (s *sequence) salts(srk parent) bool {
+	_, end, err := s.session(srk, encryptNone, nil)
+	if err != nil {
+		return false
+	}
+	end()
+	return true
+}
+
+// pinnedSRK returns the storage root key of st after comparing what the TPM has with the pinned Name. The caller runs release.
+func (s *sequence) pinnedSRK(st SRKState) (srk parent, release func(), err error) {
+	public, err := tpm2.Unmarshal[tpm2.TPMTPublic](st.Public)
+	if err != nil {
+		return parent{}, nil, errors.New("pinned storage key in the tpm state is damaged")
+	}
+	pinned, err := nameOf(public)
+	if err != nil || !bytes.Equal(pinned.Buffer, st.Name) {
+		return parent{}, nil, errors.New("pinned storage key in the tpm state does not have its pinned name")
+	}
+	var there tpm2.TPM2BName
+	handle := tpm2.TPMHandle(st.Handle)
+	release = func() {}
+	err = tpm2.TPMRCHandle
+	if st.Handle != 0 {
+		var rsp *tpm2.ReadPublicResponse
+		if rsp, err = (tpm2.ReadPublic{ObjectHandle: handle}).Execute(s); err == nil {
+			var found parent
+			if found, err = newParent(handle, rsp.OutPublic); err != nil {
+				return parent{}, nil, fmt.Errorf("%w (%w)", ErrCleared, err)
+			}
+			there = found.name
+		}
+	}
+	// Not kept, or evicted by somebody: the same seed gives the same key again, and another seed another Name.
+	if errors.Is(err, tpm2.TPMRCHandle) && st.Template == templateLECC {
+		var made parent
+		if made, release, err = s.makePrimary(tpm2.TPMRHOwner); err == nil {
+			there, handle = made.name, made.handle
+		}
+	}
+	switch {
+	case errors.Is(err, tpm2.TPMRCHandle):
+		return parent{}, nil, fmt.Errorf("%w (storage root key is gone)", ErrCleared)
+	case err != nil:
+		return parent{}, nil, fmt.Errorf("find storage root key: %w", err)
+	case !bytes.Equal(there.Buffer, st.Name):
+		release()
+		return parent{}, nil, fmt.Errorf("%w (storage root key is not the pinned one)", ErrCleared)
+	}
+	return parent{handle: handle, name: *pinned, public: *public}, release, nil
+}
+
+// makePrimary makes the P-256 storage key that this TPM's hierarchy has under go-tpm's template. The caller runs release.
+func (s *sequence) makePrimary(hierarchy tpm2.TPMHandle) (p parent, release func(), err error) {
+	rsp, err := tpm2.CreatePrimary{
+		PrimaryHandle: tpm2.AuthHandle{Handle: hierarchy, Auth: tpm2.PasswordAuth(nil)},
+		InPublic:      tpm2.New2B(tpm2.ECCSRKTemplate),
+	}.Execute(s)
+	if err != nil {
+		return parent{}, nil, ownerAuth(err)
+	}
+	p, err = newParent(rsp.ObjectHandle, rsp.OutPublic)
+	if err != nil {
+		s.flush(rsp.ObjectHandle)
+		return parent{}, nil, err
+	}
+	return p, func() { s.flush(p.handle) }, nil
+}
+
+// ownerAuth explains the refusal that is seen where another program has set a hierarchy's authorisation value.
+func ownerAuth(err error) error {
+	if errors.Is(err, tpm2.TPMRCBadAuth) || errors.Is(err, tpm2.TPMRCAuthFail) {
+		return fmt.Errorf("another program has set an owner or endorsement authorisation in this TPM, clear it in the firmware: %w", err)
+	}
+	return err
+}
+
+// newParent reckons the Name itself: the one that a TPM states could be anybody's.
+func newParent(handle tpm2.TPMHandle, public tpm2.TPM2BPublic) (parent, error) {
+	contents, err := public.Contents()
+	if err != nil {
+		return parent{}, fmt.Errorf("read public area: %w", err)
+	}
+	name, err := nameOf(contents)
+	if err != nil {
+		return parent{}, err
+	}
+	return parent{handle: handle, name: *name, public: *contents}, nil
+}
+
+func nameOf(public *tpm2.TPMTPublic) (*tpm2.TPM2BName, error) {
+	name, err := tpm2.ObjectName(public)
+	if err != nil {
+		return nil, fmt.Errorf("reckon name: %w", err)
+	}
+	return name, nil
+}
+
+func (p parent) state(handle uint32, template string) SRKState {
+	return SRKState{
+		Handle:   handle,
+		Template: template,
+		Name:     p.name.Buffer,
+		Public:   tpm2.Marshal(p.public),
+	}
+}
