@@ -226,7 +226,7 @@ func count(n int) string {
 // long is left out and not cut, as half an identifier is another one.
 func echo(v Value, limit int) string {
 	s := v.Raw()
-	if len(s) > limit || s == `""` {
+	if len(s) > limit || s == null {
 		return ""
 	}
 	for i := range len(s) {

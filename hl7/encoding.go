@@ -76,23 +76,23 @@ func (e *encoding) msh2() string {
 	return string(b)
 }
 
-// piece gives the nth part of s, counted from 1, between separators.
-func piece(s string, sep byte, n int) (string, bool) {
+// piece finds the nth part of s, counted from 1, between separators.
+func piece(s string, sep byte, n int) (start, end int, ok bool) {
 	if n < 1 {
-		return "", false
+		return 0, 0, false
 	}
 	if sep == 0 {
-		return s, n == 1
+		return 0, len(s), n == 1
 	}
 	for ; n > 1; n-- {
-		i := strings.IndexByte(s, sep)
+		i := strings.IndexByte(s[start:], sep)
 		if i < 0 {
-			return "", false
+			return 0, 0, false
 		}
-		s = s[i+1:]
+		start += i + 1
 	}
-	if i := strings.IndexByte(s, sep); i >= 0 {
-		s = s[:i]
+	if i := strings.IndexByte(s[start:], sep); i >= 0 {
+		return start, start + i, true
 	}
-	return s, true
+	return start, len(s), true
 }

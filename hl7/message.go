@@ -26,7 +26,7 @@ const (
 // change, and may be read from several goroutines at once.
 type Message struct {
 	redact
-	data string
+	data string // MSH is at its start, if there is one
 	segs []span
 	enc  encoding
 }
@@ -126,14 +126,15 @@ func (m *Message) split(text string) error {
 	return nil
 }
 
-// header reads delimiters and character set from MSH.
+// header reads delimiters and character set from MSH, which is at the start of data.
 func (m *Message) header(seg string) {
-	msh2, _ := piece(seg[4:], seg[3], 1)
+	_, end, _ := piece(seg[4:], seg[3], 1)
 	fallback := m.enc.charset
-	m.enc = parseEncoding(seg[3], msh2)
+	m.enc = parseEncoding(seg[3], seg[4:4+end])
 	m.enc.charset = fallback
-	if cs := (Segment{enc: &m.enc, raw: seg}).Field(18).Rep(1); cs.Valued() {
-		m.enc.charset = lookupCharset(cs.Raw())
+	msh := Segment{m: m, end: uint32(len(seg))}
+	if set := msh.Field(18).Rep(1); set.Valued() {
+		m.enc.charset = lookupCharset(set.Raw())
 	}
 }
 
@@ -183,7 +184,7 @@ func blank(seg string) bool {
 }
 
 func (m *Message) at(i int) Segment {
-	return Segment{enc: &m.enc, raw: m.data[m.segs[i].start:m.segs[i].end]}
+	return Segment{m: m, start: m.segs[i].start, end: m.segs[i].end}
 }
 
 // Segments ranges over all segments in order.

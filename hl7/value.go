@@ -18,37 +18,54 @@ const (
 )
 
 // Value is an element of a message at any depth. The zero value is absent. It is
-// small, immutable, shares the message's memory, and may be used from several
+// small, immutable, refers to the message's memory, and may be used from several
 // goroutines at once.
+//
+// It is a place and not a text, so that %v shows nothing even where fmt cannot ask
+// it to format itself (in an unexported field of another struct).
 type Value struct {
 	redact
-	enc *encoding // nil when absent
-	raw string
+	m          *Message // nil when absent
+	start, end uint32   // in m.data
+	literal    bool     // MSH-1 or MSH-2: the delimiters themselves, which split nothing
 }
 
 // Raw is the element as received: delimiters and escapes in place, in the
 // message's own character set. It allocates nothing.
-func (v Value) Raw() string { return v.raw }
+func (v Value) Raw() string {
+	if v.m == nil {
+		return ""
+	}
+	return v.m.data[v.start:v.end]
+}
+
+// encoding is how the value is written.
+func (v Value) encoding() *encoding {
+	if v.literal {
+		return literal
+	}
+	return &v.m.enc
+}
 
 // String is the element decoded: escapes replaced, character set turned into
 // UTF-8. Delimiters of lower levels stay as they are. The null `""` reads as "";
 // ask Presence where the difference matters. It allocates only where something
 // had to be replaced.
 func (v Value) String() string {
-	if v.enc == nil || v.raw == `""` {
-		return ""
+	if raw := v.Raw(); raw != "" && raw != null {
+		return v.encoding().decode(raw)
 	}
-	return v.enc.decode(v.raw)
+	return ""
 }
 
 // Presence tells whether the element is absent, empty, null or valued.
 func (v Value) Presence() Presence {
 	switch {
-	case v.enc == nil:
+	case v.m == nil:
 		return Absent
-	case v.raw == "":
+	case v.start == v.end:
 		return Empty
-	case v.raw == `""`:
+	case v.Raw() == null:
 		return Null
 	}
 	return Valued
@@ -57,15 +74,24 @@ func (v Value) Presence() Presence {
 // Valued tells whether the element holds a value, and not nothing or the null.
 func (v Value) Valued() bool { return v.Presence() == Valued }
 
+// null is the value that deletes what is stored.
+const null = `""`
+
+// part gives the nth piece of the value between separators.
 func (v Value) part(sep func(*encoding) byte, n int) Value {
-	if v.enc == nil {
+	if v.m == nil {
 		return Value{}
 	}
-	s, ok := piece(v.raw, sep(v.enc), n)
+	start, end, ok := piece(v.Raw(), sep(v.encoding()), n)
 	if !ok {
 		return Value{}
 	}
-	return Value{enc: v.enc, raw: s}
+	return v.sub(start, end)
+}
+
+// sub is the part of the value between two offsets in it.
+func (v Value) sub(start, end int) Value {
+	return Value{m: v.m, start: v.start + uint32(start), end: v.start + uint32(end), literal: v.literal}
 }
 
 func compSep(e *encoding) byte { return e.comp }
@@ -75,57 +101,55 @@ func repSep(e *encoding) byte  { return e.rep }
 // Segment is one segment of a message. The zero value has no name and no fields.
 type Segment struct {
 	redact
-	enc *encoding
-	raw string
+	m          *Message // nil for the zero value
+	start, end uint32   // in m.data
 }
 
 // Exists tells whether the message has this segment.
-func (s Segment) Exists() bool { return s.enc != nil }
+func (s Segment) Exists() bool { return s.m != nil }
 
 // Name is the segment's three-letter ID, or "" for the zero value.
 func (s Segment) Name() string {
-	if len(s.raw) < 3 {
+	if s.m == nil {
 		return ""
 	}
-	return s.raw[:3]
+	return s.m.data[s.start : s.start+3]
 }
 
 // Raw is the whole segment as received, without its terminator.
-func (s Segment) Raw() string { return s.raw }
+func (s Segment) Raw() string {
+	if s.m == nil {
+		return ""
+	}
+	return s.m.data[s.start:s.end]
+}
 
 // Field gives the nth field as the standard counts: MSH-1 is the field separator
 // itself and MSH-2 the encoding characters. A field that is not there is absent.
 func (s Segment) Field(n int) Field {
-	if s.enc == nil || n < 1 {
+	if s.m == nil || n < 1 {
 		return Field{}
 	}
+	v := Value{m: s.m, start: s.start, end: s.end}
 	if s.header() {
-		switch n {
-		case 1:
-			return Field{Value{enc: literal, raw: s.raw[3:4]}}
-		case 2:
-			v, _ := piece(s.raw[4:], s.enc.field, 1)
-			return Field{Value{enc: literal, raw: v}}
+		if n == 1 {
+			v = v.sub(3, 4)
+			v.literal = true
+			return Field{v}
 		}
+		v.literal = n == 2
 		n--
 	}
-	v, ok := piece(s.raw, s.enc.field, n+1)
+	start, end, ok := piece(s.Raw(), s.m.enc.field, n+1)
 	if !ok {
 		return Field{}
 	}
-	return Field{Value{enc: s.enc, raw: v}}
+	return Field{v.sub(start, end)}
 }
 
-// header tells whether field 1 of this segment is the separator after its name.
+// header tells whether this is MSH, whose first field is the separator after its name.
 func (s Segment) header() bool {
-	if len(s.raw) < 4 {
-		return false
-	}
-	switch s.raw[:3] {
-	case "MSH", "FHS", "BHS":
-		return true
-	}
-	return false
+	return s.start == 0 && s.end > 3 && s.Name() == "MSH"
 }
 
 // Field is one field with all its repetitions.
@@ -135,21 +159,22 @@ type Field struct{ Value }
 // included; an absent or empty field has none.
 func (f Field) Reps() iter.Seq[Repetition] {
 	return func(yield func(Repetition) bool) {
-		if f.enc == nil || f.raw == "" {
+		rest := f.Value
+		if rest.start == rest.end {
 			return
 		}
-		rest, sep := f.raw, f.enc.rep
+		sep := f.encoding().rep
 		for sep != 0 {
-			i := strings.IndexByte(rest, sep)
+			i := strings.IndexByte(rest.Raw(), sep)
 			if i < 0 {
 				break
 			}
-			if !yield(Repetition{Value{enc: f.enc, raw: rest[:i]}}) {
+			if !yield(Repetition{rest.sub(0, i)}) {
 				return
 			}
-			rest = rest[i+1:]
+			rest.start += uint32(i) + 1
 		}
-		yield(Repetition{Value{enc: f.enc, raw: rest}})
+		yield(Repetition{rest})
 	}
 }
 
