@@ -1,0 +1,241 @@
+package outbox
+
+import (
+	"fmt"
+	"time"
+
+	"pinward/store"
+)
+
+// AdmitWait is the longest that a code may have to wait for its hand-over when it is accepted.
+const AdmitWait = 10 * time.Second
+
+// noSenderRetry is what a caller is told where nothing says when a sender will be back.
+const noSenderRetry = 30 * time.Second
+
+// Admit tells whether a message may be accepted now, before Put: a code that would come too late is
+// better refused, so that the caller can do something else. The error is a *Busy. Messages that
+// wait by nature, those of the other lanes, and those that no mode lets out, are always admitted.
+func Admit(tx *store.Tx, m Message) error {
+	if m.Lane != OTP {
+		return nil
+	}
+	if err := check(m, tx.Now()); err != nil {
+		return err
+	}
+	r := &record{Message: m}
+	if live, _, err := allowed(tx, r); err != nil || !live {
+		return err
+	}
+	if paused, err := isPaused(tx, OTP); err != nil {
+		return err
+	} else if paused {
+		return &Busy{RetryAfter: noSenderRetry, Reason: "the lane is held by an operator"}
+	}
+	y, err := look(tx)
+	if err != nil {
+		return err
+	}
+	free, back, err := y.forCodes(r)
+	if err != nil {
+		return err
+	}
+	if len(free) == 0 {
+		return &Busy{RetryAfter: seconds(back), Reason: "no sender can take it"}
+	}
+	ahead, err := codesAhead(tx, m.Staff)
+	if err != nil {
+		return err
+	}
+	if wait := estimate(free, ahead, y.now); wait > AdmitWait {
+		return &Busy{RetryAfter: seconds(wait - AdmitWait), Reason: "the line before it is too long"}
+	}
+	return nil
+}
+
+// forCodes lists the senders that take codes by the message's first step, and if there is none, how
+// long until a budget has room again.
+func (y *yard) forCodes(r *record) (free []*member, back time.Duration, err error) {
+	back = noSenderRetry
+	c := r.stepClass(0)
+	for _, m := range y.senders {
+		if !m.Ready || !m.can(c) {
+			continue
+		}
+		u, err := y.used(m)
+		if err != nil {
+			return nil, 0, err
+		}
+		if u.room(m.Sender, OTP, y.now) {
+			free = append(free, m)
+		} else {
+			back = min(back, u.release(m.Sender, OTP, y.now).Sub(y.now))
+		}
+	}
+	return free, back, nil
+}
+
+// codesAhead counts the codes in line before a new one: staff passes all the others by.
+func codesAhead(tx *store.Tx, staff bool) (int, error) {
+	if !staff {
+		return waits(tx, OTP)
+	}
+	n := 0
+	err := lines.Each(tx, store.Range{Prefix: []byte{byte(OTP)}}, func(key []byte, ln line) error {
+		if ln.Class.Shadow {
+			return nil
+		}
+		return ready.Each(tx, store.Range{Prefix: append(key, 0)}, func([]byte, struct{}) error {
+			if n++; n > 1000 {
+				return store.Stop
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count codes of staff: %w", err)
+	}
+	return n, nil
+}
+
+func (s Sender) partTime() time.Duration {
+	if s.PartTime > 0 {
+		return s.PartTime
+	}
+	return usualPartTime
+}
+
+// estimate is how long a new code waits until its hand-over begins: each sender first ends what it
+// has on air, then all of them take from the line. What is on air for long is taken to need that long
+// again.
+func estimate(free []*member, ahead int, now time.Time) time.Duration {
+	ready := make([]time.Duration, len(free))
+	for i, m := range free {
+		if m.Hand != "" {
+			on := now.Sub(m.Since)
+			ready[i] = max(m.partTime()-on, on/2)
+		}
+	}
+	for ; ; ahead-- {
+		first := 0
+		for i := range ready {
+			if ready[i] < ready[first] {
+				first = i
+			}
+		}
+		if ahead <= 0 || ready[first] > AdmitWait {
+			return ready[first] + time.Duration(max(0, ahead))*free[first].partTime()/time.Duration(len(free))
+		}
+		ready[first] += free[first].partTime()
+	}
+}
+
+func seconds(d time.Duration) time.Duration {
+	return max(time.Second, (d + time.Second - 1).Truncate(time.Second))
+}
+
+// waits counts the messages of a lane that are due and in line for a sender.
+func waits(tx *store.Tx, l Lane) (int, error) {
+	n := 0
+	err := lines.Each(tx, store.Range{Prefix: []byte{byte(l)}}, func(_ []byte, ln line) error {
+		if !ln.Class.Shadow {
+			n += ln.Count
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count lane: %w", err)
+	}
+	return n, nil
+}
+
+// LaneDepth is how much there is in a lane.
+type LaneDepth struct {
+	Lane   Lane
+	Due    int       // in line for a sender
+	OnAir  int       // in the hands of senders
+	Oldest time.Time // due since, of the oldest head of a line; zero if none
+	Paused bool
+}
+
+// Depth tells how much there is in each lane, the most urgent first. What is due later is not in it.
+func Depth(tx *store.Tx) ([]LaneDepth, error) {
+	out := make([]LaneDepth, 0, len(lanes))
+	at := map[Lane]int{}
+	for _, l := range lanes {
+		d := LaneDepth{Lane: l}
+		var err error
+		if d.Due, err = waits(tx, l); err != nil {
+			return nil, err
+		}
+		if d.Paused, err = isPaused(tx, l); err != nil {
+			return nil, err
+		}
+		err = lines.Each(tx, store.Range{Prefix: []byte{byte(l)}}, func(key []byte, ln line) error {
+			head, err := headOf(tx, key)
+			if head == nil || err != nil || ln.Class.Shadow {
+				return err
+			}
+			if due := keyDue(head); d.Oldest.IsZero() || due.Before(d.Oldest) {
+				d.Oldest = due
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read lane: %w", err)
+		}
+		at[l] = len(out)
+		out = append(out, d)
+	}
+	y, err := look(tx)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range y.senders {
+		if m.Hand == "" {
+			continue
+		}
+		if r, err := load(tx, m.Hand); err == nil {
+			out[at[r.Lane]].OnAir++
+		}
+	}
+	return out, nil
+}
+
+// CodeWaits tells whether a code is due that no idle sender could take now, so that a part which is
+// long on air holds it up.
+func CodeWaits(tx *store.Tx) (bool, error) {
+	if paused, err := isPaused(tx, OTP); err != nil || paused {
+		return false, err
+	}
+	y, err := look(tx)
+	if err != nil {
+		return false, err
+	}
+	stuck := false
+	err = lines.Each(tx, store.Range{Prefix: []byte{byte(OTP)}}, func(_ []byte, ln line) error {
+		if ln.Class.Shadow || ln.Count == 0 {
+			return nil
+		}
+		served := false
+		busy := false
+		for _, m := range y.senders {
+			well, err := y.well(m, OTP)
+			if err != nil {
+				return err
+			}
+			if well && m.can(ln.Class) {
+				served = served || m.Hand == ""
+				busy = busy || m.Hand != ""
+			}
+		}
+		if stuck = busy && !served; stuck {
+			return store.Stop
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for waiting codes: %w", err)
+	}
+	return stuck, nil
+}

@@ -1,0 +1,415 @@
+package outbox
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"pinward/daemon/contact"
+	"pinward/store"
+)
+
+const (
+	// receiptsFor is how long after its hand-over an attempt can be found by a receipt.
+	receiptsFor = 72 * time.Hour
+	// maxUnknown is after how many unknown outcomes a message that may be repeated is given up.
+	maxUnknown = 3
+	// maxAttempts bounds what one message may cost.
+	maxAttempts = 50
+	// sweepAtOnce bounds how many timers of each lane one Expire sees to.
+	sweepAtOnce = 256
+)
+
+// stepClass says which senders could take a step of the route, by what the step asks for alone.
+func (r *record) stepClass(step int) class {
+	c := class{Channel: r.Route[step].Channel}
+	if !r.Route[step].OtherCarrier {
+		return c
+	}
+	for i := len(r.Attempts) - 1; i >= 0; i-- {
+		if a := r.Attempts[i]; a.Step != step {
+			if c.AvoidCarrier = a.Carrier; a.Carrier == "" {
+				c.AvoidSIM = a.SIM
+			}
+			break
+		}
+	}
+	return c
+}
+
+// takers tells whether a sender could take the step: one that is ready, or any that is still there.
+func (y *yard) takers(r *record, step int, now bool) (bool, error) {
+	c := r.stepClass(step)
+	if c.Channel == Call {
+		known, err := contact.Of(y.tx, r.To)
+		if err != nil {
+			return false, fmt.Errorf("look up contact: %w", err)
+		}
+		if known.NoVoice {
+			return false, nil
+		}
+	}
+	for _, m := range y.senders {
+		if !m.can(c) || c.AvoidSIM != "" && c.AvoidSIM == m.SIM || y.now.Sub(m.Seen) > goneAfter {
+			continue
+		}
+		if m.Ready || !now {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// stepAhead finds the next step of the route that a sender can take: first one that is ready, and
+// unless that is asked for, then one that could be. ch restricts it to one channel.
+func (y *yard) stepAhead(r *record, ch Channel, onlyReady bool) (int, bool, error) {
+	for _, now := range []bool{true, false} {
+		if onlyReady && !now {
+			break
+		}
+		for i := r.Step + 1; i < len(r.Route); i++ {
+			if ch != "" && r.Route[i].Channel != ch {
+				continue
+			}
+			if ok, err := y.takers(r, i, now); ok || err != nil {
+				return i, ok, err
+			}
+		}
+	}
+	return 0, false, nil
+}
+
+// callAhead tells whether the route still holds a call and has not come to one.
+func (r *record) callAhead() bool {
+	if r.Route[r.Step].Channel == Call {
+		return false
+	}
+	for _, s := range r.Route[r.Step+1:] {
+		if s.Channel == Call {
+			return true
+		}
+	}
+	return false
+}
+
+// half is when a route that holds a call comes to it at the latest.
+func (r *record) half() time.Time { return r.Born.Add(r.Expires.Sub(r.Born) / 2) }
+
+// open tells whether another step may follow what is out already.
+func (r *record) open(now time.Time) bool {
+	return r.State == Sent && !r.Stopped && r.Step+1 < len(r.Route) && now.Before(r.Expires)
+}
+
+// moveOn makes the message due for another step of its route.
+func (y *yard) moveOn(r *record, step int, forced bool, cause string) error {
+	if err := unfile(y.tx, r.ID); err != nil {
+		return err
+	}
+	r.State, r.Step, r.Due, r.Forced, r.Cause = Queued, step, y.now, forced, cause
+	if err := file(y.tx, r, ""); err != nil {
+		return err
+	}
+	if err := save(y.tx, r); err != nil {
+		return err
+	}
+	return note(y.tx, r, ActionStep, store.OK, attr("step", step+1), attr("channel", r.Route[step].Channel),
+		attr("forced", forced), attr("cause", cause))
+}
+
+// again tries the message another time after an attempt that failed: by a further text step that a
+// sender can take now, on another SIM, by any further step that one can take now; and when all that
+// is not to be had, after a pause that grows. One bad number or SIM so never becomes a busy loop.
+func (y *yard) again(r *record, a *Attempt, cause string) error {
+	if len(r.Attempts) >= maxAttempts {
+		return end(y.tx, r, Refused, "given up after too many attempts")
+	}
+	if step, ok, err := y.stepAhead(r, r.Route[r.Step].Channel, true); err != nil {
+		return err
+	} else if ok {
+		return y.moveOn(r, step, false, cause)
+	}
+	row, other := r.failedInRow(), 0
+	for _, m := range y.senders {
+		if m.Ready && m.SIM != a.SIM && m.can(r.stepClass(r.Step)) {
+			other++
+		}
+	}
+	r.State, r.Due, r.Cause = Queued, y.now, cause
+	avoid := a.SIM
+	if row > other {
+		if step, ok, err := y.stepAhead(r, "", true); err != nil {
+			return err
+		} else if ok {
+			return y.moveOn(r, step, false, cause)
+		}
+		r.Due, avoid = y.now.Add(r.pause(row)), ""
+	}
+	if !r.Due.After(y.now) {
+		if err := file(y.tx, r, avoid); err != nil {
+			return err
+		}
+	}
+	return save(y.tx, r)
+}
+
+// failedInRow counts the attempts of the present step that failed, back from the last.
+func (r *record) failedInRow() int {
+	n := 0
+	for i := len(r.Attempts) - 1; i >= 0; i-- {
+		if a := r.Attempts[i]; a.Step != r.Step || a.Outcome != NotSent && a.Outcome != Refused && a.Outcome != Unknown {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// pause is the wait after n failures in a row. For what is not urgent the id adds up to a quarter,
+// so that messages put off by one fault do not all come back in one moment.
+func (r *record) pause(n int) time.Duration {
+	first, most := 2*time.Second, 30*time.Second
+	if r.Lane != OTP {
+		first, most = 15*time.Second, 30*time.Minute
+	}
+	d := min(most, first<<min(n-1, 10))
+	if r.Lane != OTP {
+		d += d / 4 * time.Duration(r.ID[len(r.ID)-1]%16) / 16
+	}
+	return d
+}
+
+// end brings a message to a state in which no sender will get it any more.
+func end(tx *store.Tx, r *record, s State, cause string, attrs ...store.Attr) error {
+	if err := unfile(tx, r.ID); err != nil {
+		return err
+	}
+	r.State, r.Cause = s, cause
+	if err := save(tx, r); err != nil {
+		return err
+	}
+	action, outcome := ActionCanceled, store.OK
+	switch s {
+	case Refused:
+		action, outcome = ActionRefused, store.Failed
+	case Expired:
+		action, outcome = ActionExpired, store.Failed
+	case Unknown:
+		action, outcome = ActionUnknown, store.Failed
+	case Undelivered:
+		action, outcome = ActionUndelivered, store.Failed
+	}
+	attrs = append(attrs, attr("attempts", len(r.Attempts)), attr("cause", cause))
+	return note(tx, r, action, outcome, attrs...)
+}
+
+// timerKey orders timers by lane and time. A timer is only a reason to look: one that is no longer
+// needed is not searched for, it finds nothing to do when it comes.
+func timerKey(l Lane, at time.Time, id string) []byte {
+	return append(append([]byte{byte(l)}, instant(at)...), id...)
+}
+
+// setTimer notes when to look at a message next, if ever.
+func setTimer(tx *store.Tx, r *record) error {
+	var next time.Time
+	consider := func(at time.Time) {
+		if at.After(tx.Now()) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	switch {
+	case r.State == Queued:
+		consider(r.Due)
+		consider(r.Expires)
+		if r.Lane == OTP { // idle senders must look again when they may take what waits for another
+			consider(r.Due.Add(stickFor(OTP)))
+			consider(r.Due.Add(avoidFor(OTP)))
+		}
+		if r.callAhead() {
+			consider(r.half())
+		}
+	case r.open(tx.Now()):
+		consider(r.Due)
+		if r.callAhead() {
+			consider(r.half())
+		}
+	}
+	if a := r.last(); a != nil && next.IsZero() {
+		consider(a.At.Add(receiptsFor))
+	}
+	if next.IsZero() {
+		return nil
+	}
+	if err := timers.Put(tx, timerKey(r.Lane, next, r.ID), struct{}{}); err != nil {
+		return fmt.Errorf("set timer: %w", err)
+	}
+	return nil
+}
+
+// wake sees to the timers that are due, at most so many of each lane, and tells whether it saw to
+// all.
+func wake(y *yard, most int) (all bool, err error) {
+	all = true
+	for _, l := range lanes {
+		var due [][]byte
+		err := timers.Each(y.tx, store.Range{Prefix: []byte{byte(l)}}, func(key []byte, _ struct{}) error {
+			if bytes.Compare(key[1:9], instant(y.now)) > 0 {
+				return store.Stop
+			}
+			if len(due) == most {
+				all = false
+				return store.Stop
+			}
+			due = append(due, key)
+			return nil
+		})
+		if err != nil {
+			return false, fmt.Errorf("read timers: %w", err)
+		}
+		for _, key := range due {
+			if err := timers.Delete(y.tx, key); err != nil {
+				return false, fmt.Errorf("forget timer: %w", err)
+			}
+			r, err := load(y.tx, string(key[9:]))
+			if errors.Is(err, ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+				continue // Next says so when it comes to a damaged one
+			}
+			if err == nil {
+				err = y.advance(r)
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// advance does for a message what time alone brings about.
+func (y *yard) advance(r *record) error {
+	late := !y.now.Before(r.half()) && r.callAhead() && !r.Stopped
+	switch {
+	case r.State == Queued && !y.now.Before(r.Expires):
+		return end(y.tx, r, Expired, "its time is over")
+	case r.State == Queued && late, r.open(y.now) && late:
+		if step, ok, err := y.stepAhead(r, Call, false); err != nil {
+			return err
+		} else if ok {
+			return y.moveOn(r, step, false, "half of its life is over")
+		}
+	case r.State.Final() && !r.open(y.now):
+		return y.forget(r)
+	}
+	if r.Due.After(y.now) || r.State == Sending {
+		return setTimer(y.tx, r)
+	}
+	if r.State == Queued {
+		if err := y.join(r); err != nil {
+			return err
+		}
+		return setTimer(y.tx, r)
+	}
+	return y.overdue(r)
+}
+
+// join files a message whose time has come. One that is in line already is only made known again:
+// those that left it to another sender may take it now.
+func (y *yard) join(r *record) error {
+	_, filed, err := places.Get(y.tx, []byte(r.ID))
+	if err != nil {
+		return fmt.Errorf("read place: %w", err)
+	}
+	if filed {
+		y.tx.Signal(Due)
+		return nil
+	}
+	return file(y.tx, r, "")
+}
+
+// overdue sees to a text that went out and whose receipt should be there. Silence means something
+// only where receipts are proven; else the route waits for half of the life.
+func (y *yard) overdue(r *record) error {
+	a := r.last()
+	proven, err := y.proven(a, r)
+	if err != nil {
+		return err
+	}
+	if proven {
+		if step, ok, err := y.stepAhead(r, "", false); err != nil {
+			return err
+		} else if ok {
+			return y.moveOn(r, step, false, "no receipt")
+		}
+	}
+	return setTimer(y.tx, r)
+}
+
+// forget takes the attempts of a message that is over out of the index for receipts, once none can
+// come any more.
+func (y *yard) forget(r *record) error {
+	if a := r.last(); a == nil || y.now.Sub(a.At) < receiptsFor {
+		return setTimer(y.tx, r)
+	}
+	for i := range r.Attempts {
+		if err := handed.Delete(y.tx, handedKey(y.tx, r, i)); err != nil {
+			return fmt.Errorf("forget hand-over: %w", err)
+		}
+	}
+	return nil
+}
+
+// Expire sees to everything that time alone brings about: messages that become due, whose route goes
+// on, or that are too late. It does a bounded amount and signals Due if there is more; NextDue says
+// when it has work. The daemon's sweep calls it each second.
+func Expire(tx *store.Tx) error {
+	y, err := look(tx)
+	if err != nil {
+		return err
+	}
+	all, err := wake(y, sweepAtOnce)
+	if !all {
+		tx.Signal(Due)
+	}
+	return err
+}
+
+// NextDue is the next time at which a message may become due for a sender, or room in a budget; false
+// if there is none. It may be past, when Expire has not seen to it yet.
+func NextDue(tx *store.Tx) (time.Time, bool, error) {
+	var next time.Time
+	consider := func(at time.Time) {
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	y, err := look(tx)
+	if err != nil {
+		return next, false, err
+	}
+	for _, l := range lanes {
+		err := timers.Each(tx, store.Range{Prefix: []byte{byte(l)}}, func(key []byte, _ struct{}) error {
+			consider(keyTime(key[1:9]))
+			return store.Stop
+		})
+		if err != nil {
+			return next, false, fmt.Errorf("read timers: %w", err)
+		}
+		waiting, err := waits(tx, l)
+		if err != nil {
+			return next, false, err
+		}
+		for _, m := range y.senders {
+			if waiting == 0 || !m.Ready || m.Hand != "" {
+				continue
+			}
+			u, err := y.used(m)
+			if err != nil {
+				return next, false, err
+			}
+			if !u.room(m.Sender, l, y.now) {
+				consider(u.release(m.Sender, l, y.now))
+			}
+		}
+	}
+	return next, !next.IsZero(), nil
+}

@@ -1,0 +1,217 @@
+package outbox
+
+import (
+	"fmt"
+	"time"
+
+	"pinward/store"
+)
+
+// Sender is what a sender tells of itself. The daemon's sender loop owns every field.
+type Sender struct {
+	Name    string `json:"name"`    // stable, from the configuration
+	SIM     string `json:"sim"`     // ICCID; budgets, receipts and stickiness go by it
+	Carrier string `json:"carrier"` // steps to another carrier go by it; "" is unknown
+	Ready   bool   `json:"ready"`   // registered and able to send
+	Voice   bool   `json:"voice"`   // takes Call steps
+	Cause   string `json:"cause,omitempty"`
+	// PerMinute and PerDay are the SIM's budgets in parts, 0 for none; half is kept for lane OTP.
+	PerMinute int `json:"per_minute,omitempty"`
+	PerDay    int `json:"per_day,omitempty"`
+	// PartTime is how long the hand-over of one part takes, as a moving average; 0 is not known yet.
+	PartTime time.Duration `json:"part_time,omitempty"`
+}
+
+// Standing is a sender as the outbox sees it.
+type Standing struct {
+	Sender
+	Seen    time.Time `json:"seen"`              // last Report, to the hour
+	Hand    string    `json:"hand,omitempty"`    // message that it has not settled
+	Attempt int       `json:"attempt,omitempty"` // of Hand
+	Since   time.Time `json:"since,omitzero"`    // when Hand was given
+	Minute  int       `json:"-"`                 // parts given in the last minute
+	Day     int       `json:"-"`                 // parts given in the last day
+}
+
+var senders = store.NewTable[Standing]("outbox.senders",
+	store.Bookkeeping("state of the senders and what each has in hand; each hand-over is an entry of its message"))
+
+const (
+	usualPartTime = 4 * time.Second // of a sender that has not shown its own (modem reference 5.1)
+	// A sender that has not reported for goneAfter is no reason to wait for it, and after
+	// forgetAfter it is forgotten.
+	goneAfter   = 24 * time.Hour
+	forgetAfter = 30 * 24 * time.Hour
+)
+
+// Report tells the state of a sender. It is cheap to call when nothing changed.
+func Report(tx *store.Tx, s Sender) error {
+	if s.Name == "" {
+		return &InvalidError{Field: "sender", Reason: "has no name"}
+	}
+	was, _, err := senders.Get(tx, []byte(s.Name))
+	if err != nil {
+		return fmt.Errorf("read sender: %w", err)
+	}
+	now := was
+	now.Sender = s
+	if tx.Now().Sub(was.Seen) >= time.Hour {
+		now.Seen = tx.Now()
+	}
+	if now == was {
+		return nil
+	}
+	if err := senders.Put(tx, []byte(s.Name), now); err != nil {
+		return fmt.Errorf("keep sender: %w", err)
+	}
+	was.PartTime, was.Seen = s.PartTime, now.Seen
+	if now != was {
+		// What another sender should take, or this one may, is decided anew.
+		tx.Signal(Changed)
+		tx.Signal(Due)
+	}
+	return nil
+}
+
+// ResetSenders marks all senders as not ready, when the process starts: none is, until it says so.
+// What they can do stays known, so that no route is cut short meanwhile.
+func ResetSenders(tx *store.Tx) error {
+	return senders.Each(tx, store.Range{}, func(key []byte, s Standing) error {
+		if s.Hand == "" && tx.Now().Sub(s.Seen) > forgetAfter {
+			return senders.Delete(tx, key)
+		}
+		if !s.Ready {
+			return nil
+		}
+		s.Ready, s.Cause = false, "has not reported since the start"
+		return senders.Put(tx, key, s)
+	})
+}
+
+// Senders lists all senders by name, with what their SIMs have used.
+func Senders(tx *store.Tx) ([]Standing, error) {
+	y, err := look(tx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Standing, 0, len(y.senders))
+	for _, s := range y.senders {
+		u, err := y.used(s)
+		if err != nil {
+			return nil, err
+		}
+		st := s.Standing
+		st.Minute, st.Day = u.Minute.total(minute, y.now), u.Day.total(day, y.now)
+		out = append(out, st)
+	}
+	return out, nil
+}
+
+// yard is what one transaction knows of the senders. Its owner keeps it up to date.
+type yard struct {
+	tx      *store.Tx
+	now     time.Time
+	senders []*member
+}
+
+type member struct {
+	Standing
+	usage *usage // nil until asked for
+}
+
+func look(tx *store.Tx) (*yard, error) {
+	y := &yard{tx: tx, now: tx.Now()}
+	err := senders.Each(tx, store.Range{}, func(_ []byte, s Standing) error {
+		y.senders = append(y.senders, &member{Standing: s})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read senders: %w", err)
+	}
+	return y, nil
+}
+
+func (y *yard) named(name string) *member {
+	for _, m := range y.senders {
+		if m.Name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+func (y *yard) with(sim string) *member {
+	for _, m := range y.senders {
+		if m.SIM == sim && m.Ready {
+			return m
+		}
+	}
+	return nil
+}
+
+func (y *yard) keep(m *member) error {
+	if err := senders.Put(y.tx, []byte(m.Name), m.Standing); err != nil {
+		return fmt.Errorf("keep sender: %w", err)
+	}
+	return nil
+}
+
+// stickFor is how long a message waits for the SIM that its recipient knows while that SIM is well.
+// A code waits only for an idle one, and only a moment, in case its loop hangs.
+func stickFor(l Lane) time.Duration {
+	switch l {
+	case OTP:
+		return time.Second
+	case Notice:
+		return 5 * time.Minute
+	}
+	return time.Hour
+}
+
+// avoidFor is how long a message is kept from the SIM where it failed just now.
+func avoidFor(l Lane) time.Duration {
+	if l == OTP {
+		return 10 * time.Second
+	}
+	return 2 * time.Minute
+}
+
+// can tells whether the sender could ever take messages of this class, by what it is.
+func (m *member) can(c class) bool {
+	switch {
+	case c.Shadow, c.Channel == Call && !m.Voice:
+		return false
+	case c.AvoidCarrier != "":
+		return m.Carrier != "" && m.Carrier != c.AvoidCarrier
+	}
+	return true
+}
+
+// well tells whether the sender can send something of this lane now, or as soon as it is idle.
+func (y *yard) well(m *member, l Lane) (bool, error) {
+	if !m.Ready {
+		return false, nil
+	}
+	u, err := y.used(m)
+	if err != nil {
+		return false, err
+	}
+	return u.room(m.Sender, l, y.now), nil
+}
+
+// fits tells whether a sender that can take the class should take its first message now, which has
+// been due since.
+func (y *yard) fits(m *member, l Lane, c class, since time.Time) (bool, error) {
+	if c.AvoidSIM != "" && c.AvoidSIM == m.SIM && y.now.Before(since.Add(avoidFor(l))) {
+		return false, nil
+	}
+	if c.Prefer == "" || c.Prefer == m.SIM || !y.now.Before(since.Add(stickFor(l))) {
+		return true, nil
+	}
+	owner := y.with(c.Prefer)
+	if owner == nil || !owner.can(c) || l == OTP && owner.Hand != "" {
+		return true, nil
+	}
+	well, err := y.well(owner, l)
+	return !well, err
+}

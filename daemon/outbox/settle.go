@@ -1,0 +1,247 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"pinward/daemon/contact"
+	"pinward/store"
+)
+
+// Result is what became of one hand-over.
+type Result struct {
+	// Outcome is Sent (the network took every part), NotSent (proved: nothing left the modem), Refused
+	// (never again for this recipient) or Unknown.
+	Outcome State
+	Parts   []Part // those that the network took, with their references
+	Code    int    // +CMS or +CME ERROR, 0 for none
+	Class   string // the modem room's class of Code; SIMClass refuses the SIM and not the recipient
+	Cause   string // in plain words, without values
+}
+
+// SIMClass begins a Result's Class when the error is of the SIM or its subscription (27.005 3.2.5: 8,
+// 50, 310 to 318 ...), so that the message is to go elsewhere.
+const SIMClass = "sim"
+
+// Settle keeps what became of a hand-over and decides what follows from it. Once for each attempt:
+// ErrSettled after that.
+func Settle(tx *store.Tx, id string, attempt int, res Result) error {
+	r, err := load(tx, id)
+	if err != nil {
+		return err
+	}
+	if attempt < 0 || attempt >= len(r.Attempts) || r.Attempts[attempt].Outcome != Sending {
+		return ErrSettled
+	}
+	switch res.Outcome {
+	case Sent, NotSent, Refused, Unknown:
+	default:
+		return &InvalidError{Field: "outcome", Reason: "is none of sent, notsent, refused, unknown"}
+	}
+	y, err := look(tx)
+	if err != nil {
+		return err
+	}
+	return y.settle(r, attempt, res)
+}
+
+// Recover settles as unknown what was in hand when the process ended, and returns how much that was.
+// It runs once at the start, before any sender does.
+func Recover(tx *store.Tx) (int, error) {
+	y, err := look(tx)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, m := range y.senders {
+		if m.Hand == "" {
+			continue
+		}
+		err := Settle(tx, m.Hand, m.Attempt, Result{Outcome: Unknown, Cause: "the daemon ended during the hand-over"})
+		switch {
+		case err == nil:
+			n++
+		case errors.Is(err, ErrSettled), errors.Is(err, ErrNotFound), errors.Is(err, store.ErrCorrupt):
+			// The hand is all that is left of it: it must not keep the sender from work for ever.
+			m.Hand, m.Attempt, m.Since = "", 0, time.Time{}
+			if err := y.keep(m); err != nil {
+				return n, err
+			}
+		default:
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func (y *yard) settle(r *record, attempt int, res Result) error {
+	a := &r.Attempts[attempt]
+	if res.Outcome == Refused && strings.HasPrefix(res.Class, SIMClass) {
+		res.Outcome = NotSent
+	}
+	a.Settled, a.Outcome, a.Code, a.Cause = y.now, res.Outcome, res.Code, res.Cause
+	for _, p := range res.Parts {
+		a.Parts = append(a.Parts, Part{Ref: p.Ref, State: Sent})
+	}
+	a.Planned = max(a.Planned, len(a.Parts))
+	if err := y.free(r.ID, a); err != nil {
+		return err
+	}
+	if err := y.learn(r, a); err != nil {
+		return err
+	}
+	v, step, err := y.decide(r, a)
+	if err != nil {
+		return err
+	}
+	if err := y.attempted(r, attempt, res, v == stays || v == over); err != nil {
+		return err
+	}
+	if err := y.follow(r, a, v, step); err != nil {
+		return err
+	}
+	return y.early(r, attempt)
+}
+
+// free takes the message out of the sender's hand.
+func (y *yard) free(id string, a *Attempt) error {
+	m := y.named(a.Sender)
+	if m == nil || m.Hand != id {
+		return nil
+	}
+	m.Hand, m.Attempt, m.Since = "", 0, time.Time{}
+	y.tx.Signal(Due)
+	return y.keep(m)
+}
+
+// learn keeps what an outcome teaches: the SIM that the recipient knows now, the receipt to expect,
+// the budget that was not used.
+func (y *yard) learn(r *record, a *Attempt) error {
+	switch a.Outcome {
+	case Sent:
+		if err := contact.Used(y.tx, r.To, a.SIM); err != nil {
+			return fmt.Errorf("note SIM of contact: %w", err)
+		}
+		return y.expect(r, a)
+	case NotSent:
+		_, err := charge(y, a.SIM, r.Lane, a.At, -a.Planned)
+		return err
+	}
+	return nil
+}
+
+// attempted leaves the entry of the outcome of one attempt. final says that it is the message's too,
+// unless a receipt changes it.
+func (y *yard) attempted(r *record, attempt int, res Result, final bool) error {
+	a := r.Attempts[attempt]
+	action, outcome := ActionSent, store.OK
+	switch a.Outcome {
+	case NotSent:
+		action, outcome = ActionNotSent, store.Failed
+	case Refused:
+		action, outcome = ActionRefused, store.Failed
+	case Unknown:
+		action, outcome = ActionUnknown, store.Failed
+	}
+	attrs := a.attrs(attempt)
+	if res.Code != 0 {
+		attrs = append(attrs, attr("code", res.Code))
+	}
+	if a.Outcome != Sent {
+		attrs = append(attrs, attr("final", final))
+	}
+	attrs = append(attrs, attr("class", res.Class), attr("cause", res.Cause))
+	return note(y.tx, r, action, outcome, attrs...)
+}
+
+func (a Attempt) attrs(i int) []store.Attr {
+	return []store.Attr{attr("attempt", i+1), attr("sender", a.Sender), attr("sim", a.SIM),
+		attr("carrier", a.Carrier), attr("parts", a.Planned)}
+}
+
+// verdict is what follows for the message from the outcome of an attempt.
+type verdict uint8
+
+const (
+	stays    verdict = iota // a receipt of an earlier attempt has decided it
+	over                    // the attempt's outcome is the message's
+	out                     // the network has it
+	goesOn                  // by another step
+	tryAgain                // the same, elsewhere or later
+	canceled
+	expired
+)
+
+func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
+	late := !y.now.Before(r.Expires)
+	switch {
+	case r.State != Sending:
+		return stays, 0, nil
+	case a.Outcome == Sent:
+		return out, 0, nil
+	case a.Outcome == NotSent && r.Stopped:
+		return canceled, 0, nil
+	case a.Outcome == NotSent && late:
+		return expired, 0, nil
+	case a.Outcome == NotSent:
+		return tryAgain, 0, nil
+	case a.Outcome == Refused && !r.Stopped && !late:
+		// Another text would be refused as well, but a landline takes calls.
+		step, ok, err := y.stepAhead(r, Call, false)
+		if ok {
+			return goesOn, step, err
+		}
+		return over, 0, err
+	case a.Outcome == Unknown && !r.Stopped && !late && r.repeatable():
+		return tryAgain, 0, nil
+	}
+	return over, 0, nil
+}
+
+func (y *yard) follow(r *record, a *Attempt, v verdict, step int) error {
+	switch v {
+	case out:
+		return y.sent(r)
+	case goesOn:
+		return y.moveOn(r, step, false, "refused")
+	case tryAgain:
+		return y.again(r, a, "last attempt: "+string(a.Outcome))
+	case canceled:
+		return end(y.tx, r, Canceled, "canceled")
+	case expired:
+		return end(y.tx, r, Expired, "its time is over")
+	case over: // the attempt's entry has said it
+		r.State, r.Cause = a.Outcome, a.Cause
+	}
+	return save(y.tx, r)
+}
+
+// repeatable tells whether the message may go out again although it may have gone out before.
+func (r *record) repeatable() bool {
+	n := 0
+	for _, a := range r.Attempts {
+		if a.Outcome == Unknown {
+			n++
+		}
+	}
+	return (r.Lane == OTP || r.Repeat) && n < maxUnknown
+}
+
+// sent keeps that the network took the message; the route goes on later, or at once where a person
+// asked for it.
+func (y *yard) sent(r *record) error {
+	r.State, r.Cause = Sent, ""
+	if r.Forced && r.Step+1 < len(r.Route) && !r.Stopped {
+		if step, ok, err := y.stepAhead(r, "", false); err != nil {
+			return err
+		} else if ok {
+			return y.moveOn(r, step, true, "asked for")
+		}
+	}
+	if r.open(y.now) {
+		r.Due = y.now.Add(r.Route[r.Step].wait())
+	}
+	return save(y.tx, r)
+}

@@ -1,0 +1,325 @@
+package outbox
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"pinward/daemon/contact"
+	"pinward/store"
+)
+
+// record is a message as it is kept. Every change of it leaves an entry.
+type record struct {
+	Message
+	Born     time.Time `json:"born"`               // when its life began: Created, or the first Due if later
+	Turn     uint64    `json:"turn,omitempty"`     // fair turn within lane OTP, kept over retries
+	Failures int       `json:"failures,omitempty"` // times that it could not be rendered
+}
+
+// class says which senders a waiting message may go to. Messages of one class wait in one line, so a
+// line that nobody can serve holds no other up, and looking for the next one reads one message a
+// line, however long the lines are.
+type class struct {
+	Channel      Channel `json:"channel"`
+	Prefer       string  `json:"prefer,omitempty"`        // SIM that wrote to this number last
+	AvoidCarrier string  `json:"avoid_carrier,omitempty"` // the step asks for another carrier than this
+	AvoidSIM     string  `json:"avoid_sim,omitempty"`     // it just failed there
+	Shadow       bool    `json:"shadow,omitempty"`        // waits for Rehearse, never for a sender
+}
+
+// line is the waiting line of one class in one lane; it exists while somebody waits in it.
+type line struct {
+	Class class `json:"class"`
+	Count int   `json:"count"`
+}
+
+// place is where a message waits.
+type place struct {
+	Key  []byte `json:"key"`  // in ready
+	Line []byte `json:"line"` // in lines
+}
+
+// hand tells which attempt a key in handed stands for.
+type hand struct {
+	ID      string `json:"id"`
+	Attempt int    `json:"attempt"`
+}
+
+var (
+	messages = store.NewTable[record]("outbox.messages")
+
+	refs = store.NewTable[struct{}]("outbox.refs",
+		store.Bookkeeping("index of messages by what they were made for"))
+	ready = store.NewTable[struct{}]("outbox.ready",
+		store.Bookkeeping("index of due messages by lane, class and turn"))
+	lines = store.NewTable[line]("outbox.lines",
+		store.Bookkeeping("which classes of messages wait, and how many of each"))
+	places = store.NewTable[place]("outbox.places",
+		store.Bookkeeping("where in the index a due message stands"))
+	timers = store.NewTable[struct{}]("outbox.timers",
+		store.Bookkeeping("index of messages by when to look at them next; what then changes is an entry"))
+	turns = store.NewTable[uint64]("outbox.turns",
+		store.Bookkeeping("fair turns of the clients in lane otp"))
+	handed = store.NewTable[hand]("outbox.handed",
+		store.Bookkeeping("index of attempts by SIM and number, to match receipts; the hand-over is an entry"))
+)
+
+// Actions of this room's entries. Object is the message id.
+const (
+	ActionSending     store.Action = "message.sending" // handed to a sender
+	ActionSent        store.Action = "message.sent"
+	ActionNotSent     store.Action = "message.notsent" // one attempt failed, and nothing left the modem
+	ActionPart        store.Action = "message.part"    // receipt of one of several parts
+	ActionDelivered   store.Action = "message.delivered"
+	ActionUndelivered store.Action = "message.undelivered"
+	ActionRefused     store.Action = "message.refused"
+	ActionUnknown     store.Action = "message.unknown"
+	ActionExpired     store.Action = "message.expired"
+	ActionCanceled    store.Action = "message.canceled"
+	ActionStep        store.Action = "message.step"       // the route went on
+	ActionUnreadable  store.Action = "message.unreadable" // its record is damaged; it was taken out of the line
+	ActionPause       store.Action = "outbox.pause"
+	ActionResume      store.Action = "outbox.resume"
+)
+
+// newID gives ids that rise with time, so that a listing by id is one by age.
+func newID(now time.Time) string {
+	var b [16]byte
+	rand.Read(b[:])
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
+	copy(b[:6], ms[2:])
+	return "SM" + hex.EncodeToString(b[:])
+}
+
+func load(tx *store.Tx, id string) (*record, error) {
+	if id == "" {
+		return nil, ErrNotFound
+	}
+	r, ok, err := messages.Get(tx, []byte(id))
+	if err != nil {
+		return nil, fmt.Errorf("read message: %w", err)
+	}
+	if !ok {
+		return nil, ErrNotFound
+	}
+	return &r, nil
+}
+
+// save keeps a record and sets its next timer. Its callers leave the entry.
+func save(tx *store.Tx, r *record) error {
+	if err := messages.Put(tx, []byte(r.ID), *r); err != nil {
+		return fmt.Errorf("keep message: %w", err)
+	}
+	tx.Signal(Changed)
+	return setTimer(tx, r)
+}
+
+// note leaves an entry about a message.
+func note(tx *store.Tx, r *record, action store.Action, outcome store.Outcome, attrs ...store.Attr) error {
+	all := []store.Attr{{Key: "kind", Value: string(r.Kind)}, {Key: "lane", Value: r.Lane.String()}}
+	if r.Ref != "" {
+		all = append(all, store.Attr{Key: "ref", Value: r.Ref})
+	}
+	for _, a := range attrs {
+		if a.Value != "" {
+			all = append(all, a)
+		}
+	}
+	err := tx.Record(store.Entry{Action: action, Outcome: outcome, Object: r.ID, Attrs: all})
+	if err != nil {
+		return fmt.Errorf("record %s: %w", action, err)
+	}
+	return nil
+}
+
+func attr(key string, value any) store.Attr { return store.Attr{Key: key, Value: fmt.Sprint(value)} }
+
+func instant(t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(max(0, t.UnixNano())))
+}
+
+// readyKey orders the messages of one line: in lane OTP staff, then turns; then who was due first.
+func readyKey(lineKey []byte, r *record) []byte {
+	staff := byte(1)
+	if r.Lane != OTP || r.Staff {
+		staff = 0
+	}
+	k := append(bytes.Clone(lineKey), staff)
+	k = binary.BigEndian.AppendUint64(k, r.Turn)
+	k = append(k, instant(r.Due)...)
+	return append(k, r.ID...)
+}
+
+// What readyKey puts after the line's key, and where.
+const (
+	lineKeySize = 1 + 16
+	dueAt       = lineKeySize + 1 + 8
+	idAt        = dueAt + 8
+)
+
+func keyDue(key []byte) time.Time { return keyTime(key[dueAt:idAt]) }
+
+func keyTime(b []byte) time.Time { return time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC() }
+
+func lineKey(tx *store.Tx, l Lane, c class) []byte {
+	name := fmt.Sprintf("%s|%q|%q|%q|%t", c.Channel, c.Prefer, c.AvoidCarrier, c.AvoidSIM, c.Shadow)
+	return append([]byte{byte(l)}, tx.Blind("outbox.line", name)...)
+}
+
+// file puts a due message into its line. avoid is the SIM where it failed just now, or "".
+func file(tx *store.Tx, r *record, avoid string) error {
+	c, err := classify(tx, r, avoid)
+	if err != nil {
+		return err
+	}
+	if err := takeTurn(tx, r); err != nil {
+		return err
+	}
+	lk := lineKey(tx, r.Lane, c)
+	l, _, err := lines.Get(tx, lk)
+	if err != nil {
+		return fmt.Errorf("read line: %w", err)
+	}
+	l.Class, l.Count = c, l.Count+1
+	if err := lines.Put(tx, lk, l); err != nil {
+		return fmt.Errorf("keep line: %w", err)
+	}
+	p := place{Key: readyKey(lk, r), Line: lk}
+	if err := ready.Put(tx, p.Key, struct{}{}); err != nil {
+		return fmt.Errorf("file message: %w", err)
+	}
+	if err := places.Put(tx, []byte(r.ID), p); err != nil {
+		return fmt.Errorf("keep place: %w", err)
+	}
+	tx.Signal(Due)
+	return nil
+}
+
+// unfile takes a message out of its line, if it is in one.
+func unfile(tx *store.Tx, id string) error {
+	p, ok, err := places.Get(tx, []byte(id))
+	if err != nil {
+		return fmt.Errorf("read place: %w", err)
+	}
+	if !ok {
+		return nil
+	}
+	return leave(tx, id, p)
+}
+
+func leave(tx *store.Tx, id string, p place) error {
+	if err := ready.Delete(tx, p.Key); err != nil {
+		return fmt.Errorf("take message out of line: %w", err)
+	}
+	if err := places.Delete(tx, []byte(id)); err != nil {
+		return fmt.Errorf("forget place: %w", err)
+	}
+	l, ok, err := lines.Get(tx, p.Line)
+	if err != nil {
+		return fmt.Errorf("read line: %w", err)
+	}
+	if l.Count--; !ok || l.Count <= 0 {
+		err = lines.Delete(tx, p.Line)
+	} else {
+		err = lines.Put(tx, p.Line, l)
+	}
+	if err != nil {
+		return fmt.Errorf("keep line: %w", err)
+	}
+	return nil
+}
+
+// classify says who may take the message's present step.
+func classify(tx *store.Tx, r *record, avoid string) (class, error) {
+	c := r.stepClass(r.Step)
+	if avoid != "" {
+		c.AvoidSIM = avoid
+	}
+	live, _, err := allowed(tx, r)
+	if err != nil {
+		return class{}, err
+	}
+	if !live {
+		return class{Channel: c.Channel, Shadow: true}, nil
+	}
+	known, err := contact.Of(tx, r.To)
+	if err != nil {
+		return class{}, fmt.Errorf("look up contact: %w", err)
+	}
+	if known.LastSIM != c.AvoidSIM {
+		c.Prefer = known.LastSIM
+	}
+	return c, nil
+}
+
+// allowed tells whether the modes let the message out, and if not, why.
+func allowed(tx *store.Tx, r *record) (bool, string, error) {
+	site, err := contact.SiteOf(tx)
+	if err != nil {
+		return false, "", fmt.Errorf("look up site: %w", err)
+	}
+	switch contact.Strictest(r.Mode, site.Mode) {
+	case contact.Live:
+		return true, "", nil
+	case contact.Pilot:
+		return site.IsPilot(r.To), "not a pilot number", nil
+	}
+	return false, "shadow mode", nil
+}
+
+// last is the latest attempt, or nil.
+func (r *record) last() *Attempt {
+	if len(r.Attempts) == 0 {
+		return nil
+	}
+	return &r.Attempts[len(r.Attempts)-1]
+}
+
+// The key of the turn that lane OTP has come to; clients' keys are blinded and longer.
+var turnNow = []byte("now")
+
+// takeTurn gives a message its turn when it first joins a line of lane OTP: one behind the last of
+// its client, and never before the present turn. So a client that asks for thousands stands behind
+// one that asks for one, and nobody saves up turns by staying away.
+func takeTurn(tx *store.Tx, r *record) error {
+	if r.Lane != OTP || r.Turn != 0 {
+		return nil
+	}
+	key := tx.Blind("outbox.turn", r.Client)
+	mine, _, err := turns.Get(tx, key)
+	if err != nil {
+		return fmt.Errorf("read turn: %w", err)
+	}
+	now, _, err := turns.Get(tx, turnNow)
+	if err != nil {
+		return fmt.Errorf("read turn: %w", err)
+	}
+	r.Turn = max(now, mine) + 1
+	if err := turns.Put(tx, key, r.Turn); err != nil {
+		return fmt.Errorf("keep turn: %w", err)
+	}
+	return nil
+}
+
+// passTurn moves the lane's turn on to that of a message that was taken.
+func passTurn(tx *store.Tx, r *record) error {
+	if r.Lane != OTP {
+		return nil
+	}
+	now, _, err := turns.Get(tx, turnNow)
+	if err != nil {
+		return fmt.Errorf("read turn: %w", err)
+	}
+	if r.Turn <= now {
+		return nil
+	}
+	if err := turns.Put(tx, turnNow, r.Turn); err != nil {
+		return fmt.Errorf("keep turn: %w", err)
+	}
+	return nil
+}
