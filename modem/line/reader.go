@@ -1,0 +1,159 @@
+package line
+
+import (
+	"errors"
+	"strings"
+	"time"
+)
+
+// errBabble ends a command that is answered with more than any answer has.
+var errBabble = errors.New("answer without end")
+
+// reader is the one reader of the port. It never waits for anybody but the port.
+func (l *Line) reader() {
+	defer l.wg.Done()
+	defer close(l.urcs)
+	buf := make([]byte, 4096)
+	for {
+		n, err := l.rw.Read(buf)
+		l.mu.Lock()
+		if n > 0 && !l.closed {
+			l.feed(buf[:n])
+		}
+		l.mu.Unlock()
+		if err != nil {
+			l.shut(err)
+			l.dropTrail()
+			return
+		}
+	}
+}
+
+// dropTrail ends the wait for a PDU line when the line ends; nothing is sent on urcs after it.
+func (l *Line) dropTrail() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trail = nil
+}
+
+// feed cuts b into lines and handles each. It needs mu.
+func (l *Line) feed(b []byte) {
+	l.split.add(b)
+	for {
+		c := l.cur
+		due := c != nil && c.sent && c.prompt && !c.prompted
+		s, ok := l.split.next(due)
+		if !ok {
+			return
+		}
+		if s == ">" && due {
+			l.showPrompt(c)
+			continue
+		}
+		for s != "" {
+			first, rest := glued(s)
+			l.handle(first)
+			s = rest
+		}
+	}
+}
+
+// showPrompt passes the prompt on, once for a command, after the modem's pause. An answer or an abort within the pause wins.
+func (l *Line) showPrompt(c *command) {
+	c.prompted = true
+	if l.o.PromptDelay == 0 {
+		c.put(">")
+		return
+	}
+	time.AfterFunc(l.o.PromptDelay, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.cur == c && c.abort == nil && !c.over {
+			c.put(">")
+		}
+	})
+}
+
+// handle sorts one line. It needs mu.
+func (l *Line) handle(s string) {
+	if t := l.trail; t != nil {
+		l.endTrail()
+		if hexLine(s) {
+			t.PDU = s
+			l.emit(*t)
+			return
+		}
+		l.stats.Orphans++ // something else came: the PDU is lost, this line is not (defect 14)
+	}
+	c := l.cur
+	if c != nil && (!c.sent || c.over) {
+		c = nil
+	}
+	if c != nil && c.echo(s) {
+		return
+	}
+	text := ""
+	if c != nil {
+		text = c.text
+	}
+	if f, ok := final(text, s); ok {
+		switch {
+		case l.strayOK && f == "OK", c == nil:
+			l.stats.Strays++
+		case !c.put(f):
+			l.end(c, errBabble)
+		default:
+			c.over = !c.resync // whatever comes until the next command is no answer
+		}
+		l.strayOK = false
+		return
+	}
+	kind, trailing := c.classify(s)
+	switch {
+	case trailing:
+		l.beginTrail(s)
+	case kind == kindURC:
+		l.emit(URC{Line: s})
+	case kind == kindStray:
+		// The answer to a send that was given up: the OK behind it is not the running command's either.
+		l.strayOK = true
+		l.stats.Strays++
+	case !c.put(s):
+		l.end(c, errBabble)
+	}
+}
+
+func (c *command) echo(s string) bool {
+	if s == "AT"+c.text {
+		return true
+	}
+	return c.pdu != "" && strings.TrimRight(strings.TrimLeft(s, "> "), "\x1a") == c.pdu
+}
+
+// emit puts u in the channel or counts it as lost; it cannot wait, or the answer to the running command would wait behind it.
+func (l *Line) emit(u URC) {
+	select {
+	case l.urcs <- u:
+	default:
+		l.stats.URCsDropped++
+	}
+}
+
+// beginTrail waits for the line that follows s, but not for ever: it may have been lost.
+func (l *Line) beginTrail(s string) {
+	t := &URC{Line: s}
+	l.trail = t
+	l.trailT = time.AfterFunc(l.o.TrailTimeout, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.trail == t {
+			l.trail = nil
+			l.stats.Orphans++
+		}
+	})
+}
+
+func (l *Line) endTrail() {
+	l.trail = nil
+	l.trailT.Stop()
+}
