@@ -1,0 +1,157 @@
+package audit
+
+import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Report is what a verification found. It names no person: actors are pseudonyms.
+type Report struct {
+	Origin  string   // the log's name
+	Entries uint64   // all verified
+	Heads   int      // signed heads, the last one included
+	Signer  string   // fingerprint of who signed the last head
+	Signers []string // fingerprints of all who signed, in the order in which they came into use
+	Pinned  bool     // Signer is the one that the caller named
+	First   time.Time
+	Last    time.Time
+
+	counts counts
+}
+
+// ActionCount is how often an action is in the log, by outcome.
+type ActionCount struct {
+	Action              Action
+	OK, Refused, Failed uint64
+}
+
+// ActorCount is how many entries an actor has.
+type ActorCount struct {
+	Actor   Pseudonym
+	Entries uint64
+}
+
+// String is the pseudonym in hex.
+func (p Pseudonym) String() string { return hex.EncodeToString(p[:]) }
+
+// Actions counts entries by action, in alphabetical order.
+func (r *Report) Actions() []ActionCount {
+	var out []ActionCount
+	for _, a := range slices.Sorted(maps.Keys(r.counts.actions)) {
+		c := r.counts.actions[a]
+		out = append(out, ActionCount{Action(a), c[OK], c[Refused], c[Failed]})
+	}
+	return out
+}
+
+// Actors counts entries by actor, most first.
+func (r *Report) Actors() []ActorCount {
+	var out []ActorCount
+	for a, n := range r.counts.actors {
+		out = append(out, ActorCount{a, *n})
+	}
+	slices.SortFunc(out, func(a, b ActorCount) int {
+		return cmp.Or(cmp.Compare(b.Entries, a.Entries), strings.Compare(string(a.Actor[:]), string(b.Actor[:])))
+	})
+	return out
+}
+
+// reportActors is how many actors WriteText lists.
+const reportActors = 20
+
+// WriteText writes the report for people: the verdict, what was proved, and what was not.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	if r.Pinned {
+		fmt.Fprintf(&b, "VERIFIED: %d entries of %s, signed by %s\n", r.Entries, r.Origin, r.Signer)
+	} else {
+		fmt.Fprintf(&b, "CONSISTENT WITH SIGNER %s: compare with your sheet\n", r.Signer)
+		fmt.Fprintf(&b, "%d entries of %s. Until the signer is compared nothing is proved: anybody can\nmake such a log with a key of his own. Give the fingerprint from the commissioning sheet.\n", r.Entries, r.Origin)
+	}
+	for _, s := range r.Signers[:len(r.Signers)-1] {
+		fmt.Fprintf(&b, "An earlier signer was %s: compare with your sheets.\n", s)
+	}
+	fmt.Fprintf(&b, "\nFirst entry %s, last entry %s, %d signed heads.\n", r.First.Format(time.RFC3339), r.Last.Format(time.RFC3339), r.Heads)
+	b.WriteString(`
+Proved, if the signer is yours:
+  - No entry was altered, removed, added or moved since the first signed head that covers it.
+  - No head was left out between the first and the last.
+  - The sequence has no gap, and no entry is dated before the one before it.
+
+Not proved by this:
+  - That an entry was true when it was made, or that what happened was recorded at all: whoever
+    controlled the box, or was root on it while it ran, could lie before an entry was made.
+  - That there is no second history: whoever controlled the running box and its signing key could
+    have signed another one from any point on. A head kept elsewhere (a printed line, a log server)
+    rules that out for all entries up to it.
+  - Entries after the last head given here: a bundle can be old. Compare the last entry's date.
+  - What the sealed part of an entry says: it is committed to, and is checked when it is opened.
+
+Entries by action (ok, refused, failed):
+`)
+	for _, a := range r.Actions() {
+		fmt.Fprintf(&b, "  %-40s %10d %10d %10d\n", a.Action, a.OK, a.Refused, a.Failed)
+	}
+	b.WriteString("\nEntries by actor (pseudonym):\n")
+	actors := r.Actors()
+	for _, a := range actors[:min(len(actors), reportActors)] {
+		fmt.Fprintf(&b, "  %s %10d\n", a.Actor, a.Entries)
+	}
+	if more := len(actors) - reportActors; more > 0 {
+		fmt.Fprintf(&b, "  and %d more\n", more)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// counts are entries by action and by actor.
+type counts struct {
+	actions map[string]*[Failed + 1]uint64
+	actors  map[Pseudonym]*uint64
+}
+
+func newCounts() counts {
+	return counts{map[string]*[Failed + 1]uint64{}, map[Pseudonym]*uint64{}}
+}
+
+func (c *counts) count(action []byte, h *Header) {
+	a := c.actions[string(action)]
+	if a == nil {
+		a = new([Failed + 1]uint64)
+		c.actions[string(action)] = a
+	}
+	a[h.Outcome]++
+	n := c.actors[h.Actor]
+	if n == nil {
+		n = new(uint64)
+		c.actors[h.Actor] = n
+	}
+	*n++
+}
+
+func (c *counts) add(o *counts) {
+	for k, from := range o.actions {
+		to := c.actions[k]
+		if to == nil {
+			to = new([Failed + 1]uint64)
+			c.actions[k] = to
+		}
+		for i := range from {
+			to[i] += from[i]
+		}
+	}
+	for k, from := range o.actors {
+		to := c.actors[k]
+		if to == nil {
+			to = new(uint64)
+			c.actors[k] = to
+		}
+		*to += *from
+	}
+}

@@ -1,0 +1,254 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	bolt "go.etcd.io/bbolt"
+
+	"pinward/store/audit"
+)
+
+// commitLoop is the one writer: it makes batch after batch durable until the store closes.
+func (s *Store) commitLoop() {
+	for {
+		s.mu.Lock()
+		b := s.batch
+		if b.empty() || s.err != nil {
+			s.mu.Unlock()
+			select {
+			case <-s.wake:
+				continue
+			case <-s.quit:
+				return
+			}
+		}
+		s.committing, s.batch = b, newBatch(b.state)
+		s.mu.Unlock()
+
+		d, fatal, err := s.commit(b)
+		s.publish(b, d, fatal, err)
+	}
+}
+
+// publish ends a batch. What was run on top of a batch that failed fails with it.
+func (s *Store) publish(b *batch, d *durable, fatal bool, err error) {
+	s.mu.Lock()
+	s.committing = nil
+	if err == nil {
+		s.durable.Store(d)
+		s.edge = d.edge
+	} else {
+		if fatal {
+			s.err = err
+			close(s.failed)
+		}
+		s.batch.finish(err)
+		s.batch = newBatch(b.previous)
+	}
+	s.mu.Unlock()
+	b.finish(err)
+	if err != nil {
+		s.space.failed(err)
+		return
+	}
+	s.space.worked()
+	s.watch.signal(b.topics)
+	if d.size-d.head.size >= headAfter {
+		select {
+		case s.sign <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// prepared is a batch as bytes: nothing is left to be done under the file's lock but to put them.
+type prepared struct {
+	values  []sealedPut
+	records [][]byte
+	leaves  []tlog.Hash
+	nodes   []rawPut
+	edge    audit.Edge
+	keyring []byte
+	state   []byte
+	seals   uint64
+}
+
+type sealedPut struct {
+	table *tableInfo
+	key   string
+	value []byte // plain, then sealed; nil is a deletion
+}
+
+// commit makes a batch durable. If it fails, fatal says that it is not known whether the batch is on
+// the disk; else it is known that it is not.
+func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
+	old := s.durable.Load()
+	if len(b.layer) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && !b.ringNew {
+		return old, false, nil // signals only
+	}
+	p, err := s.prepare(b)
+	if err != nil {
+		return nil, false, fmt.Errorf("commit: %w", err)
+	}
+	n := &durable{state: b.state, edge: p.edge, when: time.Now(), head: old.head}
+	for _, r := range b.raw {
+		if string(r.bucket) == string(bucketHeads) {
+			if n.head, err = readHead(r.value); err != nil {
+				return nil, false, fmt.Errorf("commit: %w", err)
+			}
+		}
+	}
+	if n.txid, fatal, err = s.put(b, p); err != nil {
+		return nil, fatal, err
+	}
+	s.seals.Store(p.seals)
+	return n, false, nil
+}
+
+// prepare seals the values and hashes the entries of a batch.
+func (s *Store) prepare(b *batch) (*prepared, error) {
+	p := &prepared{edge: s.edge.Clone(), seals: s.seals.Load()}
+	key := last(b.state.ring.data)
+	for t, c := range b.layer {
+		for _, k := range c.keys {
+			p.values = append(p.values, sealedPut{t, k, c.values[k]})
+		}
+	}
+	parallel(len(p.values), 32, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			v := &p.values[i]
+			if v.value != nil {
+				buf := make([]byte, 0, len(v.value)+sealExtra)
+				v.value = key.seal(buf, &s.id, v.table.bucket, []byte(v.key), v.table.schema, v.value)
+			}
+		}
+	})
+	p.records = make([][]byte, len(b.entries))
+	p.leaves = make([]tlog.Hash, len(b.entries))
+	blinds := make([]byte, audit.BlindSize*len(b.entries))
+	_, _ = rand.Read(blinds) // never fails: it ends the process instead
+	parallel(len(b.entries), 32, func(lo, hi int) {
+		var plain []byte
+		for i := lo; i < hi; i++ {
+			blind := (*[audit.BlindSize]byte)(blinds[i*audit.BlindSize:])
+			p.records[i], p.leaves[i], plain = s.sealEntry(&b.entries[i], blind, plain[:0])
+		}
+	})
+	for i := range p.leaves {
+		p.edge.Append(p.leaves[i], func(level int, n uint64, h tlog.Hash) {
+			if level >= groupLevel {
+				p.nodes = append(p.nodes, rawPut{bucketTree, nodeKey(level, n), append([]byte(nil), h[:]...)})
+			}
+		})
+	}
+	if b.ringNew {
+		var err error
+		if p.keyring, err = b.state.ring.wrap(context.Background(), s.keys); err != nil {
+			return nil, err
+		}
+	}
+	if last(b.previous.ring.data) != key {
+		p.seals = 0
+	}
+	p.seals += uint64(len(p.values)+len(p.records)) + 1
+	p.state = key.seal(nil, &s.id, string(bucketMeta), keyState, 0, encodeState(&b.state, p.seals))
+	return p, nil
+}
+
+// put writes a prepared batch in one transaction of the file.
+func (s *Store) put(b *batch, p *prepared) (txid int, fatal bool, err error) {
+	var tx *bolt.Tx
+	err = guard(func() (err error) {
+		if tx, err = s.db.Begin(true); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		txid = tx.ID()
+		if err := fill(tx, b, p); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		// If we crash before this returns, the batch is there whole or not at all, and nobody was
+		// told either way.
+		if err := s.write(tx); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		return nil
+	}, func() {})
+	if err == nil {
+		return txid, false, nil
+	}
+	if tx != nil {
+		if undo := guard(func() error { _ = tx.Rollback(); return nil }, func() {}); undo != nil {
+			s.broken = true
+			return 0, true, err
+		}
+	}
+	return 0, !isFull(err) || s.mayBeDone(txid), asFull(err)
+}
+
+// mayBeDone looks whether the file's newest meta page is that of a commit which reported an error.
+func (s *Store) mayBeDone(txid int) bool {
+	done := true
+	_ = guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error { done = tx.ID() >= txid; return nil })
+	}, func() {})
+	return done
+}
+
+func asFull(err error) error {
+	if isFull(err) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
+}
+
+// fill puts the batch into the file's transaction.
+func fill(tx *bolt.Tx, b *batch, p *prepared) error {
+	var bucket *bolt.Bucket
+	var table *tableInfo
+	for i := range p.values {
+		v := &p.values[i]
+		if v.table != table {
+			var err error
+			if bucket, err = tx.CreateBucketIfNotExists([]byte(v.table.bucket)); err != nil {
+				return err
+			}
+			table = v.table
+		}
+		if v.value == nil {
+			if err := bucket.Delete([]byte(v.key)); err != nil {
+				return err
+			}
+		} else if err := bucket.Put([]byte(v.key), v.value); err != nil {
+			return err
+		}
+	}
+	log := tx.Bucket(bucketAudit)
+	log.FillPercent = 0.9 // it only grows at its end
+	for i, r := range p.records {
+		var key [8]byte
+		binary.BigEndian.PutUint64(key[:], b.entries[i].seq)
+		if err := log.Put(key[:], r); err != nil {
+			return err
+		}
+	}
+	for _, set := range [][]rawPut{p.nodes, b.raw} {
+		for _, r := range set {
+			if err := tx.Bucket(r.bucket).Put(r.key, r.value); err != nil {
+				return err
+			}
+		}
+	}
+	m := tx.Bucket(bucketMeta)
+	if p.keyring != nil {
+		if err := m.Put(keyKeyring, p.keyring); err != nil {
+			return err
+		}
+	}
+	return m.Put(keyState, p.state)
+}

@@ -1,0 +1,242 @@
+package store
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Range selects keys of a table.
+type Range struct {
+	Prefix  []byte // only keys that begin with it; empty: all
+	From    []byte // begin at this key, inclusive, in the direction of the walk; empty: at the end of the range
+	Reverse bool   // from the greatest key down
+}
+
+// in reports whether key is in the range, whatever the place where a walk stands.
+func (r *Range) in(key []byte) bool {
+	if !bytes.HasPrefix(key, r.Prefix) {
+		return false
+	}
+	if len(r.From) == 0 {
+		return true
+	}
+	if c := bytes.Compare(key, r.From); r.Reverse {
+		return c <= 0
+	} else {
+		return c >= 0
+	}
+}
+
+// source is one of the sorted streams that a walk merges: a layer, or the file.
+type source interface {
+	// next moves on; key is nil at the end. A nil value is a deletion. sealed says that the value is
+	// as it stands on the disk.
+	next() (key, value []byte, sealed bool)
+}
+
+// each walks a table as the transaction sees it. With open false, values are not unsealed and fn gets
+// nil for them.
+func (tx *Tx) each(t *tableInfo, r Range, open bool, fn func(key, plain []byte) error) error {
+	if err := tx.use(); err != nil {
+		return err
+	}
+	var sources []*head
+	for i, l := range tx.layers {
+		c := l[t]
+		if c == nil {
+			continue
+		}
+		// The transaction's own overlay may change under the walk; the layers below it cannot.
+		sources = append(sources, newHead(newLayerSource(c, &r, i == 0)))
+	}
+	snap, err := tx.snapshot()
+	if err != nil {
+		return err
+	}
+	if b := snap.Bucket([]byte(t.bucket)); b != nil {
+		sources = append(sources, newHead(&fileSource{cursor: b.Cursor(), r: &r}))
+	}
+	for {
+		key, value, sealed := merge(sources, r.Reverse)
+		if key == nil {
+			return nil
+		}
+		if value == nil {
+			continue
+		}
+		key = bytes.Clone(key)
+		if !open {
+			value = nil
+		} else if sealed {
+			if value, err = tx.ring.unseal(&tx.store.id, t.bucket, key, t.schema, value, t.name); err != nil {
+				return err
+			}
+		}
+		if err := fn(key, value); err != nil {
+			return err
+		}
+	}
+}
+
+// head is a source with the item it stands at.
+type head struct {
+	source
+	key, value []byte
+	sealed     bool
+}
+
+func newHead(s source) *head {
+	h := &head{source: s}
+	h.advance()
+	return h
+}
+
+func (h *head) advance() { h.key, h.value, h.sealed = h.next() }
+
+// merge takes the next key; of several sources that have it, the topmost (first) decides.
+func merge(sources []*head, reverse bool) (key, value []byte, sealed bool) {
+	var best *head
+	for _, h := range sources {
+		if h.key == nil {
+			continue
+		}
+		if best == nil {
+			best = h
+			continue
+		}
+		if c := bytes.Compare(h.key, best.key); c != 0 && c < 0 != reverse {
+			best = h
+		}
+	}
+	if best == nil {
+		return nil, nil, false
+	}
+	key, value, sealed = best.key, best.value, best.sealed
+	for _, h := range sources {
+		if h != best && bytes.Equal(h.key, key) {
+			h.advance()
+		}
+	}
+	best.advance()
+	return key, value, sealed
+}
+
+// layerSource walks a layer's changes.
+type layerSource struct {
+	keys   []string
+	values map[string][]byte
+	copied [][]byte // if set, the values of keys, in place of the map
+	i      int
+	step   int
+}
+
+func newLayerSource(c *changes, r *Range, snapshot bool) *layerSource {
+	lo, _ := slices.BinarySearch(c.keys, string(r.Prefix))
+	hi := len(c.keys)
+	if len(r.Prefix) > 0 {
+		n, _ := slices.BinarySearchFunc(c.keys[lo:], string(r.Prefix), func(k, p string) int {
+			if strings.HasPrefix(k, p) {
+				return -1
+			}
+			return strings.Compare(k, p)
+		})
+		hi = lo + n
+	}
+	if len(r.From) > 0 {
+		i, found := slices.BinarySearch(c.keys, string(r.From))
+		if r.Reverse {
+			if found {
+				i++
+			}
+			hi = max(lo, min(hi, i))
+		} else {
+			lo = min(hi, max(lo, i))
+		}
+	}
+	s := &layerSource{keys: c.keys[lo:hi], values: c.values, step: 1}
+	if snapshot {
+		s.keys = slices.Clone(s.keys)
+		s.copied = make([][]byte, len(s.keys))
+		for i, k := range s.keys {
+			s.copied[i] = c.values[k]
+		}
+	}
+	if r.Reverse {
+		s.i, s.step = len(s.keys)-1, -1
+	}
+	return s
+}
+
+func (s *layerSource) next() (key, value []byte, sealed bool) {
+	if s.i < 0 || s.i >= len(s.keys) {
+		return nil, nil, false
+	}
+	k := s.keys[s.i]
+	if s.copied != nil {
+		value = s.copied[s.i]
+	} else {
+		value = s.values[k]
+	}
+	s.i += s.step
+	return []byte(k), value, false
+}
+
+// fileSource walks a bucket of the file.
+type fileSource struct {
+	cursor  *bolt.Cursor
+	r       *Range
+	started bool
+}
+
+func (s *fileSource) next() (key, value []byte, sealed bool) {
+	switch {
+	case !s.started:
+		s.started = true
+		key, value = s.first()
+	case s.r.Reverse:
+		key, value = s.cursor.Prev()
+	default:
+		key, value = s.cursor.Next()
+	}
+	if key == nil || !s.r.in(key) {
+		return nil, nil, false
+	}
+	if value == nil {
+		value = []byte{} // a nested bucket or an empty value: neither was written here, and neither opens
+	}
+	return key, value, true
+}
+
+// first finds the first key of the walk.
+func (s *fileSource) first() (key, value []byte) {
+	r := s.r
+	if !r.Reverse {
+		return s.cursor.Seek(slices.MaxFunc([][]byte{r.Prefix, r.From}, bytes.Compare))
+	}
+	// The first key after the range, then one back.
+	end := after(r.Prefix)
+	if len(r.From) > 0 && (end == nil || bytes.Compare(r.From, end) < 0) {
+		end = append(bytes.Clone(r.From), 0)
+	}
+	if end == nil {
+		return s.cursor.Last()
+	}
+	if k, _ := s.cursor.Seek(end); k == nil {
+		return s.cursor.Last()
+	}
+	return s.cursor.Prev()
+}
+
+// after returns the least key above all that begin with prefix; nil if there is none.
+func after(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// Errors that a caller branches on. Their texts hold no key, no value and no name from a record.
+var (
+	// ErrNoEntry means that a transaction wrote to a table that is not [Bookkeeping] and recorded no
+	// entry; it was rolled back.
+	ErrNoEntry = errors.New("transaction changed a record and left no audit entry")
+	// ErrFull means that too little space is left on the disk.
+	ErrFull = errors.New("disk is full")
+	// ErrLocked means that another process has the store open.
+	ErrLocked = errors.New("another process holds the store")
+	// ErrNewer means that a newer version of the program wrote the store.
+	ErrNewer = errors.New("store was written by a newer version")
+	// ErrCorrupt means that bytes on the disk are not what was written.
+	ErrCorrupt = errors.New("store is damaged")
+	// ErrWrongKey means that the keys given do not open the store.
+	ErrWrongKey = errors.New("keys do not open this store")
+	// ErrKeyGone means that a code key was dropped, or never was.
+	ErrKeyGone = errors.New("code key is gone")
+	// ErrReadOnly means that a View tried to change something.
+	ErrReadOnly = errors.New("transaction is read-only")
+	// ErrPanicked means that a transaction's function panicked; it was rolled back.
+	ErrPanicked = errors.New("transaction panicked")
+	// ErrClosed means that the store was closed.
+	ErrClosed = errors.New("store is closed")
+)
+
+// Stop ends [Table.Each] and [Tx.Entries] early without an error.
+var Stop = errors.New("stop") //nolint:staticcheck // a control word, like fs.SkipAll, and no failure
+
+// errTxDone is what every method of a Tx answers after its function has returned.
+var errTxDone = errors.New("transaction is over")
+
+// isFull tells "no space" from every other trouble of a write.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// panicError turns a recovered value into an error that names the place and the type but never the
+// value, which may quote a record. A fault of the memory map is a file that was cut.
+func panicError(v any) error {
+	if f, ok := v.(interface{ Addr() uintptr }); ok && f.Addr() != 0 {
+		return fmt.Errorf("%w: the file is shorter than it says or cannot be read", ErrCorrupt)
+	}
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if !strings.HasPrefix(f.Function, "runtime.") {
+			if strings.Contains(f.Function, "go.etcd.io/bbolt") {
+				return fmt.Errorf("%w: its pages do not hang together", ErrCorrupt)
+			}
+			return fmt.Errorf("%w with a %T in %s, line %d", ErrPanicked, v, f.Function, f.Line)
+		}
+		if !more {
+			return fmt.Errorf("%w with a %T", ErrPanicked, v)
+		}
+	}
+}

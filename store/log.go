@@ -1,0 +1,284 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	bolt "go.etcd.io/bbolt"
+
+	"pinward/store/audit"
+)
+
+// groupLevel is the lowest level of the tree whose hashes are kept: a subtree of 64 leaves. What lies
+// below is hashed again from the records when a proof needs it, which spares two puts an entry.
+const groupLevel = 6
+
+// recordVersion is the first byte of a stored record; leaf, then nonce, ciphertext and tag of blind
+// and body follow.
+const recordVersion = 1
+
+// nodeKey is the key of the root of the n-th subtree of 2^level leaves.
+func nodeKey(level int, n uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{byte(level)}, n)
+}
+
+// sealEntry makes the stored record and the leaf hash of an entry. plain is scratch.
+func (s *Store) sealEntry(e *pendingEntry, blind *[audit.BlindSize]byte, plain []byte) (record []byte, leaf tlog.Hash, scratch []byte) {
+	plain = append(plain, blind[:]...)
+	plain = audit.AppendBody(plain, e.at, &e.actor, &e.entry)
+	h := audit.Header{Sequence: e.seq, Epoch: e.key.epoch, Second: e.at.Unix(), Actor: e.name, Outcome: e.entry.Outcome, Action: e.entry.Action}
+	record = make([]byte, 1, 1+audit.MaxLeaf+len(plain)+28)
+	record[0] = recordVersion
+	record = audit.AppendLeaf(record, &h, blind, plain[audit.BlindSize:])
+	l := audit.Leaf(record[1:])
+	var stack [256]byte
+	return e.key.aead.Seal(record, nil, plain, append(append(stack[:0], s.id[:]...), l...)), l.Hash(), plain
+}
+
+// cutRecord splits a stored record into its leaf and its sealed part.
+func cutRecord(seq uint64, record []byte) (leaf audit.Leaf, h audit.Header, sealed []byte, err error) {
+	if len(record) == 0 || record[0] != recordVersion {
+		return nil, h, nil, fmt.Errorf("%w: audit entry %d is missing or no entry", ErrCorrupt, seq)
+	}
+	leaf, h, sealed, err = audit.CutLeaf(record[1:])
+	if err != nil || h.Sequence != seq {
+		return nil, h, nil, fmt.Errorf("%w: audit entry %d is not what was written", ErrCorrupt, seq)
+	}
+	return leaf, h, sealed, nil
+}
+
+// unsealEntry opens a stored record.
+func (s *Store) unsealEntry(r *ring, seq uint64, record []byte) (leaf audit.Leaf, blind *[audit.BlindSize]byte, body []byte, err error) {
+	leaf, h, sealed, err := cutRecord(seq, record)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	k := find(r.audit, h.Epoch)
+	if k == nil {
+		return nil, nil, nil, fmt.Errorf("open audit entry %d: the key of its epoch is gone", seq)
+	}
+	var stack [256]byte
+	plain, err := k.aead.Open(nil, nil, sealed, append(append(stack[:0], s.id[:]...), leaf...))
+	if err != nil || len(plain) < audit.BlindSize {
+		return nil, nil, nil, fmt.Errorf("%w: audit entry %d does not open", ErrCorrupt, seq)
+	}
+	return leaf, (*[audit.BlindSize]byte)(plain), plain[audit.BlindSize:], nil
+}
+
+func (s *Store) openEntry(r *ring, seq uint64, record []byte) (audit.Record, error) {
+	leaf, blind, body, err := s.unsealEntry(r, seq, record)
+	if err != nil {
+		return audit.Record{}, err
+	}
+	rec, err := audit.Open(leaf, blind, body)
+	if err != nil {
+		return rec, fmt.Errorf("%w: audit entry %d: %w", ErrCorrupt, seq, err)
+	}
+	return rec, nil
+}
+
+// Entries calls fn for the durable entries in order, from the sequence number given on. fn returns
+// [Stop] to end early. A cursor that feeds somebody else is the Seq of the last record plus one.
+func (tx *Tx) Entries(from uint64, fn func(audit.Record) error) error {
+	if err := tx.use(); err != nil {
+		return err
+	}
+	snap, err := tx.snapshot()
+	if err != nil {
+		return err
+	}
+	c := snap.Bucket(bucketAudit).Cursor()
+	var start [8]byte
+	binary.BigEndian.PutUint64(start[:], from)
+	seq := from
+	for k, v := c.Seek(start[:]); k != nil && seq < tx.size; k, v = c.Next() {
+		if len(k) != 8 || binary.BigEndian.Uint64(k) != seq {
+			return fmt.Errorf("%w: audit entry %d is missing", ErrCorrupt, seq)
+		}
+		rec, err := tx.store.openEntry(tx.ring, seq, v)
+		if err != nil {
+			return err
+		}
+		if err := fn(rec); err != nil {
+			if errors.Is(err, Stop) {
+				return nil
+			}
+			return err
+		}
+		seq++
+	}
+	return nil
+}
+
+// Head is the latest signed head, a C2SP checkpoint note; nil if none was signed yet.
+func (tx *Tx) Head() []byte { return bytes.Clone(tx.store.durable.Load().head.note) }
+
+// Reveal returns what proves one entry to somebody who holds a head or the signer's fingerprint: the
+// entry opened, and its place in the tree of the latest head. It tells nothing of other entries but
+// their hashes. The entry must be under a signed head.
+func (tx *Tx) Reveal(seq uint64) (audit.Opening, error) {
+	if err := tx.use(); err != nil {
+		return audit.Opening{}, err
+	}
+	head := tx.store.durable.Load().head
+	if seq >= head.size {
+		return audit.Opening{}, fmt.Errorf("reveal entry %d: it is under no signed head yet", seq)
+	}
+	snap, err := tx.snapshot()
+	if err != nil {
+		return audit.Opening{}, err
+	}
+	var key [8]byte
+	binary.BigEndian.PutUint64(key[:], seq)
+	leaf, blind, body, err := tx.store.unsealEntry(tx.ring, seq, snap.Bucket(bucketAudit).Get(key[:]))
+	if err != nil {
+		return audit.Opening{}, err
+	}
+	proof, err := tlog.ProveRecord(int64(head.size), int64(seq), hashReader(snap))
+	if err != nil {
+		return audit.Opening{}, fmt.Errorf("reveal entry %d: %w", seq, err)
+	}
+	return audit.Opening{Leaf: bytes.Clone(leaf), Blind: blind[:], Body: body, Proof: proof, Note: head.note}, nil
+}
+
+// hashReader reads the tree's hashes from a snapshot.
+func hashReader(snap *bolt.Tx) tlog.HashReader {
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(indexes))
+		for i, x := range indexes {
+			level, n := tlog.SplitStoredHashIndex(x)
+			h, err := readNode(snap, level, uint64(n))
+			if err != nil {
+				return nil, err
+			}
+			out[i] = h
+		}
+		return out, nil
+	})
+}
+
+// readNode returns the root of the n-th complete subtree of 2^level leaves.
+func readNode(snap *bolt.Tx, level int, n uint64) (h tlog.Hash, err error) {
+	if level >= groupLevel {
+		b := snap.Bucket(bucketTree).Get(nodeKey(level, n))
+		if len(b) != len(h) {
+			return h, fmt.Errorf("%w: a hash of the audit tree is missing", ErrCorrupt)
+		}
+		return tlog.Hash(b), nil
+	}
+	if level == 0 {
+		var key [8]byte
+		binary.BigEndian.PutUint64(key[:], n)
+		leaf, _, _, err := cutRecord(n, snap.Bucket(bucketAudit).Get(key[:]))
+		return leaf.Hash(), err
+	}
+	left, err := readNode(snap, level-1, 2*n)
+	if err != nil {
+		return h, err
+	}
+	right, err := readNode(snap, level-1, 2*n+1)
+	return tlog.NodeHash(left, right), err
+}
+
+// readEdge returns the right edge of the tree of size leaves.
+func readEdge(snap *bolt.Tx, size uint64) (audit.Edge, error) {
+	var nodes []tlog.Hash
+	for rest := size; rest != 0; {
+		level := bits.Len64(rest) - 1
+		rest &^= 1 << level
+		h, err := readNode(snap, level, size>>level-1)
+		if err != nil {
+			return audit.Edge{}, err
+		}
+		nodes = append(nodes, h)
+	}
+	e, _ := audit.NewEdge(size, nodes)
+	return e, nil
+}
+
+// loadLog checks the log against its last head, and reads every entry that came after it, since no
+// signature covers those yet: the next head must not sign a damaged one.
+func (s *Store) loadLog(snap *bolt.Tx, d *durable) error {
+	keys, err := readSigners(snap)
+	if err != nil {
+		return err
+	}
+	if _, note := snap.Bucket(bucketHeads).Cursor().Last(); note != nil {
+		if d.head, err = readHead(bytes.Clone(note)); err != nil {
+			return err
+		}
+		signed := false
+		for _, k := range keys {
+			h, err := audit.VerifyNote(note, k)
+			signed = signed || err == nil && h.Origin == s.origin
+		}
+		if !signed {
+			return fmt.Errorf("%w: the last head is not signed by a signer of this store", ErrCorrupt)
+		}
+	}
+	if d.head.size > d.size {
+		return fmt.Errorf("%w: the log is shorter than its last head", ErrCorrupt)
+	}
+	if d.edge, err = readEdge(snap, d.head.size); err != nil {
+		return err
+	}
+	if d.head.note != nil && d.edge.Root() != d.head.root {
+		return fmt.Errorf("%w: the audit log is not the one that its last head signed", ErrCorrupt)
+	}
+	for seq := d.head.size; seq < d.size; seq++ {
+		var key [8]byte
+		binary.BigEndian.PutUint64(key[:], seq)
+		record := snap.Bucket(bucketAudit).Get(key[:])
+		if _, err := s.openEntry(d.ring, seq, record); err != nil {
+			return err
+		}
+		leaf, _, _, _ := cutRecord(seq, record)
+		d.edge.Append(leaf.Hash(), nil)
+	}
+	if k, _ := snap.Bucket(bucketAudit).Cursor().Last(); d.size > 0 && (len(k) != 8 || binary.BigEndian.Uint64(k) != d.size-1) {
+		return fmt.Errorf("%w: the log does not end where its state says", ErrCorrupt)
+	}
+	return nil
+}
+
+func readHead(note []byte) (signedHead, error) {
+	h, _, _, err := audit.ParseNote(note)
+	if err != nil {
+		return signedHead{}, fmt.Errorf("%w: a head: %w", ErrCorrupt, err)
+	}
+	return signedHead{note, h.Size, h.Root}, nil
+}
+
+// signHead signs the log as it is now, unless that is signed already. The signature is made outside
+// of every lock: a TPM takes its time.
+func (s *Store) signHead(ctx context.Context) error {
+	s.heading.Lock()
+	defer s.heading.Unlock()
+	d := s.durable.Load()
+	if d.head.size == d.size {
+		return nil
+	}
+	h := audit.Head{Origin: s.origin, Size: d.size, Root: d.edge.Root()}
+	if d.head.note != nil {
+		h.Prev = audit.NoteHash(d.head.note)
+	}
+	sig, err := s.keys.SignHead(ctx, h.Text())
+	if err != nil {
+		return fmt.Errorf("sign head: %w", err)
+	}
+	note, err := h.Note(s.keys.Signer(), sig)
+	if err != nil {
+		return err
+	}
+	// If we crash before this is durable, the next head names the same one before it: both are true.
+	return s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
+		tx.raw = append(tx.raw, rawPut{bucketHeads, binary.BigEndian.AppendUint64(nil, h.Size), note})
+		return nil
+	})
+}

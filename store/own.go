@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"strconv"
+
+	"pinward/store/audit"
+)
+
+// self is the actor of what the store does by itself.
+var self = audit.Actor{Kind: audit.KindDaemon, ID: "store"}
+
+// The store's own actions.
+const (
+	// ActionCreated is the first entry of a log. Attribute origin.
+	ActionCreated audit.Action = "store.created"
+	// ActionSigner says which key signs heads from here on. Attribute fingerprint.
+	ActionSigner audit.Action = "store.signer"
+	// ActionKeyMade says that a key came into use. Attributes purpose, epoch, commitment.
+	ActionKeyMade audit.Action = "store.key.made"
+	// ActionKeyDropped says that a key was taken off the ring. Attributes purpose, epoch.
+	ActionKeyDropped audit.Action = "store.key.dropped"
+)
+
+func (tx *Tx) keyMade(purpose string, epoch uint32, key []byte) error {
+	return tx.record(self, audit.Entry{Action: ActionKeyMade, Outcome: audit.OK, Attrs: []audit.Attr{
+		{Key: "purpose", Value: purpose},
+		{Key: "epoch", Value: strconv.FormatUint(uint64(epoch), 10)},
+		{Key: "commitment", Value: commitment(key)},
+	}})
+}
+
+// keysDropped records the days whose code keys are no longer on the ring.
+func (tx *Tx) keysDropped(days []uint32) error {
+	for _, d := range days {
+		err := tx.record(self, audit.Entry{Action: ActionKeyDropped, Outcome: audit.OK, Attrs: []audit.Attr{
+			{Key: "purpose", Value: purposeCode},
+			{Key: "epoch", Value: strconv.FormatUint(uint64(d), 10)},
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin records that the store was made and who signs, where that is news.
+func (s *Store) begin(ctx context.Context) error {
+	known, err := s.signers()
+	if err != nil {
+		return err
+	}
+	fingerprint := s.Fingerprint()
+	fresh := s.durable.Load().size == 0
+	if !fresh && len(known) > 0 && audit.Fingerprint(known[len(known)-1]) == fingerprint {
+		return nil
+	}
+	spki, err := marshalSigner(s.keys.Signer())
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
+		if fresh {
+			err := tx.Record(audit.Entry{Action: ActionCreated, Outcome: audit.OK, Attrs: []audit.Attr{{Key: "origin", Value: s.origin}}})
+			if err != nil {
+				return err
+			}
+		}
+		tx.raw = append(tx.raw, rawPut{bucketSigners, binary.BigEndian.AppendUint64(nil, tx.seq), spki})
+		return tx.Record(audit.Entry{Action: ActionSigner, Outcome: audit.OK, Attrs: []audit.Attr{{Key: "fingerprint", Value: fingerprint}}})
+	})
+}
+
+// dropCodes takes code keys that are too old off the ring.
+func (s *Store) dropCodes(ctx context.Context) error {
+	return s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
+		live, dead := tx.ring.liveCodes(day(tx.now))
+		if len(dead) == 0 {
+			return nil
+		}
+		n := *tx.ring
+		n.code = live
+		tx.ring, tx.ringNew = &n, true
+		return tx.keysDropped(dead)
+	})
+}
+
+// pseudonym is what stands for an actor in an entry's header.
+func (s *Store) pseudonym(r *ring, a audit.Actor) audit.Pseudonym {
+	key := [2]string{string(a.Kind), a.ID}
+	p, ok := s.names[key]
+	if !ok {
+		if len(s.names) >= 4096 {
+			clear(s.names) // patients are many; the cache need not be
+		}
+		p = audit.Pseudonym(r.blind("audit/actor/"+key[0], key[1]))
+		s.names[key] = p
+	}
+	return p
+}

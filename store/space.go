@@ -1,0 +1,78 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// The disk counts as full below max(5 %, 512 MB): what is left belongs to what was accepted already.
+const (
+	minFreePart  = 20 // a twentieth
+	minFreeBytes = 512 << 20
+)
+
+// freeAge is how long an answer about free space is used again.
+const freeAge = time.Second
+
+// space knows whether something new may be accepted.
+type space struct {
+	dir  string
+	free func(dir string) (free, total uint64, err error)
+
+	mu    sync.Mutex
+	asked time.Time
+	err   error // the last answer
+	full  bool  // a commit found no space, and none has worked since
+}
+
+// check returns nil or an error that wraps ErrFull.
+func (s *space) check() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); now.Sub(s.asked) >= freeAge {
+		s.asked, s.err = now, s.ask()
+		s.full = false // the next commit tells again
+	}
+	if s.full {
+		return ErrFull
+	}
+	return s.err
+}
+
+func (s *space) ask() error {
+	free, total, err := s.free(s.dir)
+	if err != nil {
+		return fmt.Errorf("ask for free space: %w", err)
+	}
+	if free < max(total/minFreePart, minFreeBytes) {
+		return ErrFull
+	}
+	return nil
+}
+
+// failed notes a commit that failed; worked, one that did not.
+func (s *space) failed(err error) {
+	if errors.Is(err, ErrFull) {
+		s.mu.Lock()
+		s.full, s.asked = true, time.Now()
+		s.mu.Unlock()
+	}
+}
+
+func (s *space) worked() {
+	s.mu.Lock()
+	s.full = false
+	s.mu.Unlock()
+}
+
+// statfs asks the file system of dir, for an unprivileged process.
+func statfs(dir string) (free, total uint64, err error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, 0, err
+	}
+	return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), nil
+}

@@ -1,0 +1,210 @@
+package store
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"pinward/store/audit"
+)
+
+// Options say how to open a store.
+type Options struct {
+	// Keys holds the root key and the signing key. Required.
+	Keys Keys
+	// Origin names the log in its heads, "pinward/" and the box's id. It is set when the store is
+	// made, by default from the store's own random id; a later Open may leave it empty.
+	Origin string
+	// Log takes what the store has to tell nobody in particular; nil is slog.Default().
+	Log *slog.Logger
+	// HeadEvery is how often a head is signed while entries come in; 0 is one minute.
+	HeadEvery time.Duration
+	// LockTimeout is how long to wait for another process to let go of the file; 0 is three seconds.
+	LockTimeout time.Duration
+	// Free tells how many bytes are free for the store, and how many there are in all; nil asks the
+	// file system of dir.
+	Free func(dir string) (free, total uint64, err error)
+}
+
+// headAfter is the number of entries after which a head is signed before its time: what has no head
+// yet is read again at the next start.
+const headAfter = 1 << 16
+
+// Store is an open store. Its methods are safe for concurrent use.
+type Store struct {
+	db      *bolt.DB
+	path    string
+	id      [16]byte // of this file; part of every value's additional data
+	origin  string
+	keys    Keys
+	log     *slog.Logger
+	every   time.Duration
+	space   space
+	watch   watchers
+	durable atomic.Pointer[durable]
+	seals   atomic.Uint64        // what was sealed under the current data and audit keys
+	write   func(*bolt.Tx) error // (*bolt.Tx).Commit but in tests of its failure
+
+	mu         sync.Mutex
+	batch      *batch // what waits; never nil
+	committing *batch // what the committer is writing; nil if it is idle
+	names      map[[2]string]audit.Pseudonym
+	closing    bool // only the store's own transactions go on
+	closed     bool
+	err        error // why nothing goes on
+
+	edge audit.Edge // owned by the committer
+
+	wake    chan struct{} // the batch is no longer empty
+	sign    chan struct{} // many entries have no head yet
+	failed  chan struct{}
+	cancel  func()         // ends the head signer
+	quit    chan struct{}  // ends the committer
+	wg      sync.WaitGroup // head signer
+	wgc     sync.WaitGroup // committer
+	heading sync.Mutex     // one head at a time
+
+	broken bool // a commit panicked: the file's locks may be held for ever
+}
+
+// durable is what the last commit left, and never changes.
+type durable struct {
+	state
+	txid int // of the commit
+	edge audit.Edge
+	when time.Time
+	head signedHead
+}
+
+// signedHead is a head's note with what is in it.
+type signedHead struct {
+	note []byte
+	size uint64
+	root [32]byte
+}
+
+// Open opens the store in the folder dir, and makes one if there is none. It checks that the log is
+// the one that its last head signed, and reads again every entry that came after that.
+//
+// Errors to branch on: [ErrLocked], [ErrNewer], [ErrWrongKey], [ErrCorrupt], [ErrFull].
+func Open(ctx context.Context, dir string, o Options) (*Store, error) {
+	if o.Keys == nil || o.Keys.Signer() == nil {
+		return nil, errors.New("open store: no keys")
+	}
+	s := &Store{
+		keys: o.Keys, log: o.Log, every: o.HeadEvery, write: (*bolt.Tx).Commit,
+		names: map[[2]string]audit.Pseudonym{},
+		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
+		quit: make(chan struct{}),
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.every == 0 {
+		s.every = time.Minute
+	}
+	if o.LockTimeout == 0 {
+		o.LockTimeout = 3 * time.Second
+	}
+	s.space = space{dir: dir, free: o.Free}
+	if s.space.free == nil {
+		s.space.free = statfs
+	}
+	if err := s.openFile(ctx, dir, o); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s.wgc.Go(s.commitLoop)
+	if err := s.begin(ctx); err != nil {
+		s.close()
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	signing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	s.wg.Go(func() { s.headLoop(signing) })
+	return s, nil
+}
+
+// Close lets what waits become durable, signs a last head and closes the file. Transactions that come
+// later get [ErrClosed]. A head that could not be signed is an error, but the file is closed all the
+// same and nothing is lost.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.closing = true
+	failed := s.err
+	s.mu.Unlock()
+	s.cancel()
+	s.wg.Wait()
+	var err error
+	if failed == nil {
+		err = s.signHead(context.Background())
+	}
+	return errors.Join(err, s.close())
+}
+
+// close ends the committer and closes the file.
+func (s *Store) close() error {
+	close(s.quit)
+	s.wgc.Wait()
+	s.mu.Lock()
+	s.closing, s.closed = true, true
+	s.mu.Unlock()
+	if s.broken {
+		return nil // closing would wait for a lock that nobody gives back; the process ends anyway
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// Failed is closed when a commit failed in a way that leaves open what is on the disk. The process
+// must end then: the next Open reads what is true. Nothing is accepted after it.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
+
+// Err is the error behind Failed, nil before it.
+func (s *Store) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Fingerprint names the key that signs heads: lower-case hex SHA-256 of its SubjectPublicKeyInfo, as
+// it is printed on the commissioning sheet.
+func (s *Store) Fingerprint() string { return audit.Fingerprint(s.keys.Signer()) }
+
+// Origin is the log's name in its heads.
+func (s *Store) Origin() string { return s.origin }
+
+// Stats are figures for metrics.
+type Stats struct {
+	Entries    uint64    // in the log
+	Headed     uint64    // of these, under a signed head
+	Size       int64     // of the file, bytes; it is allocated in steps and does not shrink
+	LastCommit time.Time // zero if none since Open
+	LastEntry  time.Time
+}
+
+// Stats returns the current figures.
+func (s *Store) Stats() Stats {
+	d := s.durable.Load()
+	return Stats{Entries: d.size, Headed: d.head.size, Size: s.fileSize(), LastCommit: d.when, LastEntry: d.last}
+}
+
+func marshalSigner(key *ecdsa.PublicKey) ([]byte, error) {
+	spki, err := audit.MarshalKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("record signer: %w", err)
+	}
+	return spki, nil
+}

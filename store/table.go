@@ -1,0 +1,137 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// maxKey is the longest table key.
+const maxKey = 1024
+
+// Table is one room's table of values of type T, kept as JSON and sealed. Declare it as an unexported
+// package-level variable of its room: no other room can then write it.
+//
+// Keys stand in clear on the disk: use sequences or [Tx.Blind], never a number or a name.
+type Table[T any] struct{ info *tableInfo }
+
+// tableInfo is what the store knows of a table.
+type tableInfo struct {
+	name        string
+	bucket      string
+	bookkeeping string
+	schema      uint16
+}
+
+// TableOption is an option of [NewTable].
+type TableOption func(*tableInfo)
+
+// Bookkeeping exempts a table from the rule that a change leaves an audit entry, and says why.
+// It is for cursors, counters and the like; a test lists the tables that have it.
+func Bookkeeping(why string) TableOption { return func(t *tableInfo) { t.bookkeeping = why } }
+
+// Schema numbers the form of T; the default is 0. Values of an older schema are read as T; a value of
+// a newer one is refused with [ErrNewer].
+func Schema(n uint16) TableOption { return func(t *tableInfo) { t.schema = n } }
+
+// tables holds the names that are taken. Tables are declared while the program starts.
+var tables = struct {
+	sync.Mutex
+	by map[string]*tableInfo
+}{by: map[string]*tableInfo{}}
+
+// NewTable declares a table. It panics if the name is taken or empty, which is a mistake in the
+// program and shows at its start.
+func NewTable[T any](name string, opts ...TableOption) *Table[T] {
+	info := &tableInfo{name: name, bucket: "t/" + name}
+	for _, o := range opts {
+		o(info)
+	}
+	tables.Lock()
+	defer tables.Unlock()
+	if name == "" || tables.by[name] != nil {
+		panic("store: a table's name is empty or taken: " + name)
+	}
+	tables.by[name] = info
+	return &Table[T]{info}
+}
+
+// BookkeepingTables returns the tables that are exempt from leaving entries, with their reasons.
+func BookkeepingTables() map[string]string {
+	tables.Lock()
+	defer tables.Unlock()
+	m := map[string]string{}
+	for name, t := range tables.by {
+		if t.bookkeeping != "" {
+			m[name] = t.bookkeeping
+		}
+	}
+	return m
+}
+
+func allTables() []*tableInfo {
+	tables.Lock()
+	defer tables.Unlock()
+	return slices.Collect(maps.Values(tables.by))
+}
+
+// Get returns the value of a key; ok is false if there is none.
+func (t *Table[T]) Get(tx *Tx, key []byte) (v T, ok bool, err error) {
+	plain, ok, err := tx.get(t.info, key)
+	if !ok || err != nil {
+		return v, false, err
+	}
+	v, err = t.decode(plain)
+	return v, err == nil, err
+}
+
+// Put sets the value of a key. If it fails the transaction fails, whether or not the error is
+// returned.
+func (t *Table[T]) Put(tx *Tx, key []byte, v T) error {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return tx.fail(fmt.Errorf("encode a value of %s: its type %T cannot be JSON", t.info.name, v))
+	}
+	return tx.put(t.info, key, plain)
+}
+
+// Delete removes a key; it is no error if there is none. If it fails the transaction fails.
+func (t *Table[T]) Delete(tx *Tx, key []byte) error { return tx.put(t.info, key, nil) }
+
+// Each calls fn for the values in a range, in the order of their keys. fn may change the same table:
+// this Each does not see it. fn returns [Stop] to end early; any other error ends Each with it.
+// fn owns key.
+func (t *Table[T]) Each(tx *Tx, r Range, fn func(key []byte, v T) error) error {
+	err := tx.each(t.info, r, true, func(key, plain []byte) error {
+		v, err := t.decode(plain)
+		if err != nil {
+			return err
+		}
+		return fn(key, v)
+	})
+	if errors.Is(err, Stop) {
+		return nil
+	}
+	return err
+}
+
+// Len counts the table's keys. It reads them all, but opens no value.
+func (t *Table[T]) Len(tx *Tx) (int, error) {
+	n := 0
+	err := tx.each(t.info, Range{}, false, func(_, _ []byte) error { n++; return nil })
+	return n, err
+}
+
+// String names the table.
+func (t *Table[T]) String() string { return t.info.name }
+
+func (t *Table[T]) decode(plain []byte) (v T, err error) {
+	if err := json.Unmarshal(plain, &v); err != nil {
+		// The error of package json quotes the value, so it is not passed on.
+		return v, fmt.Errorf("%w: a value of %s is not a %T", ErrCorrupt, t.info.name, v)
+	}
+	return v, nil
+}

@@ -1,0 +1,208 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"pinward/store/audit"
+)
+
+// Tx is one transaction: a decision with all that it changes. It is valid only until its function
+// returns, and is for one goroutine only.
+type Tx struct {
+	store *Store
+	actor audit.Actor
+	now   time.Time
+	ring  *ring
+	view  bool
+	own   bool // the store's own: it may write in clear, and records as the daemon
+	over  bool // its function has returned
+	err   error
+
+	// layers are what the transaction sees over the file, topmost first. In an Update the first is
+	// its own overlay; the others belong to batches that are not durable yet.
+	layers []layer
+	snap   *bolt.Tx // the file; opened at the first read that gets to it
+
+	size     uint64 // entries that are durable
+	seq      uint64 // the next entry's place
+	entries  []pendingEntry
+	recorded int
+	must     bool // wrote to a table that is not bookkeeping
+	ringNew  bool
+	raw      []rawPut
+	topics   []*Topic
+}
+
+// Now is the instant of the transaction, in UTC: the same at each call, and never before that of the
+// last audit entry.
+func (tx *Tx) Now() time.Time { return tx.now }
+
+// Actor is who asked for the transaction; of a View it is empty.
+func (tx *Tx) Actor() audit.Actor { return tx.actor }
+
+// Recorded is how many entries the transaction has recorded so far.
+func (tx *Tx) Recorded() int { return tx.recorded }
+
+// Record adds an entry to the audit log, with the transaction's actor and instant. If it fails the
+// transaction fails, whether or not the error is returned.
+func (tx *Tx) Record(e audit.Entry) error {
+	if err := tx.record(tx.actor, e); err != nil {
+		return err
+	}
+	tx.recorded++
+	return nil
+}
+
+func (tx *Tx) record(by audit.Actor, e audit.Entry) error {
+	if err := tx.mayWrite(); err != nil {
+		return err
+	}
+	if err := e.Validate(by); err != nil {
+		return tx.fail(err)
+	}
+	e.Attrs = slices.Clone(e.Attrs)
+	tx.entries = append(tx.entries, pendingEntry{
+		seq: tx.seq, at: tx.now, actor: by, name: tx.store.pseudonym(tx.ring, by), entry: e, key: last(tx.ring.audit),
+	})
+	tx.seq++
+	return nil
+}
+
+// Signal wakes those who watch the topic, once the transaction is durable.
+func (tx *Tx) Signal(t *Topic) {
+	if tx.mayWrite() == nil && !slices.Contains(tx.topics, t) {
+		tx.topics = append(tx.topics, t)
+	}
+}
+
+// Blind turns a value that may not stand in a key, such as a phone number, into one that may:
+// 16 bytes of HMAC-SHA-256 under the long-lived index key. The same purpose and value always give the
+// same result; different purposes never meet.
+func (tx *Tx) Blind(purpose, value string) []byte {
+	return tx.ring.blind(purpose, value)
+}
+
+func (r *ring) blind(purpose, value string) []byte {
+	var n [4]byte
+	binary.BigEndian.PutUint32(n[:], uint32(len(purpose)))
+	return r.index.sum(make([]byte, 0, 32), []byte("blind/v1"), n[:], []byte(purpose), []byte(value))[:16]
+}
+
+// CodeEpoch is the number of today's code key, the day since 1970 in UTC. An Update makes the key if
+// it is not there yet; a View does not.
+func (tx *Tx) CodeEpoch() uint32 {
+	today := day(tx.now)
+	if tx.ring.code[today] != nil || tx.mayWrite() != nil {
+		return today
+	}
+	_, dead := tx.ring.liveCodes(today)
+	tx.ring, tx.ringNew = tx.ring.withCode(today), true
+	if err := tx.keyMade(purposeCode, today, tx.ring.code[today].key); err == nil {
+		_ = tx.keysDropped(dead) // if it fails, so does the transaction
+	}
+	return today
+}
+
+// CodeMAC is HMAC-SHA-256 of msg under the code key of a day, 32 bytes; [ErrKeyGone] if that key was
+// dropped, two days after its own, or was never made. It may be called from several goroutines.
+func (tx *Tx) CodeMAC(epoch uint32, msg []byte) ([]byte, error) {
+	k := tx.ring.code[epoch]
+	if k == nil {
+		return nil, ErrKeyGone
+	}
+	return k.sum(make([]byte, 0, 32), msg), nil
+}
+
+// use says why the transaction cannot be used, if it cannot.
+func (tx *Tx) use() error {
+	if tx.over {
+		return errTxDone
+	}
+	return nil
+}
+
+func (tx *Tx) mayWrite() error {
+	if tx.over {
+		return errTxDone
+	}
+	if tx.view {
+		return ErrReadOnly
+	}
+	return nil
+}
+
+// fail makes the transaction fail in the end, even if its function swallows the error: half of a
+// decision must not become durable.
+func (tx *Tx) fail(err error) error {
+	if tx.err == nil {
+		tx.err = err
+	}
+	return err
+}
+
+func (tx *Tx) put(t *tableInfo, key, plain []byte) error {
+	if err := tx.mayWrite(); err != nil {
+		return err
+	}
+	if len(key) == 0 || len(key) > maxKey {
+		return tx.fail(fmt.Errorf("write to %s: a key has 1 to %d bytes", t.name, maxKey))
+	}
+	tx.layers[0].put(t, string(key), plain)
+	tx.must = tx.must || t.bookkeeping == ""
+	return nil
+}
+
+func (tx *Tx) get(t *tableInfo, key []byte) (plain []byte, ok bool, err error) {
+	if err := tx.use(); err != nil {
+		return nil, false, err
+	}
+	if len(key) == 0 {
+		return nil, false, fmt.Errorf("read from %s: the key is empty", t.name)
+	}
+	for _, l := range tx.layers {
+		if plain, ok := l.get(t, key); ok {
+			return plain, plain != nil, nil
+		}
+	}
+	snap, err := tx.snapshot()
+	if err != nil {
+		return nil, false, err
+	}
+	b := snap.Bucket([]byte(t.bucket))
+	if b == nil {
+		return nil, false, nil
+	}
+	sealed := b.Get(key)
+	if sealed == nil {
+		return nil, false, nil
+	}
+	plain, err = tx.ring.unseal(&tx.store.id, t.bucket, key, t.schema, sealed, t.name)
+	return plain, err == nil, err
+}
+
+// snapshot is the file as it is at the first read. In an Update it may or may not hold the batch that
+// is being committed; that batch's layer lies above it either way.
+func (tx *Tx) snapshot() (*bolt.Tx, error) {
+	if tx.snap == nil {
+		snap, err := tx.store.db.Begin(false)
+		if err != nil {
+			return nil, fmt.Errorf("read store: %w", err)
+		}
+		tx.snap = snap
+	}
+	return tx.snap, nil
+}
+
+// end closes the transaction for good.
+func (tx *Tx) end() {
+	tx.over = true
+	if tx.snap != nil {
+		_ = tx.snap.Rollback() // of a read: it cannot fail in a way that matters
+		tx.snap = nil
+	}
+}

@@ -1,0 +1,228 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"pinward/store/audit"
+)
+
+// Update runs fn as one transaction in the name of by. If fn returns nil, all that it did is durable
+// when Update returns nil; else nothing of it happened.
+//
+// fn runs at most once, on the caller's goroutine, while every other Update waits: it must not block,
+// do I/O or call the Store. A context that is done before fn begins ends Update with its error;
+// later it has no effect, so that the answer is true. A panic in fn is returned as [ErrPanicked].
+//
+// Even an error of fn is returned only when the transactions that fn could see are durable: a caller
+// may rest on "that exists already".
+func (s *Store) Update(ctx context.Context, by audit.Actor, fn func(*Tx) error) error {
+	return s.update(ctx, &Tx{actor: by}, fn)
+}
+
+// Accept is Update for what comes from outside and makes the store grow: it is refused with [ErrFull]
+// while less than max(5 %, 512 MB) of the disk is free. Sends, receipts and the rest go on by Update.
+func (s *Store) Accept(ctx context.Context, by audit.Actor, fn func(*Tx) error) error {
+	if err := s.space.check(); err != nil {
+		return err
+	}
+	return s.update(ctx, &Tx{actor: by}, fn)
+}
+
+func (s *Store) update(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	wait, err := s.apply(tx, fn)
+	if wait != nil {
+		<-wait.done
+		if wait.err != nil {
+			return wait.err
+		}
+	}
+	return err
+}
+
+// apply runs the transaction and adds it to the batch that waits. It returns the batch that has to be
+// durable before the caller is told, if any.
+func (s *Store) apply(tx *Tx, fn func(*Tx) error) (wait *batch, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock() // also when fn ends its goroutine, as t.FailNow does
+	if s.err != nil {
+		return nil, s.err
+	}
+	if s.closing && !tx.own {
+		return nil, ErrClosed
+	}
+	now := time.Now().UTC().Round(0)
+	err = s.rotate(now)
+	if err == nil {
+		err = s.run(tx, now, fn)
+	}
+	if !s.batch.empty() {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+		return s.batch, err
+	}
+	return s.committing, err
+}
+
+// run runs one transaction over the batch that waits, and merges it in if it succeeds.
+func (s *Store) run(tx *Tx, now time.Time, fn func(*Tx) error) error {
+	b := s.batch
+	tx.store, tx.ring, tx.seq, tx.size = s, b.state.ring, b.state.size, s.durable.Load().size
+	tx.now = now
+	if now.Before(b.state.last) {
+		tx.now = b.state.last
+	}
+	tx.layers = append(tx.layers, layer{}, b.layer)
+	if s.committing != nil {
+		tx.layers = append(tx.layers, s.committing.layer)
+	}
+	if err := guard(func() error { return fn(tx) }, tx.end); err != nil {
+		return err
+	}
+	if tx.err != nil {
+		return tx.err
+	}
+	if tx.must && tx.recorded == 0 {
+		return ErrNoEntry
+	}
+	for t, c := range tx.layers[0] {
+		for _, k := range c.keys {
+			b.layer.put(t, k, c.values[k])
+		}
+	}
+	b.entries = append(b.entries, tx.entries...)
+	b.raw = append(b.raw, tx.raw...)
+	for _, t := range tx.topics {
+		b.topics[t] = struct{}{}
+	}
+	if tx.ringNew {
+		b.state.ring, b.ringNew = tx.ring, true
+	}
+	if len(tx.entries) > 0 {
+		b.state.size, b.state.last = tx.seq, tx.now
+	}
+	return nil
+}
+
+// View runs fn over a snapshot of what is durable. It runs beside the writer and other Views. fn must
+// not call the Store: the writer may wait for fn to end.
+func (s *Store) View(ctx context.Context, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	tx := &Tx{store: s, view: true}
+	return guard(func() error {
+		if err := s.settle(tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	}, tx.end)
+}
+
+// settle opens the View's snapshot and waits until that is durable: bbolt shows a commit to readers
+// when its meta page is written, which is one sync too early.
+func (s *Store) settle(tx *Tx) error {
+	s.mu.Lock()
+	err, closed := s.err, s.closed
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if closed {
+		return ErrClosed
+	}
+	snap, err := tx.snapshot()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	var wait *batch
+	if s.durable.Load().txid < snap.ID() {
+		wait = s.committing
+	}
+	s.mu.Unlock()
+	if wait != nil {
+		<-wait.done
+		if wait.err != nil {
+			return wait.err
+		}
+	}
+	d := s.durable.Load()
+	if d.txid < snap.ID() {
+		return errors.New("read store: what it holds is not durable")
+	}
+	tx.ring, tx.size, tx.now = d.ring, d.size, time.Now().UTC().Round(0)
+	if tx.now.Before(d.last) {
+		tx.now = d.last
+	}
+	return nil
+}
+
+// guard runs fn, then end, and turns a panic, and a fault of the memory map, into an error.
+func guard(fn func() error, end func()) (err error) {
+	old := debug.SetPanicOnFault(true)
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError(v)
+		}
+		debug.SetPanicOnFault(old)
+		end()
+	}()
+	return fn()
+}
+
+// rotate gives the batch keys for the month, before its first transaction of that month.
+func (s *Store) rotate(now time.Time) error {
+	b := s.batch
+	if now.Before(b.state.last) {
+		now = b.state.last
+	}
+	m := month(now)
+	r := b.state.ring
+	// The count is that of the key on the disk; one that waits to get there has sealed nothing yet.
+	worn := s.seals.Load() >= maxSeals && last(r.data) == last(s.durable.Load().ring.data)
+	data, auditKey := worn || stale(r.data, m), worn || stale(r.audit, m)
+	if !data && !auditKey {
+		return nil
+	}
+	n := *r
+	var err error
+	if data {
+		if n.data, err = withNext(r.data, m); err != nil {
+			return err
+		}
+	}
+	if auditKey {
+		if n.audit, err = withNext(r.audit, m); err != nil {
+			return err
+		}
+	}
+	err = s.run(&Tx{own: true, actor: self}, now, func(tx *Tx) error {
+		tx.ring, tx.ringNew = &n, true
+		if data {
+			if err := tx.keyMade(purposeData, last(n.data).epoch, last(n.data).key); err != nil {
+				return err
+			}
+		}
+		if auditKey {
+			if err := tx.keyMade(purposeAudit, last(n.audit).epoch, last(n.audit).key); err != nil {
+				return err
+			}
+		}
+		_, dead := n.liveCodes(day(tx.now))
+		n.code, _ = n.liveCodes(day(tx.now))
+		return tx.keysDropped(dead)
+	})
+	if err != nil {
+		return fmt.Errorf("rotate keys: %w", err)
+	}
+	return nil
+}
