@@ -1,0 +1,374 @@
+package otp
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"pinward/daemon/consent"
+	"pinward/daemon/contact"
+	"pinward/daemon/limit"
+	"pinward/daemon/outbox"
+	"pinward/daemon/text"
+	"pinward/store"
+)
+
+// StartRequest asks for a verification. The zero Mode is Shadow: a door that
+// forgets it sends nothing.
+type StartRequest struct {
+	Service    string            // name or SID
+	To         contact.Phone     // already read by the site's plan
+	Subject    contact.SubjectID // whom it is about, if known
+	OnBehalfOf string            // the person for whom a machine speaks
+	Locale     string            // BCP 47 tag; "" = the subject's language, then the site's
+	Channel    string            // ChannelSMS, ChannelCall or ChannelAuto; "" = auto
+	Reference  string            // the action that the code is bound to; at most MaxReference bytes
+	Amount     int64             // cents, and who is paid: for services that name them in the text
+	Payee      string
+
+	EndUserAddress string       // address of the person's browser, only where the caller knows it
+	Client         string       // id of the client whose budget and turn it takes; "" = the actor
+	Staff          bool         // the caller is authenticated staff
+	Mode           contact.Mode // the strictest of what client and listener allow
+	Unasked        bool         // nobody waits for it (a feed's idea): a STOP holds it back
+	Fresh          bool         // a resend carries a new code even if the service does not say so
+	CustomCode     string       // a code that the client brings; see Service.CustomCodes
+}
+
+// MaxReference bounds the reference of a verification, in bytes.
+const MaxReference = 256
+
+// Start begins a verification and puts its message into the outbox, or sends
+// the code of the one that is going on for this service, number and reference
+// again. In this order: the service's own conditions, consent and blocks,
+// limits, admission; then record, message and entry, all in tx.
+//
+// Refusals (see Refusal) are recorded in tx and must be committed. They leave
+// no budget used up but the one that was full.
+func Start(tx *store.Tx, req StartRequest) (Verification, error) {
+	v, err := start(tx, req)
+	if Refusal(err) {
+		if e := recordRefusedStart(tx, req, v, err); e != nil {
+			return Verification{}, e
+		}
+	}
+	return v, err
+}
+
+func recordRefusedStart(tx *store.Tx, req StartRequest, v Verification, err error) error {
+	return tx.Record(store.Entry{
+		Action: ActionStart, Outcome: store.Refused, Object: v.ID, Subject: req.Subject.Key(),
+		Attrs: []store.Attr{
+			attr("service", clip(req.Service)), attr("phone", req.To.E164()), attr("channel", clip(req.Channel)),
+			attr("on_behalf_of", clip(req.OnBehalfOf)), attr("cause", cause(err)),
+		},
+	})
+}
+
+// clip keeps what a client may choose freely within an entry's bounds.
+func clip(s string) string {
+	if len(s) > MaxReference {
+		return strings.ToValidUTF8(s[:MaxReference], "")
+	}
+	return s
+}
+
+// start returns the verification that is going on along with a refusal to send
+// once more.
+func start(tx *store.Tx, req StartRequest) (Verification, error) {
+	s, err := FindService(tx, req.Service)
+	if err != nil {
+		return Verification{}, err
+	}
+	if s.Retired {
+		return Verification{}, ErrUnknownService
+	}
+	site, err := contact.SiteOf(tx)
+	if err != nil {
+		return Verification{}, err
+	}
+	if req.Client == "" {
+		req.Client = tx.Actor().ID
+	}
+	if req.Channel == "" {
+		req.Channel = ChannelAuto
+	}
+	route, err := s.route(req.Channel)
+	if err != nil {
+		return Verification{}, err
+	}
+	subject, err := conditions(tx, s, req)
+	if err != nil {
+		return Verification{}, err
+	}
+	if req.Locale, err = locale(tx, s, req.Locale, subject.Language, site); err != nil {
+		return Verification{}, err
+	}
+	if err := mayGo(tx, req, s); err != nil {
+		return Verification{}, err
+	}
+
+	l, err := limit.Of(tx)
+	if err != nil {
+		return Verification{}, err
+	}
+	v, err := findCurrent(tx, s.Name, req.To, req.Reference)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return first(tx, s, l, req, route)
+	case err != nil:
+		return Verification{}, err
+	case v.State == MaxChecks:
+		return v, ErrMaxChecks
+	case v.Expires.Sub(tx.Now()) < tooLate(s):
+		// What is left of its life is no use to anybody who has yet to read the
+		// text: let it end, and begin another.
+		if err := expire(tx, v); err != nil {
+			return Verification{}, err
+		}
+		return first(tx, s, l, req, route)
+	default:
+		return again(tx, s, l, req, route, v)
+	}
+}
+
+// tooLate is the rest of a life within which a text is not sent any more.
+func tooLate(s Service) time.Duration { return min(30*time.Second, s.Life/10) }
+
+// route is the way of a message on a channel.
+func (s Service) route(channel string) ([]outbox.Step, error) {
+	var out []outbox.Step
+	switch channel {
+	case ChannelAuto:
+		for _, step := range s.Route {
+			if step.Channel == outbox.Call && s.Desk {
+				continue // at a desk a call is made only on a click
+			}
+			out = append(out, step)
+		}
+	case ChannelSMS:
+		for _, step := range s.Route {
+			if step.Channel == outbox.SMS {
+				out = append(out, step)
+			}
+		}
+	case ChannelCall:
+		for _, step := range s.Route {
+			if step.Channel == outbox.Call {
+				out = append(out, step)
+				break
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, ErrChannel
+	}
+	return out, nil
+}
+
+// conditions are what the service itself asks of a start.
+func conditions(tx *store.Tx, s Service, req StartRequest) (contact.Subject, error) {
+	switch {
+	case s.Staff && !req.Staff:
+		return contact.Subject{}, ErrStaffOnly
+	case s.Reference && req.Reference == "":
+		return contact.Subject{}, ErrReferenceNeeded
+	case len(req.Reference) > MaxReference || !utf8.ValidString(req.Reference):
+		return contact.Subject{}, ErrReference
+	case s.Amount != (req.Amount > 0 && req.Payee != ""):
+		return contact.Subject{}, ErrAmount
+	case req.CustomCode != "" && (!s.CustomCodes || req.Reference != "" || !isCode(req.CustomCode)):
+		return contact.Subject{}, ErrCustomCode
+	}
+	if req.Subject.IsZero() {
+		if s.Bound {
+			return contact.Subject{}, ErrSubjectNeeded
+		}
+		return contact.Subject{}, nil
+	}
+	subject, known, err := contact.Find(tx, req.Subject)
+	if err != nil {
+		return contact.Subject{}, err
+	}
+	if s.Bound {
+		if !known {
+			return contact.Subject{}, ErrSubjectNeeded
+		}
+		if !bound(subject, req.To, tx.Now()) {
+			return contact.Subject{}, ErrNumberNotBound
+		}
+	}
+	return subject, nil
+}
+
+// bound reports whether the number has been the subject's for a day, or was
+// proven since it became so. A changed number is a new authenticator (NIST SP
+// 800-63B 4.1.2): whoever changed it must not release a result with it at once.
+func bound(s contact.Subject, to contact.Phone, now time.Time) bool {
+	for _, n := range s.Phones {
+		if n.Phone != to {
+			continue
+		}
+		if now.Sub(n.Since) >= BoundAfter {
+			return true
+		}
+		if !n.Verified.IsZero() && !n.Verified.Before(n.Since) {
+			return true
+		}
+	}
+	return false
+}
+
+// locale picks the language of the text: the one asked for must exist, the
+// others are tried.
+func locale(tx *store.Tx, s Service, asked, subject string, site contact.Site) (string, error) {
+	for _, l := range []string{asked, subject, site.Language()} {
+		if l == "" {
+			continue
+		}
+		t, err := text.Find(tx, s.Template, l)
+		if err != nil {
+			return "", fmt.Errorf("find text of %s: %w", s.Name, err)
+		}
+		if base(t.Lang) == base(l) {
+			return t.Lang, nil
+		}
+		if l == asked {
+			return "", ErrLocale
+		}
+	}
+	return "en", nil
+}
+
+// base is the language of a tag without region and script.
+func base(tag string) string {
+	tag, _, _ = strings.Cut(strings.ReplaceAll(tag, "_", "-"), "-")
+	return strings.ToLower(tag)
+}
+
+// mayGo asks consent and blocks. A number that stopped codes may still be
+// called.
+func mayGo(tx *store.Tx, req StartRequest, s Service) error {
+	if err := consent.AllowedSubject(tx, req.Subject, text.Code); err != nil {
+		return err
+	}
+	err := consent.Allowed(tx, req.To, text.Code, !req.Unasked)
+	if errors.Is(err, consent.ErrOptedOutOfCodes) && req.Channel == ChannelCall {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return notBlocked(tx, triple(s, req.To, req.Staff))
+}
+
+// first begins a new verification.
+func first(tx *store.Tx, s Service, l limit.Limits, req StartRequest, route []outbox.Step) (Verification, error) {
+	now := tx.Now()
+	v := Verification{
+		ID: newID("VE"), Service: s.Name, ServiceSID: s.SID, To: req.To, Subject: req.Subject,
+		OnBehalfOf: req.OnBehalfOf, Reference: req.Reference, Locale: req.Locale, Channel: req.Channel,
+		Amount: req.Amount, Payee: req.Payee, State: Pending, Client: req.Client, Staff: req.Staff, Custom: req.CustomCode, Mode: req.Mode,
+		Salt: make([]byte, 16), Epoch: tx.CodeEpoch(),
+		Created: now, Expires: now.Add(s.Life), Updated: now,
+	}
+	rand.Read(v.Salt)
+	if err := renders(tx, v, s); err != nil {
+		return Verification{}, err
+	}
+	m := message(tx, v, route, s)
+	if err := takeSend(tx, req, l, m, false); err != nil {
+		return Verification{}, err
+	}
+	if err := put(tx, &v, m); err != nil {
+		return Verification{}, err
+	}
+	if err := begin(tx, v); err != nil {
+		return Verification{}, err
+	}
+	return v, record(tx, v, ActionStart, store.OK, sendAttrs(v)...)
+}
+
+// again sends the code of a pending verification once more.
+func again(tx *store.Tx, s Service, l limit.Limits, req StartRequest, route []outbox.Step, v Verification) (Verification, error) {
+	if len(v.Sends) >= s.sends(l) {
+		return v, ErrMaxSends
+	}
+	if req.CustomCode != v.Custom {
+		return v, ErrCustomCode
+	}
+	if req.Amount != v.Amount || req.Payee != v.Payee {
+		return v, ErrAmount
+	}
+	was := v
+	v.Channel, v.Locale = req.Channel, req.Locale
+	v.Mode = contact.Strictest(v.Mode, req.Mode)
+	m := message(tx, v, route, s)
+	m.Client, m.Staff = req.Client, req.Staff
+	if err := takeSend(tx, req, l, m, true); err != nil {
+		return was, err
+	}
+	// The text on its way is overtaken: its further steps would only bring the
+	// person a second text after the new one.
+	if err := withdraw(tx, v); err != nil {
+		return Verification{}, err
+	}
+	if s.Fresh || req.Fresh {
+		v.Generation++
+	}
+	v.Updated = tx.Now()
+	if err := put(tx, &v, m); err != nil {
+		return Verification{}, err
+	}
+	if err := save(tx, v); err != nil {
+		return Verification{}, err
+	}
+	return v, record(tx, v, ActionResend, store.OK, sendAttrs(v)...)
+}
+
+// message is the text or call that carries the code of v.
+func message(tx *store.Tx, v Verification, route []outbox.Step, s Service) outbox.Message {
+	m := outbox.Message{
+		Kind: Kind, Ref: v.ID, Lane: outbox.OTP, To: v.To, Client: v.Client, Staff: v.Staff, Route: route,
+		Due: tx.Now(), Expires: v.Expires, Repeat: true, Mode: v.Mode,
+	}
+	if s.Replace {
+		// A handset replaces a text only by one of the same type (3GPP 23.040
+		// 9.2.3.9), so the first text carries it as well as the resend.
+		m.Replace = 1
+	}
+	return m
+}
+
+// put gives a message to the outbox and notes it as a send of v.
+func put(tx *store.Tx, v *Verification, m outbox.Message) error {
+	m, err := outbox.Put(tx, m)
+	if err != nil {
+		return fmt.Errorf("queue code: %w", err)
+	}
+	v.Sends = append(v.Sends, Send{ID: newID("VL"), At: tx.Now(), Channel: v.Channel, Message: m.ID})
+	return nil
+}
+
+func sendAttrs(v Verification) []store.Attr {
+	last := v.Sends[len(v.Sends)-1]
+	attrs := []store.Attr{
+		attr("phone", v.To.E164()), attr("channel", v.Channel), attr("locale", v.Locale),
+		attr("message", last.Message), attr("send", fmt.Sprint(len(v.Sends))), attr("mode", v.Mode.String()),
+	}
+	for _, a := range []store.Attr{attr("on_behalf_of", clip(v.OnBehalfOf)), attr("reference", v.Reference)} {
+		if a.Value != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	if v.Amount > 0 {
+		attrs = append(attrs, attr("amount", fmt.Sprint(v.Amount)), attr("payee", clip(v.Payee)))
+	}
+	if v.Custom != "" {
+		attrs = append(attrs, attr("asserted", "code"))
+	}
+	return attrs
+}
