@@ -1,0 +1,217 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"pinward/daemon/limit"
+	"pinward/store"
+)
+
+// User is a person with an account.
+type User struct {
+	Name     string       `json:"name"` // lower case; the actor's id
+	FullName string       `json:"full_name,omitempty"`
+	Roles    []Role       `json:"roles"`
+	Password PasswordHash `json:"password"`
+	Disabled bool         `json:"disabled,omitempty"`
+	Created  time.Time    `json:"created"`
+	Changed  time.Time    `json:"changed"` // of the password; older sessions are over
+}
+
+// Errors about users.
+var (
+	// ErrNoUser: no user has this name.
+	ErrNoUser = errors.New("no such user")
+	// ErrUserExists: the name is taken.
+	ErrUserExists = errors.New("user exists")
+)
+
+// Actions of the entries about users.
+const (
+	ActionUserCreate store.Action = "user.create"
+	ActionUserChange store.Action = "user.change"
+	ActionPassword   store.Action = "user.password"
+	ActionLogin      store.Action = "user.login"
+	ActionLogout     store.Action = "user.logout"
+	ActionRefused    store.Action = "client.refused"
+)
+
+// Budgets of wrong proofs. They are counted by account and by address, so that
+// a stranger who tries a nurse's name all night holds up his own address
+// sooner than her account.
+var (
+	loginsOfName    = limit.Budget{Name: "login.name", Max: 10, Window: 15 * time.Minute}
+	loginsOfAddress = limit.Budget{Name: "login.address", Max: 20, Window: 15 * time.Minute}
+	keysOfAddress   = limit.Budget{Name: "key.address", Max: 60, Window: time.Minute}
+)
+
+var users = store.NewTable[User]("access.users") // key: blinded name
+
+func userKey(tx *store.Tx, name string) []byte { return tx.Blind("access.user", fold(name)) }
+
+func fold(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+// CreateUser makes a user; the hash comes from Passwords.Hash, before the
+// transaction.
+func CreateUser(tx *store.Tx, name string, password PasswordHash, roles []Role) (User, error) {
+	name = fold(name)
+	if !validName(name) || strings.ContainsAny(name, " ") || !validRoles(roles) || len(password.Hash) == 0 {
+		return User{}, ErrInvalid
+	}
+	if _, ok, err := users.Get(tx, userKey(tx, name)); err != nil {
+		return User{}, fmt.Errorf("create user: %w", err)
+	} else if ok {
+		return User{}, ErrUserExists
+	}
+	u := User{Name: name, Roles: roles, Password: password, Created: tx.Now(), Changed: tx.Now()}
+	if err := users.Put(tx, userKey(tx, name), u); err != nil {
+		return User{}, fmt.Errorf("create user: %w", err)
+	}
+	return u, tx.Record(store.Entry{Action: ActionUserCreate, Outcome: store.OK, Object: name,
+		Attrs: []store.Attr{{Key: "roles", Value: joinRoles(roles)}}})
+}
+
+// FindUser returns a user by name. For a login use HashOf.
+func FindUser(tx *store.Tx, name string) (User, error) {
+	u, ok, err := users.Get(tx, userKey(tx, name))
+	if err != nil {
+		return User{}, fmt.Errorf("find user: %w", err)
+	}
+	if !ok {
+		return User{}, ErrNoUser
+	}
+	return u, nil
+}
+
+// Users lists the users, in no order that tells anything.
+func Users(tx *store.Tx) ([]User, error) {
+	var out []User
+	err := users.Each(tx, store.Range{}, func(_ []byte, u User) error {
+		out = append(out, u)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	return out, nil
+}
+
+// SetUser changes full name, roles and disabled of a user. Sessions that are
+// open follow at once.
+func SetUser(tx *store.Tx, u User) error {
+	old, err := FindUser(tx, u.Name)
+	if err != nil {
+		return err
+	}
+	if !validRoles(u.Roles) {
+		return ErrInvalid
+	}
+	old.FullName, old.Roles, old.Disabled = u.FullName, u.Roles, u.Disabled
+	if err := users.Put(tx, userKey(tx, u.Name), old); err != nil {
+		return fmt.Errorf("change user: %w", err)
+	}
+	return tx.Record(store.Entry{Action: ActionUserChange, Outcome: store.OK, Object: old.Name, Attrs: []store.Attr{
+		{Key: "roles", Value: joinRoles(old.Roles)}, {Key: "disabled", Value: fmt.Sprint(old.Disabled)},
+	}})
+}
+
+// SetPassword changes a user's password and ends the sessions begun with the
+// old one.
+func SetPassword(tx *store.Tx, name string, password PasswordHash) error {
+	u, err := FindUser(tx, name)
+	if err != nil {
+		return err
+	}
+	if len(password.Hash) == 0 {
+		return ErrInvalid
+	}
+	u.Password, u.Changed = password, tx.Now()
+	if err := users.Put(tx, userKey(tx, name), u); err != nil {
+		return fmt.Errorf("change password: %w", err)
+	}
+	return tx.Record(store.Entry{Action: ActionPassword, Outcome: store.OK, Object: u.Name})
+}
+
+// HashOf begins a login: it returns the hash to verify outside the
+// transaction, the zero hash for who does not exist, and *limit.Exceeded while
+// the name or the address had too many wrong passwords. It reads only.
+func HashOf(tx *store.Tx, name, address string) (PasswordHash, error) {
+	for _, b := range []limit.Charge{{Budget: loginsOfName, Key: fold(name)}, {Budget: loginsOfAddress, Key: address}} {
+		left, wait, err := limit.Peek(tx, b.Budget, b.Key)
+		if err != nil {
+			return PasswordHash{}, err
+		}
+		if left == 0 {
+			return PasswordHash{}, &limit.Exceeded{Budget: b.Budget.Name, RetryAfter: wait}
+		}
+	}
+	u, err := FindUser(tx, name)
+	if errors.Is(err, ErrNoUser) {
+		return PasswordHash{}, nil
+	}
+	return u.Password, err
+}
+
+// Login ends a login with the verdict on the password: a session, or ErrDenied
+// with the try counted. Either way tx must commit, so ErrDenied is a refusal
+// in the sense of Refusal.
+func Login(tx *store.Tx, name, address string, verified bool) (Session, string, error) {
+	u, err := FindUser(tx, name)
+	if err != nil && !errors.Is(err, ErrNoUser) {
+		return Session{}, "", err
+	}
+	if err == nil && verified && !u.Disabled {
+		return newSession(tx, u)
+	}
+	for _, c := range []limit.Charge{{Budget: loginsOfName, Key: fold(name)}, {Budget: loginsOfAddress, Key: address}} {
+		if err := limit.Take(tx, c.Budget, c.Key); err != nil && !Refusal(err) {
+			return Session{}, "", err
+		}
+	}
+	cause := "wrong password"
+	switch {
+	case err != nil:
+		cause = "no such user"
+	case verified:
+		cause = "disabled"
+	}
+	object := u.Name // what was typed as an unknown name may be a password
+	e := tx.Record(store.Entry{Action: ActionLogin, Outcome: store.Refused, Object: object, Attrs: []store.Attr{
+		{Key: "cause", Value: cause}, {Key: "address", Value: clip(address)},
+	}})
+	if e != nil {
+		return Session{}, "", e
+	}
+	return Session{}, "", ErrDenied
+}
+
+// Refuse counts and records a request whose key or token was wrong. It returns
+// *limit.Exceeded when the address tries too often; then nothing is recorded
+// any more, so that a flood does not fill the log.
+func Refuse(tx *store.Tx, sid, address string) error {
+	if err := limit.Take(tx, keysOfAddress, address); err != nil {
+		return err
+	}
+	if len(sid) != 34 {
+		sid = "" // not of the form of a SID: it may be a secret in the wrong field
+	}
+	return tx.Record(store.Entry{Action: ActionRefused, Outcome: store.Refused, Object: sid,
+		Attrs: []store.Attr{{Key: "address", Value: clip(address)}}})
+}
+
+// Refusal reports whether err is a decision that is recorded in its
+// transaction, which the door must commit.
+func Refusal(err error) bool {
+	_, exceeded := errors.AsType[*limit.Exceeded](err)
+	return exceeded || errors.Is(err, ErrDenied)
+}
+
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64]
+	}
+	return s
+}
