@@ -1,0 +1,322 @@
+package modemsim
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// ModemOptions says which modem to add. Only Name is needed.
+type ModemOptions struct {
+	// Name is what the modem is called here; letters, digits, - and _.
+	Name string
+	// Profile is the kind of device: generic, ec25, sim7600 or e173; "" is generic.
+	Profile string
+	// Carrier is the operator's name; "" alternates between two.
+	Carrier string
+	// IMEI, ICCID and IMSI identify device and SIM; "" makes them up from the order of adding.
+	IMEI, ICCID, IMSI string
+	// Number is the SIM's own number in E.164 with +; "" makes one up. Texts to it reach this modem.
+	Number string
+	// PIN locks the SIM until +CPIN gives it; "" is no lock. The PUK is 12345678.
+	PIN string
+	// SMSC is the service centre address on the SIM; "" takes the carrier's.
+	SMSC string
+	// BootTime is how long a restart takes; 0 means half a second.
+	BootTime time.Duration
+}
+
+// Modem is one modem with its SIM.
+type Modem struct {
+	network *Network
+	opts    ModemOptions
+	profile *profile
+	plmn    string // MCC and MNC
+
+	// Under the world's lock:
+	rng       *rand.Rand
+	faults    Faults
+	latency   time.Duration
+	set       settings
+	sim       simCard
+	store     map[string]*storage
+	lastMR    byte
+	submitted int
+	booting   bool
+	unplugged bool // by AtX faults; Faults.Unplugged stands beside it
+	reports   []report
+	direct    *transit // given by +CMT and waiting for +CNMA
+	ackTimer  *entry
+	call      *call
+	flood     *entry
+	unstick   chan struct{} // closed when Faults.Stuck ends
+
+	session *session
+	tty     *terminal // nil without PTY
+	term    terminalState
+}
+
+// AddModem puts a modem into the network. It is on, and registered as soon as
+// its SIM is unlocked; it has no port until Pipe or PTY.
+func (n *Network) AddModem(o ModemOptions) (*Modem, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil, errors.New("add modem: the network is closed")
+	}
+	if o.Name == "" || strings.Trim(o.Name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
+		return nil, errors.New("add modem: the name must be letters, digits, - and _")
+	}
+	if o.Profile == "" {
+		o.Profile = "generic"
+	}
+	p, ok := profiles[o.Profile]
+	if !ok {
+		return nil, fmt.Errorf("add modem %s: profile is none of generic, ec25, sim7600, e173", o.Name)
+	}
+	m := &Modem{network: n, opts: o, profile: p, unstick: make(chan struct{})}
+	m.fillIn(len(n.modems))
+	if n.modem(o.Name) != nil || n.modemByNumber(m.opts.Number) != nil {
+		return nil, fmt.Errorf("add modem %s: the name or the number is taken", o.Name)
+	}
+	seed := fnv.New64a()
+	seed.Write([]byte(o.Name))
+	m.rng = rand.New(rand.NewPCG(n.opts.Seed, seed.Sum64()))
+	m.latency = n.opts.Latency
+	if m.latency == 0 {
+		m.latency = DefaultLatency
+	}
+	m.latency = max(m.latency, 0)
+	m.sim = newSIM(m.opts.PIN)
+	m.set = p.settings()
+	m.lastMR = byte(m.rng.Uint32())
+	if err := m.loadStorage(); err != nil {
+		return nil, fmt.Errorf("add modem %s: %w", o.Name, err)
+	}
+	n.modems = append(n.modems, m)
+	m.poke()
+	return m, nil
+}
+
+// fillIn makes up what the options leave open. The numbers are from ranges that
+// no network gives out: test PLMN 001, and an IMEI of the test type allocation.
+func (m *Modem) fillIn(index int) {
+	o := &m.opts
+	carrier := index % 2
+	if o.Carrier == "" {
+		o.Carrier = []string{"Northline", "Tidewater"}[carrier]
+	}
+	m.plmn = fmt.Sprintf("00%d0%d", 1, carrier+1)
+	fill := func(p *string, v string) {
+		if *p == "" {
+			*p = v
+		}
+	}
+	fill(&o.IMEI, luhn(fmt.Sprintf("00100200%06d", index+1)))
+	fill(&o.ICCID, luhn(fmt.Sprintf("89001%02d00000000%03d", carrier+1, index+1)))
+	fill(&o.IMSI, fmt.Sprintf("%s%010d", m.plmn, index+1))
+	fill(&o.Number, fmt.Sprintf("+1617555%04d", 2001+index))
+	fill(&o.SMSC, fmt.Sprintf("+1617555%04d", 9001+carrier))
+	if o.BootTime <= 0 {
+		o.BootTime = 500 * time.Millisecond
+	}
+}
+
+// luhn appends the check digit of ISO/IEC 7812.
+func luhn(digits string) string {
+	sum := 0
+	for i := range len(digits) {
+		d := int(digits[len(digits)-1-i] - '0')
+		if i%2 == 0 {
+			if d *= 2; d > 9 {
+				d -= 9
+			}
+		}
+		sum += d
+	}
+	return digits + string(rune('0'+(10-sum%10)%10))
+}
+
+// Name is what the modem is called.
+func (m *Modem) Name() string { return m.opts.Name }
+
+// Number is the SIM's own number.
+func (m *Modem) Number() string { return m.opts.Number }
+
+// IMEI is the device's serial number, as +CGSN gives it.
+func (m *Modem) IMEI() string { return m.opts.IMEI }
+
+// ICCID is the SIM's serial number.
+func (m *Modem) ICCID() string { return m.opts.ICCID }
+
+// Carrier is the operator's name.
+func (m *Modem) Carrier() string { return m.opts.Carrier }
+
+// Submitted counts the parts that the network took from this modem.
+func (m *Modem) Submitted() int {
+	m.network.mu.Lock()
+	defer m.network.mu.Unlock()
+	return m.submitted
+}
+
+// SetLatency changes the time that the network takes for one part of this
+// modem; negative is none.
+func (m *Modem) SetLatency(d time.Duration) {
+	m.network.mu.Lock()
+	defer m.network.mu.Unlock()
+	m.latency = max(d, 0)
+}
+
+// Faults tells how the modem misbehaves now; counts have gone down as they struck.
+func (m *Modem) Faults() Faults {
+	m.network.mu.Lock()
+	defer m.network.mu.Unlock()
+	f := m.faults
+	f.SendErrors = append([]string(nil), f.SendErrors...)
+	return f
+}
+
+// SetFaults puts f in the place of all faults set before. Faults that mean
+// nothing, such as an unknown Moment, are an error and change nothing.
+func (m *Modem) SetFaults(f Faults) error {
+	if err := f.check(); err != nil {
+		return fmt.Errorf("set faults of %s: %w", m.opts.Name, err)
+	}
+	f.SendErrors = append([]string(nil), f.SendErrors...)
+	m.network.mu.Lock()
+	defer m.network.mu.Unlock()
+	was, registered, removed := m.out(), m.registered(), m.faults.SIMRemoved
+	if m.faults.Stuck && !f.Stuck {
+		close(m.unstick)
+		m.unstick = make(chan struct{})
+	}
+	m.faults = f
+	switch {
+	case !was && m.out():
+		m.unplug()
+	case was && !m.out():
+		m.plug()
+	}
+	if removed != f.SIMRemoved && !m.out() {
+		m.simChanged()
+	}
+	if registered != m.registered() {
+		m.showRegistration()
+	}
+	m.restartFlood()
+	m.poke()
+	return nil
+}
+
+// Reboot restarts the modem as a brown-out does: settings, the running command
+// and the call are gone, the port stays.
+func (m *Modem) Reboot() {
+	m.network.mu.Lock()
+	defer m.network.mu.Unlock()
+	m.reboot()
+}
+
+// out tells whether the modem is off the bus.
+func (m *Modem) out() bool { return m.unplugged || m.faults.Unplugged }
+
+// registered tells whether the network and the SIM would carry a text now.
+func (m *Modem) registered() bool {
+	switch m.registration() {
+	case 1, 5, 6, 7, 9, 10:
+		return true
+	}
+	return false
+}
+
+// registration is the <stat> of 27.007 section 7.2.
+func (m *Modem) registration() int {
+	switch {
+	case m.out() || m.booting || m.set.cfun != 1 || m.sim.locked() || m.faults.SIMRemoved:
+		return 0
+	case m.faults.Registration != 0:
+		return m.faults.Registration
+	}
+	return 1
+}
+
+// reboot loses everything that is not on the SIM, and comes up in BootTime.
+func (m *Modem) reboot() {
+	m.resetParser()
+	m.hangUp(false)
+	m.set = m.profile.settings()
+	m.sim.lock()
+	m.booting = true
+	m.network.agenda.after(m.opts.BootTime, func() {
+		if m.network.closed || !m.booting {
+			return
+		}
+		m.booting = false
+		m.urc(m.profile.boot...)
+		switch {
+		case m.faults.SIMRemoved:
+			m.urc("+CPIN: NOT INSERTED")
+		case m.sim.locked():
+			m.urc("+CPIN: " + m.sim.wants())
+		default:
+			m.urc(m.profile.ready...)
+		}
+		m.poke()
+	})
+}
+
+// unplug takes the modem off the bus; its session ends.
+func (m *Modem) unplug() {
+	m.resetParser()
+	m.hangUp(false)
+	m.set = m.profile.settings()
+	m.sim.lock()
+	m.booting = false
+	m.endSession()
+	m.withdrawTTY()
+}
+
+// plug puts it back: a PTY gets a new name behind its link, and the modem boots.
+func (m *Modem) plug() {
+	m.reboot()
+	if err := m.offerTTY(); err != nil {
+		m.network.log.Error("modem cannot come back", "modem", m.opts.Name, "err", err)
+	}
+}
+
+// restartFlood lets unsolicited lines come as Faults.URCEvery says.
+func (m *Modem) restartFlood() {
+	m.flood.cancel()
+	every := time.Duration(m.faults.URCEvery)
+	if every <= 0 {
+		return
+	}
+	var next func()
+	next = func() {
+		m.urc(fmt.Sprintf("^RSSI:%d", m.rng.IntN(32)))
+		m.flood = m.network.agenda.after(every, next)
+	}
+	m.flood = m.network.agenda.after(every, next)
+}
+
+// poke looks whether something waits that can be done now: reports for the
+// host, texts for the SIM.
+func (m *Modem) poke() {
+	if !m.registered() || m.network.closed {
+		return
+	}
+	waiting := m.reports
+	m.reports = nil
+	for _, r := range waiting {
+		m.giveReport(r)
+	}
+	m.network.retry(m.opts.Number)
+}
+
+// shut ends the session and takes the link away.
+func (m *Modem) shut() error {
+	m.endSession()
+	return m.withdrawTTY()
+}

@@ -1,0 +1,113 @@
+package modemsim
+
+import "fmt"
+
+// profile is what distinguishes one kind of device from another.
+type profile struct {
+	manufacturer, model, revision string
+	// unsupported is the final result for a command that the device does not have.
+	unsupported string
+	cmee        int
+	cnmi        [5]int
+	stores      []string       // names for +CPMS, the first is the default
+	capacity    map[string]int // places in each
+	firstIndex  int
+	// emptyReadOK: +CMGR of an empty place answers a bare OK, not CMS 321.
+	emptyReadOK bool
+	// csim: commands that tell the ICCID; the answer bears the command's name.
+	iccid []string
+	// boot comes when the device is up, ready when its SIM can be used.
+	boot, ready []string
+	// fullURC tells that no text can be stored; "" is none. %s is the storage.
+	fullURC string
+	// creset is the vendor's own restart command.
+	creset string
+	// dtmf enables the telling of pressed keys; dtmfURC tells one.
+	dtmf    string
+	dtmfURC func(key byte) string
+	// voice: the device can call.
+	voice bool
+	// accepts are vendor commands that are stored and read back; their value
+	// is the answer to a read before they were set.
+	accepts map[string]string
+}
+
+// settings is what a device forgets when it restarts.
+type settings struct {
+	echo, verbose, quiet         bool
+	cmee, cmgf, csms, cmms, csdh int
+	cnmi                         [5]int
+	creg, cgreg, cereg           int
+	cscs                         string
+	csmp                         [4]int // first octet, TP-VP, TP-PID, TP-DCS
+	cpms                         [3]string
+	cfun                         int
+	clip, cusd, copsFormat       int
+	dtmf                         bool
+	vendor                       map[string]string
+}
+
+func (p *profile) settings() settings {
+	first := p.stores[0]
+	return settings{
+		echo: true, verbose: true, cmee: p.cmee, cnmi: p.cnmi, cscs: "GSM", cfun: 1,
+		csmp: [4]int{17, 167, 0, 0}, cpms: [3]string{first, first, first},
+		vendor: map[string]string{},
+	}
+}
+
+var profiles = map[string]*profile{
+	"generic": {
+		manufacturer: "Pinward", model: "Simulated modem", revision: "1.0",
+		unsupported: "ERROR",
+		stores:      []string{"SM", "ME"}, capacity: map[string]int{"SM": 20, "ME": 50, "SR": 10},
+		firstIndex: 1,
+		iccid:      []string{"+CCID"},
+		boot:       []string{"RDY"}, ready: []string{"+CPIN: READY", "SMS Ready", "Call Ready"},
+	},
+	"ec25": {
+		manufacturer: "Quectel", model: "EC25", revision: "EC25AFAR05A06M4G",
+		unsupported: "ERROR", cmee: 1, cnmi: [5]int{2, 1, 0, 0, 0},
+		stores: []string{"ME", "SM", "MT", "SR"}, capacity: map[string]int{"ME": 255, "SM": 40, "SR": 20},
+		firstIndex: 0, emptyReadOK: true,
+		iccid: []string{"+QCCID", "+CCID", "+ICCID"},
+		boot:  []string{"RDY", "+CFUN: 1"}, ready: []string{"+CPIN: READY", "+QUSIM: 1", "+QIND: SMS DONE", "+QIND: PB DONE"},
+		fullURC: `+QIND: "smsfull","%s"`,
+		dtmf:    "+QTONEDET", dtmfURC: func(key byte) string { return fmt.Sprintf("+QTONEDET: %d", key) },
+		voice: true,
+		accepts: map[string]string{
+			"+QINDCFG": "", "+QURCCFG": `"urcport","usbat"`, "+QCFG": "", "+QPCMV": "0", "+QGPSCFG": "",
+			"+QAUDMOD": "0", "^DSCI": "0", "+QMBNCFG": "", "+QTTSETUP": "",
+		},
+	},
+	"sim7600": {
+		manufacturer: "SIMCOM INCORPORATED", model: "SIMCOM_SIM7600G-H", revision: "LE20B04SIM7600G22",
+		unsupported: "ERROR", cmee: 2, cnmi: [5]int{2, 1, 0, 0, 0},
+		stores: []string{"ME", "SM", "MT", "SR"}, capacity: map[string]int{"ME": 23, "SM": 50, "SR": 20},
+		firstIndex: 0,
+		iccid:      []string{"+CICCID", "+CCID", "+ICCID"},
+		boot:       []string{"RDY"}, ready: []string{"+CPIN: READY", "SMS DONE", "PB DONE"},
+		fullURC: "+SMS FULL", creset: "+CRESET",
+		dtmf: "+DDET", dtmfURC: func(key byte) string { return "+RXDTMF: " + string(rune(key)) },
+		voice: true,
+		accepts: map[string]string{
+			"+CPCMREG": "0", "+CPCMFRM": "0", "+CDTAM": "0", "+CEMODE": "2", "+CIREG": "0,1", "+CNMP": "2",
+			"+CSCLK": "0", "+CTTSPARAM": "1,3,0,1,1",
+		},
+	},
+	"e173": {
+		manufacturer: "huawei", model: "E173", revision: "11.126.85.00.209",
+		unsupported: "COMMAND NOT SUPPORT", cmee: 0, cnmi: [5]int{2, 1, 0, 0, 0},
+		stores: []string{"SM", "ME"}, capacity: map[string]int{"SM": 20, "ME": 100, "SR": 10},
+		firstIndex: 0,
+		iccid:      []string{"^ICCID"},
+		boot:       []string{"^BOOT:20117468,0,0,0,75"}, ready: []string{"^SIMST:1", "^SRVST:2", "^MODE:5,4"},
+		fullURC: `^SMMEMFULL: "%s"`, creset: "^RESET",
+		dtmf: "^DTMF", dtmfURC: func(key byte) string { return "^DDTMF: " + string(rune(key)) },
+		voice: true,
+		accepts: map[string]string{
+			"^CURC": "1", "^DDSETEX": "0", "^CVOICE": "0,8000,16,20", "^SYSCFG": "2,0,3FFFFFFF,1,2",
+			"^U2DIAG": "0", "^SYSINFO": "2,3,0,5,1,,4", "^CONFIG": "",
+		},
+	},
+}
