@@ -112,7 +112,7 @@ func hold(tx *store.Tx, l Lane, on bool) error {
 	}
 	tx.Signal(Due)
 	tx.Signal(Changed)
-	return tx.Record(store.Entry{Action: action, Object: l.String()})
+	return tx.Record(store.Entry{Action: action, Outcome: store.OK, Object: l.String()})
 }
 
 func isPaused(tx *store.Tx, l Lane) (bool, error) {

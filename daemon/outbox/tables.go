@@ -280,8 +280,15 @@ func (r *record) last() *Attempt {
 	return &r.Attempts[len(r.Attempts)-1]
 }
 
-// The key of the turn that lane OTP has come to; clients' keys are blinded and longer.
-var turnNow = []byte("now")
+// turnKeys are those of the turn that lane OTP has come to, and of the client's last. Staff has turns
+// of its own: as it passes all others by, its turns would make the present one run ahead of them.
+func turnKeys(tx *store.Tx, r *record) (now, mine []byte) {
+	group := "public"
+	if r.Staff {
+		group = "staff"
+	}
+	return []byte(group), tx.Blind("outbox.turn."+group, r.Client)
+}
 
 // takeTurn gives a message its turn when it first joins a line of lane OTP: one behind the last of
 // its client, and never before the present turn. So a client that asks for thousands stands behind
@@ -290,12 +297,12 @@ func takeTurn(tx *store.Tx, r *record) error {
 	if r.Lane != OTP || r.Turn != 0 {
 		return nil
 	}
-	key := tx.Blind("outbox.turn", r.Client)
+	nowKey, key := turnKeys(tx, r)
 	mine, _, err := turns.Get(tx, key)
 	if err != nil {
 		return fmt.Errorf("read turn: %w", err)
 	}
-	now, _, err := turns.Get(tx, turnNow)
+	now, _, err := turns.Get(tx, nowKey)
 	if err != nil {
 		return fmt.Errorf("read turn: %w", err)
 	}
@@ -311,14 +318,15 @@ func passTurn(tx *store.Tx, r *record) error {
 	if r.Lane != OTP {
 		return nil
 	}
-	now, _, err := turns.Get(tx, turnNow)
+	key, _ := turnKeys(tx, r)
+	now, _, err := turns.Get(tx, key)
 	if err != nil {
 		return fmt.Errorf("read turn: %w", err)
 	}
 	if r.Turn <= now {
 		return nil
 	}
-	if err := turns.Put(tx, turnNow, r.Turn); err != nil {
+	if err := turns.Put(tx, key, r.Turn); err != nil {
 		return fmt.Errorf("keep turn: %w", err)
 	}
 	return nil
