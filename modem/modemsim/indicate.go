@@ -105,6 +105,10 @@ func (m *Modem) giveReport(r report) {
 	}
 	switch m.set.cnmi[3] {
 	case 1:
+		if m.set.cnmi[0] == 0 { // the modem keeps it until <mode> changes
+			m.reports = append(m.reports, r)
+			return
+		}
 		line := m.direction("+CDS", r.encode())
 		if m.set.cmgf == 1 {
 			line = fmt.Sprintf(`+CDS: 6,%d,"%s",145,"%s","%s",%d`, r.MR, r.To, textTime(r.SCTS), textTime(r.Discharge), r.Status)
