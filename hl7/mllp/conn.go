@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -163,7 +164,9 @@ func (c *conn) read(frames chan<- []byte) (head []byte, err error) {
 		c.readWithin(c.limits.Idle)
 		frame, err := r.Next()
 		if now := r.Repairs(); now != told {
-			c.repaired(c.tally.repaired(now, told))
+			if all, news := c.tally.repaired(now, told); news {
+				c.repaired(all)
+			}
 			told = now
 		}
 		if err != nil {
@@ -180,10 +183,10 @@ func (c *conn) read(frames chan<- []byte) (head []byte, err error) {
 	}
 }
 
-// repaired warns of a sender whose frames are not right, all of which is all that it
-// did so far.
+// repaired warns of a sender whose frames are not right; all is what was put right
+// for it so far.
 func (c *conn) repaired(all Repairs) {
-	c.srv.logNth(c, all.total(), "frames repaired", nil,
+	c.srv.log(c.ctx, slog.LevelWarn, "frames repaired", "peer", c.peer.Addr.String(),
 		"junk", all.Junk, "filler", all.Filler, "doubled_start", all.DoubledStart,
 		"doubled_end", all.DoubledEnd, "form_feed", all.FormFeed, "empty", all.Empty)
 }

@@ -1,6 +1,7 @@
 package mllp
 
 import (
+	"math/bits"
 	"net/netip"
 	"sync"
 )
@@ -64,16 +65,18 @@ func (t *tally) bump(which func(*Counts) *uint64) uint64 {
 	return *p
 }
 
-// repaired adds what a Reader put right since it last told, and gives all of it.
-func (t *tally) repaired(now, before Repairs) Repairs {
+// repaired adds what a Reader put right since it last told, and gives all of it. It
+// is news when the total has passed another power of two.
+func (t *tally) repaired(now, before Repairs) (all Repairs, news bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	was := t.n.total()
 	t.n.add(Counts{Repairs: Repairs{
 		Junk: now.Junk - before.Junk, Filler: now.Filler - before.Filler,
 		DoubledStart: now.DoubledStart - before.DoubledStart, DoubledEnd: now.DoubledEnd - before.DoubledEnd,
 		FormFeed: now.FormFeed - before.FormFeed, Empty: now.Empty - before.Empty,
 	}})
-	return t.n.Repairs
+	return t.n.Repairs, bits.Len64(was) != bits.Len64(t.n.total())
 }
 
 func (t *tally) counts() Counts {

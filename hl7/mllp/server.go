@@ -301,15 +301,10 @@ func (s *Server) refuse(c *conn, nth uint64, err error) {
 
 // logNth warns of the 1st, 2nd, 4th, 8th ... event of a kind from an address: a
 // peer that does it all day long must not fill the log.
-func (s *Server) logNth(c *conn, nth uint64, msg string, err error, more ...any) {
-	if nth&(nth-1) != 0 {
-		return
+func (s *Server) logNth(c *conn, nth uint64, msg string, err error) {
+	if nth&(nth-1) == 0 {
+		s.log(c.ctx, slog.LevelWarn, msg, "peer", c.peer.Addr.String(), "times", nth, "error", err)
 	}
-	args := append([]any{"peer", c.peer.Addr.String(), "times", nth}, more...)
-	if err != nil {
-		args = append(args, "error", err)
-	}
-	s.log(c.ctx, slog.LevelWarn, msg, args...)
 }
 
 func (s *Server) log(ctx context.Context, level slog.Level, msg string, args ...any) {

@@ -1,0 +1,371 @@
+package mllp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pinward/hl7"
+)
+
+// pipeListener hands out in-process connections, whose deadlines obey a bubble's clock.
+type pipeListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{make(chan net.Conn), make(chan struct{})}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	select {
+	case <-l.done:
+	default:
+		close(l.done)
+	}
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+func (l *pipeListener) dial() net.Conn {
+	client, server := net.Pipe()
+	l.conns <- server
+	return client
+}
+
+// inBubble runs a test against a server on pipes.
+func inBubble(t *testing.T, s *Server, test func(t *testing.T, l *pipeListener)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		served := make(chan error, 1)
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() { served <- s.Serve(ctx, l) }()
+		test(t, l)
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+// closedAfter gives how long it takes until the server closes c.
+func closedAfter(t *testing.T, c net.Conn) time.Duration {
+	t.Helper()
+	start := time.Now()
+	if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
+		t.Fatalf("got %q, %v, want the end", b, err)
+	}
+	return time.Since(start)
+}
+
+func TestIdleIsForever(t *testing.T) {
+	inBubble(t, &Server{Handler: accept}, func(t *testing.T, l *pipeListener) {
+		c := l.dial()
+		defer c.Close()
+		time.Sleep(60 * 24 * time.Hour)
+		exchange(t, c, "1")
+	})
+}
+
+func TestIdleLimit(t *testing.T) {
+	s := &Server{Handler: accept, Limits: Limits{Idle: 10 * time.Minute}}
+	inBubble(t, s, func(t *testing.T, l *pipeListener) {
+		c := l.dial()
+		defer c.Close()
+		time.Sleep(9 * time.Minute)
+		exchange(t, c, "1")
+		// What stands between frames does not count as life.
+		time.Sleep(5 * time.Minute)
+		if _, err := c.Write([]byte("\n")); err != nil {
+			t.Fatal(err)
+		}
+		if d := closedAfter(t, c); d != 5*time.Minute {
+			t.Errorf("closed after further %v, want 5 min", d)
+		}
+	})
+	if n := s.Counts(); n.Cut != 0 {
+		t.Errorf("an idle connection counts as cut: %+v", n)
+	}
+}
+
+// TestInFrameLimit: a sender that stalls, or drips, in the middle of a frame.
+func TestInFrameLimit(t *testing.T) {
+	s := &Server{Handler: accept}
+	inBubble(t, s, func(t *testing.T, l *pipeListener) {
+		c := l.dial()
+		defer c.Close()
+		start := time.Now()
+		if _, err := c.Write([]byte(vt)); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			time.Sleep(700 * time.Millisecond)
+			if _, err := c.Write([]byte("x")); err != nil {
+				break
+			}
+		}
+		if d := time.Since(start); d < 30*time.Second || d > 31*time.Second {
+			t.Errorf("closed after %v, want 30 s", d)
+		}
+	})
+	if n := s.Counts(); n.Cut != 1 || n.Frames != 0 {
+		t.Errorf("counts %+v", n)
+	}
+}
+
+// TestLateReplyIsNotSent: an old sender takes a late ACK for that of its next
+// message (connect#1441, connect#2070).
+func TestLateReplyIsNotSent(t *testing.T) {
+	s := &Server{Handler: func(ctx context.Context, p hl7.Peer, f []byte) ([]byte, error) {
+		time.Sleep(6 * time.Second)
+		if ctx.Err() == nil {
+			return nil, errors.New("context has not ended")
+		}
+		return accept(ctx, p, f)
+	}}
+	inBubble(t, s, func(t *testing.T, l *pipeListener) {
+		c := l.dial()
+		defer c.Close()
+		if _, err := c.Write(AppendFrame(nil, message("1"))); err != nil {
+			t.Fatal(err)
+		}
+		if d := closedAfter(t, c); d != 6*time.Second {
+			t.Errorf("closed after %v", d)
+		}
+	})
+	if n := s.Counts(); n.Late != 1 || n.Replies != 0 {
+		t.Errorf("counts %+v", n)
+	}
+}
+
+// TestPeerThatDoesNotRead must not hold its connection's goroutine for ever.
+func TestPeerThatDoesNotRead(t *testing.T) {
+	s := &Server{Handler: accept}
+	inBubble(t, s, func(t *testing.T, l *pipeListener) {
+		c := l.dial()
+		defer c.Close()
+		if _, err := c.Write(AppendFrame(nil, message("1"))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if n := s.Counts(); n.Unwritten != 1 || n.Replies != 0 {
+			t.Errorf("counts %+v", n)
+		}
+	})
+}
+
+// TestDrainLimit: Serve returns when its context ends, also from a handler that takes
+// its time, and cancels that one only after the limit.
+func TestDrainLimit(t *testing.T) {
+	var canceled time.Duration
+	s := &Server{Limits: Limits{Reply: time.Hour}, Handler: func(ctx context.Context, _ hl7.Peer, _ []byte) ([]byte, error) {
+		start := time.Now()
+		<-ctx.Done()
+		canceled = time.Since(start)
+		return nil, ctx.Err()
+	}}
+	inBubble(t, s, func(t *testing.T, l *pipeListener) {
+		c := l.dial()
+		if _, err := c.Write(AppendFrame(nil, message("1"))); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+	})
+	if canceled != 5*time.Second {
+		t.Errorf("canceled after %v, want 5 s", canceled)
+	}
+}
+
+// exchange sends one message and reads its acknowledgment.
+func exchange(t *testing.T, c net.Conn, id string) {
+	t.Helper()
+	if _, err := c.Write(AppendFrame(nil, message(id))); err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewReader(c, 0).Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := hl7.Parse(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, got, _ := m.Acknowledgment(); code != hl7.AA || got != id {
+		t.Fatalf("acknowledged %s %q", code, got)
+	}
+}
+
+// script is a peer of a Client: it gets each message's control id and writes back.
+func script(t *testing.T, answer func(c net.Conn, id string)) *Client {
+	return &Client{Dial: func(context.Context) (net.Conn, error) {
+		client, server := net.Pipe()
+		go func() {
+			defer server.Close()
+			for r := NewReader(server, 0); ; {
+				f, err := r.Next()
+				if err != nil {
+					return
+				}
+				m, err := hl7.Parse(f)
+				if err != nil {
+					t.Errorf("client sent: %v", err)
+					return
+				}
+				answer(server, m.ControlID())
+			}
+		}()
+		return client, nil
+	}}
+}
+
+func ack(code, id string) []byte {
+	return AppendFrame(nil, []byte("MSH|^~\\&|||||||ACK|x|P|2.5\rMSA|"+code+"|"+id))
+}
+
+func TestClient(t *testing.T) {
+	enhanced := func(id, msh16 string) []byte {
+		return []byte("MSH|^~\\&|||||||ORU^R01|" + id + "|P|2.5|||AL|" + msh16 + "\rPID|1")
+	}
+	tests := []struct {
+		name   string
+		msg    []byte
+		answer []string // code and id in turn
+		want   hl7.AckCode
+	}{
+		{"AA", message("1"), []string{"AA", "1"}, hl7.AA},
+		{"AE is an answer", message("1"), []string{"AE", "1"}, hl7.AE},
+		{"AR is an answer", message("1"), []string{"AR", "1"}, hl7.AR},
+		{"others are passed over", message("1"), []string{"AA", "0", "AR", "", "AE", "2", "AA", "1"}, hl7.AA},
+		{"CA is enough where nothing else was asked for", message("1"), []string{"CA", "1"}, hl7.CA},
+		{"medplum#7115 took the CA for the answer", enhanced("1", "AL"), []string{"CA", "1", "AA", "1"}, hl7.AA},
+		{"success only", enhanced("1", "SU"), []string{"CA", "1", "AA", "1"}, hl7.AA},
+		{"errors only: CA is the last word", enhanced("1", "ER"), []string{"CA", "1"}, hl7.CA},
+		{"CE ends it", enhanced("1", "AL"), []string{"CE", "1"}, hl7.CE},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := script(t, func(conn net.Conn, _ string) {
+					for i := 0; i < len(tt.answer); i += 2 {
+						_, _ = conn.Write(ack(tt.answer[i], tt.answer[i+1]))
+					}
+				})
+				defer c.Close()
+				got, err := c.Send(context.Background(), tt.msg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if code, id, _ := got.Acknowledgment(); code != tt.want || id != "1" {
+					t.Errorf("answer %s %q, want %s", code, id, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestClientTimeoutRedials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := true
+		dials := 0
+		c := script(t, func(conn net.Conn, id string) {
+			if !silent {
+				_, _ = conn.Write(ack("AA", id))
+			}
+		})
+		dial := c.Dial
+		c.Dial = func(ctx context.Context) (net.Conn, error) { dials++; return dial(ctx) }
+		defer c.Close()
+		start := time.Now()
+		if _, err := c.Send(context.Background(), message("1")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v, want a timeout", err)
+		}
+		if d := time.Since(start); d != 10*time.Second {
+			t.Errorf("timed out after %v, want 10 s", d)
+		}
+		silent = false
+		for range 3 {
+			if _, err := c.Send(context.Background(), message("1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if dials != 2 {
+			t.Errorf("%d connections, want 2", dials)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := c.Send(ctx, message("2")); !errors.Is(err, context.Canceled) {
+			t.Errorf("canceled: %v", err)
+		}
+		if _, err := c.Send(context.Background(), message("3")); err != nil {
+			t.Errorf("after a cancel: %v", err)
+		}
+	})
+}
+
+func TestClientErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		boom := errors.New("no route")
+		c := &Client{Dial: func(context.Context) (net.Conn, error) { return nil, boom }}
+		if _, err := c.Send(context.Background(), message("1")); !errors.Is(err, boom) {
+			t.Errorf("dial: %v", err)
+		}
+		if _, err := c.Send(context.Background(), []byte("MSH|^~\\&|\rEVN")); !errors.Is(err, ErrNoControlID) {
+			t.Errorf("no control id: %v", err)
+		}
+		var e *hl7.Error
+		if _, err := c.Send(context.Background(), []byte("no message")); !errors.As(err, &e) {
+			t.Errorf("no message: %v", err)
+		}
+		closes := script(t, func(conn net.Conn, _ string) { conn.Close() })
+		if _, err := closes.Send(context.Background(), message("1")); !errors.Is(err, io.EOF) {
+			t.Errorf("closed: %v", err)
+		}
+		if err := closes.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+// TestClientAndServer runs both ends, several senders at once.
+func TestClientAndServer(t *testing.T) {
+	addr := start(t, &Server{Handler: accept})
+	c := &Client{Dial: func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	}}
+	defer c.Close()
+	errs := make(chan error, 20)
+	for i := range cap(errs) {
+		go func() {
+			id := string(rune('a' + i))
+			m, err := c.Send(context.Background(), message(id))
+			if err == nil {
+				if code, got, _ := m.Acknowledgment(); code != hl7.AA || got != id {
+					err = errors.New("wrong acknowledgment")
+				}
+			}
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
