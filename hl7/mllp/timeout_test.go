@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -282,10 +283,10 @@ func TestClient(t *testing.T) {
 
 func TestClientTimeoutRedials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		silent := true
+		var answering atomic.Bool
 		dials := 0
 		c := script(t, func(conn net.Conn, id string) {
-			if !silent {
+			if answering.Load() {
 				_, _ = conn.Write(ack("AA", id))
 			}
 		})
@@ -299,7 +300,7 @@ func TestClientTimeoutRedials(t *testing.T) {
 		if d := time.Since(start); d != 10*time.Second {
 			t.Errorf("timed out after %v, want 10 s", d)
 		}
-		silent = false
+		answering.Store(true)
 		for range 3 {
 			if _, err := c.Send(context.Background(), message("1")); err != nil {
 				t.Fatal(err)
