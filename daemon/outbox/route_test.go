@@ -349,7 +349,9 @@ func TestRecoverAfterRestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newBox(t)
 		b.report(modem("a", "red"), modem("b", "blue"))
-		c, n, waiting := b.put(code(1)), b.put(notice(2)), b.put(notice(3))
+		c, n := b.put(code(1)), b.put(notice(2))
+		time.Sleep(time.Millisecond)
+		waiting := b.put(notice(3))
 		b.must("a")
 		b.must("b")
 		if got := b.restart(); got != 2 {
