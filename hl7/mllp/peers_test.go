@@ -50,7 +50,8 @@ func TestMllpSend(t *testing.T) {
 			}
 		})
 	}
-	if n := s.Counts(); n.Replies != 6 || n.Repairs != (Repairs{}) {
+	eventually(t, "six replies", func() bool { return s.Counts().Replies == 6 })
+	if n := s.Counts(); n.Repairs != (Repairs{}) {
 		t.Errorf("counts %+v", n)
 	}
 }
