@@ -2,56 +2,218 @@ package modem
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
+	"time"
+
+	"pinward/modem/port"
 )
 
 // Options say what a modem is called and how it is treated; the zero value is right for a real modem.
 type Options struct {
-	Name string // for logs and status; not an identity: IMEI and ICCID are
-	PIN  func(ctx context.Context) (string, error)
-	Log  *slog.Logger
-	// Trace is told the name of each command, like "AT+CMGS", just before its first byte is written. Never an argument.
-	Trace func(event string)
+	// Name is for logs and status. It is no identity: IMEI and ICCID are.
+	Name string
+	// PIN gives the SIM's PIN when it asks for one; nil if no PIN is kept. It is called once for each PIN that the SIM takes or
+	// refuses: a refused PIN is never tried again.
+	PIN func(ctx context.Context) (string, error)
+	// Log gets changes of phase and what a person should know; nil is slog.Default(). No number and no text is logged.
+	Log *slog.Logger
+	// Trace is told the name of each command, like "AT+CMGS", just before its first byte is written. Never an argument. It must
+	// not block. Benchmarks measure with it.
+	Trace  func(event string)
+	Timing Timing
 }
 
-// Modem is one modem.
+// Timing are the times of a modem; zero values are replaced by the defaults named here. Tests shorten them.
+type Timing struct {
+	Resync      time.Duration // 10 s: a modem that ran before must answer by its IMEI
+	Boot        time.Duration // 60 s: a modem that was just opened or restarted must
+	Step        time.Duration // 5 s for one command of bring-up and of the polls
+	SIM         time.Duration // 20 s for a SIM that is busy after power-on
+	Prompt      time.Duration // 10 s
+	PromptDelay time.Duration // 100 ms between prompt and PDU; a profile may say otherwise
+	Answer      time.Duration // 300 s from the PDU to +CMGS (reference 5.1)
+	Status      time.Duration // 30 s between two looks at registration and signal; 2 s while not registered
+	Storage     time.Duration // 60 s between two looks at the storage
+	Backoff     time.Duration // 1 s after the first failure, doubled up to BackoffMax
+	BackoffMax  time.Duration // 60 s
+	ResetWait   time.Duration // 0: what the profile says
+	Quarantine  time.Duration // 60 s, doubled up to an hour
+	ResetsHour  int           // 4 resets an hour at most
+	WriteLimit  time.Duration // 5 s for one write to the port
+}
+
+func (t Timing) withDefaults() Timing {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&t.Resync, 10 * time.Second}, {&t.Boot, time.Minute}, {&t.Step, 5 * time.Second}, {&t.SIM, 20 * time.Second},
+		{&t.Prompt, 10 * time.Second}, {&t.PromptDelay, 100 * time.Millisecond}, {&t.Answer, 300 * time.Second},
+		{&t.Status, 30 * time.Second}, {&t.Storage, time.Minute}, {&t.Backoff, time.Second}, {&t.BackoffMax, time.Minute},
+		{&t.Quarantine, time.Minute}, {&t.WriteLimit, 5 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if t.ResetsHour == 0 {
+		t.ResetsHour = 4
+	}
+	return t
+}
+
+// eventRoom is how many events may wait to be taken. A text beyond it stays in the SIM; a report or a ring beyond it is lost and
+// counted.
+const eventRoom = 256
+
+// Modem is one modem. Its methods may be called from any goroutine, before, while and after Run runs.
 type Modem struct {
-	o      Options
-	open   func(ctx context.Context) (io.ReadWriteCloser, error)
-	events chan Event
+	o       Options
+	open    func(ctx context.Context) (io.ReadWriteCloser, error)
+	events  chan Event
+	changed chan struct{}
+
+	// ladder belongs to Run.
+	ladder ladder
+
+	mu       sync.Mutex // guards what follows
+	status   Status
+	cur      *session                // the session that is brought up, nil between sessions
+	inbox    map[[32]byte]inboxState // texts that were offered, by hash
+	failures int                     // sends that failed in a row
+	penalty  time.Duration           // the last quarantine
+	badPIN   map[string][32]byte     // hash of the PIN that was refused, by IMEI: that one is never tried again
 }
 
-// New makes a modem; Run drives it.
+// New makes a modem on the port that open opens: open is called again whenever the port was lost. Nothing happens before Run.
 func New(open func(ctx context.Context) (io.ReadWriteCloser, error), o Options) *Modem {
-	return &Modem{o: o, open: open, events: make(chan Event)}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	o.Timing = o.Timing.withDefaults()
+	warm()
+	return &Modem{
+		o:       o,
+		open:    open,
+		events:  make(chan Event, eventRoom),
+		changed: make(chan struct{}, 1),
+		inbox:   map[[32]byte]inboxState{},
+		badPIN:  map[string][32]byte{},
+		status: Status{Name: o.Name, Phase: PhaseDown, Cause: "not started", Since: time.Now(), Registration: RegUnread,
+			Profile: generic().Name},
+	}
 }
 
-// Run supervises the modem until ctx ends.
+// Run drives the modem until ctx ends: it opens the port, brings the modem up, watches it, and opens or resets it again when it
+// fails. A modem that cannot be had is a state, not an error; Run returns nil after every goroutine and the port are closed.
 func (m *Modem) Run(ctx context.Context) error {
-	<-ctx.Done()
+	for ctx.Err() == nil {
+		m.ladder.started = time.Now()
+		err := m.once(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		wait := m.ladder.after(err, m.o.Timing)
+		cause := plain(err)
+		m.phase(PhaseDown, cause)
+		if isSIM(err) {
+			m.phase(PhaseBlocked, cause)
+		}
+		m.o.Log.Info("modem lost", "modem", m.o.Name, "error", err, "again_in", wait)
+		sleep(ctx, wait)
+	}
+	m.phase(PhaseDown, "stopped")
 	return nil
 }
 
+// once is one life of the port.
+func (m *Modem) once(ctx context.Context) error {
+	rw, err := m.open(ctx)
+	if err != nil {
+		return fmt.Errorf("open modem: %w", err)
+	}
+	s := newSession(m, rw)
+	defer s.close()
+	return s.run(ctx)
+}
+
 // Status is a snapshot.
-func (m *Modem) Status() Status { return Status{Name: m.o.Name, Phase: PhaseDown} }
+func (m *Modem) Status() Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.status
+}
 
-// Changed gets a value, at most one waiting, when Status has changed.
-func (m *Modem) Changed() <-chan struct{} { return nil }
+// Changed gets a value when Status has changed; at most one waits.
+func (m *Modem) Changed() <-chan struct{} { return m.changed }
 
-// Events gives what comes in.
+// Events gives what comes in: reports and texts in the order in which the modem told them. It is never closed.
 func (m *Modem) Events() <-chan Event { return m.events }
 
-// Sent is what the network's acceptance says.
-type Sent struct {
-	Ref byte // TP-MR, by which a Report names this part
+// update changes the status and tells those who watch.
+func (m *Modem) update(f func(*Status)) {
+	m.mu.Lock()
+	before := m.status
+	f(&m.status)
+	m.status.Ready = m.status.Phase == PhaseReady
+	if m.status.Phase != before.Phase {
+		m.status.Since = time.Now()
+	}
+	after := m.status
+	m.mu.Unlock()
+	if after == before {
+		return
+	}
+	if after.Phase != before.Phase || after.Cause != before.Cause {
+		m.o.Log.Info("modem "+string(after.Phase), "modem", m.o.Name, "cause", after.Cause)
+	}
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
 }
 
-// Send sends one TPDU.
-func (m *Modem) Send(ctx context.Context, t TPDU) (Sent, error) {
-	return Sent{}, fmt.Errorf("%w: modem is not ready", ErrNotSent)
+func (m *Modem) phase(p Phase, cause string) {
+	m.update(func(s *Status) {
+		s.Phase, s.Cause = p, cause
+		if p != PhaseQuarantined {
+			s.Until = time.Time{}
+		}
+	})
 }
 
-// GiveUp frees a modem that has not answered a send.
-func (m *Modem) GiveUp() {}
+// plain says the cause of a failure in words for whoever stands in front of the box.
+func plain(err error) string {
+	var sim *simError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &sim):
+		return sim.cause
+	case errors.Is(err, port.ErrBusy):
+		return "another program uses the port"
+	case errors.Is(err, port.ErrUnplugged):
+		return "no modem at the port: unplugged, without power, or restarting"
+	case errors.Is(err, errReset):
+		return "modem is restarting"
+	case errors.Is(err, errSilent):
+		return "modem does not answer"
+	case errors.Is(err, port.ErrStuck):
+		return "modem does not take commands"
+	}
+	return "connection to the modem lost"
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

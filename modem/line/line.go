@@ -81,7 +81,7 @@ type Stats struct {
 
 // Line runs commands on a port, one at a time. Its methods may be called from any goroutine.
 type Line struct {
-	o    Options
+	o    Options // Gap and PromptDelay are guarded by mu
 	rw   io.ReadWriteCloser
 	urcs chan URC
 
@@ -174,6 +174,13 @@ func (l *Line) Dirty() bool {
 	return l.dirty
 }
 
+// Sending says that a command is running that waits for a prompt or for what comes after it.
+func (l *Line) Sending() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cur != nil && l.cur.pdu != ""
+}
+
 // Stats is a snapshot.
 func (l *Line) Stats() Stats {
 	l.mu.Lock()
@@ -238,6 +245,16 @@ func (l *Line) Abort() {
 	l.dirty = true
 	if l.cur != nil {
 		l.end(l.cur, ErrAborted)
+	}
+}
+
+// SetPace replaces Options.Gap and, unless it is 0, Options.PromptDelay, when the modem's kind is known.
+func (l *Line) SetPace(gap, promptDelay time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.o.Gap = gap
+	if promptDelay > 0 {
+		l.o.PromptDelay = promptDelay
 	}
 }
 

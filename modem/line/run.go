@@ -72,8 +72,11 @@ func (p atPort) Write(b []byte) (int, error) {
 
 // runAT runs one command in at.AT. It is called by the runner only.
 func (l *Line) runAT(cmd Cmd, pdu string, prompt, answer time.Duration) ([]string, error) {
-	if l.o.Gap > 0 {
-		time.Sleep(l.o.Gap)
+	l.mu.Lock()
+	gap := l.o.Gap
+	l.mu.Unlock()
+	if gap > 0 {
+		time.Sleep(gap)
 	}
 	if l.at == nil {
 		l.in = newPipe()
@@ -327,4 +330,18 @@ func (l *Line) resync(ctx context.Context, imei string) (string, error) {
 			}
 		}
 	}
+}
+
+// Reset gives a command that restarts the modem, also on a dirty line, and leaves the line dirty: whatever comes next comes from a
+// modem that has just started. Its error says nothing of whether the modem restarts: some answer, some are gone at once.
+func (l *Line) Reset(ctx context.Context, text string, timeout time.Duration) error {
+	_, err := l.do(ctx, &request{cmd: Cmd{Text: text, Class: HangUp}, over: true, run: func(r *request) ([]string, error) {
+		defer l.mark()
+		if _, err := l.write([]byte(esc)); err != nil {
+			return nil, fmt.Errorf("%s: %w", safe(text), err)
+		}
+		time.Sleep(escQuiet)
+		return l.upload(r.cmd, nil, timeout)
+	}})
+	return err
 }

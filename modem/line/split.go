@@ -1,6 +1,10 @@
 package line
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
 
 // maxLine is the longest line that is kept; a real answer has at most about 400 bytes, a diagnostic port babbles without end. It
 // is far under the 64 KiB at which at's scanner stops for good (defect 18).
@@ -47,7 +51,7 @@ func (s *splitter) next(prompt bool) (line string, ok bool) {
 			s.dropped++
 			continue
 		}
-		if line := string(bytes.TrimSpace(raw)); line != "" {
+		if line := string(bytes.TrimSpace(s.clean(raw))); line != "" {
 			return line, true
 		}
 	}
@@ -65,11 +69,30 @@ func (s *splitter) add(b []byte) {
 	}
 }
 
-// glued separates "ERROR+CNUM: ..." as some modems write it without a line end (reference 4).
+// clean cuts bytes that are no character off the front: what a modem spits out at power-on sticks to the first answer.
+func (s *splitter) clean(raw []byte) []byte {
+	for len(raw) > 0 {
+		if r, size := utf8.DecodeRune(raw); r != utf8.RuneError || size != 1 {
+			break
+		}
+		raw = raw[1:]
+		s.control++
+	}
+	return raw
+}
+
+// glued separates what some modems write without a line end between: "ERROR+CNUM: ..." (reference 4), and a final OK right behind
+// an answer that can be told from it: a number, a quote, a PDU or READY.
 func glued(line string) (first, rest string) {
-	const e = "ERROR"
+	const e, ok = "ERROR", "OK"
 	if len(line) > len(e)+1 && line[:len(e)] == e && (line[len(e)] == '+' || line[len(e)] == '^') {
 		return e, line[len(e):]
+	}
+	if head, found := strings.CutSuffix(line, ok); found && head != "" {
+		last := head[len(head)-1]
+		if last >= '0' && last <= '9' || last == '"' || strings.HasSuffix(head, "READY") || hexLine(head) {
+			return head, ok
+		}
 	}
 	return line, ""
 }

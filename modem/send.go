@@ -1,0 +1,157 @@
+package modem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"pinward/modem/line"
+)
+
+// Sent is what the network's acceptance says.
+type Sent struct {
+	Ref byte // TP-MR, by which a Report names this part. One octet: it wraps, and some modems repeat it.
+}
+
+// Send gives one TPDU to the network and waits for what the network says: seconds, or up to 300 s after the PDU.
+//
+//	nil            the service centre took it
+//	ErrNotSent     proved: no PDU left, or the network did not take it; try elsewhere, or again
+//	ErrRefused     the network refuses this recipient: never again
+//	anything else  unknown: it may have left, and may still arrive
+//
+// With errors.As a *CMSError gives the code where the modem gave one. When ctx ends before the first byte the error is ErrNotSent;
+// when it ends later Send returns its cause at once (unknown), but the modem stays with the message until its answer, the 300 s,
+// or GiveUp. Sends of several callers run one after the other.
+func (m *Modem) Send(ctx context.Context, t TPDU) (Sent, error) {
+	m.mu.Lock()
+	s, phase := m.cur, m.status.Phase
+	m.mu.Unlock()
+	if s == nil || phase != PhaseReady {
+		return Sent{}, fmt.Errorf("%w: modem is %s", ErrNotSent, phase)
+	}
+	cmd, pdu := t.AT()
+	timing := m.o.Timing
+	info, err := s.l.SMS(ctx, line.Cmd{Text: cmd, Class: line.Code}, pdu, timing.Prompt, timing.Answer)
+	sent, err := result(info, err)
+	if ctx.Err() == nil || errors.Is(err, ErrNotSent) {
+		m.account(s, err)
+	}
+	return sent, err
+}
+
+// result reads the answer to +CMGS.
+func result(info []string, err error) (Sent, error) {
+	var r *line.ResultError
+	refused := errors.As(err, &r)
+	switch {
+	case err == nil:
+		ref, err := strconv.ParseUint(fields(field(info, "+CMGS"))[0], 10, 8)
+		if err != nil {
+			// A prompt that was left also ends with OK (27.005, 3.5.1): without a reference nothing is proved.
+			return Sent{}, errors.New("read +CMGS: OK without a message reference")
+		}
+		return Sent{Ref: byte(ref)}, nil
+	case errors.Is(err, line.ErrNotStarted), errors.Is(err, line.ErrNoPrompt):
+		if refused && r.Kind != "ERROR" {
+			return Sent{}, fmt.Errorf("%w: %w", ErrNotSent, cmsError(r))
+		}
+		return Sent{}, fmt.Errorf("%w: %w", ErrNotSent, err)
+	case refused:
+		return Sent{}, cmsError(r).outcome()
+	}
+	return Sent{}, fmt.Errorf("outcome unknown: %w", err)
+}
+
+// cmsError sorts a refusal. A bare ERROR after the PDU is ambiguous.
+func cmsError(r *line.ResultError) *CMSError {
+	e := &CMSError{Kind: r.Kind, Code: r.Code, Class: ClassAmbiguous}
+	switch {
+	case r.Code >= 0:
+		e.Class = classOf(r.Kind, r.Code)
+	case strings.EqualFold(r.Words, "no network service"):
+		e.Class = ClassTransient
+	case strings.HasPrefix(strings.ToUpper(r.Words), "SIM "):
+		e.Class = ClassSIM
+	}
+	return e
+}
+
+// quarantineAfter is how many sends in a row may fail (smstools: blockafter 3).
+const quarantineAfter = 3
+
+// account draws the consequences of an outcome for the modem: a message that was left without an answer, a SIM that was refused,
+// a storage that is full, too many failures in a row.
+func (m *Modem) account(s *session, err error) {
+	var e *CMSError
+	errors.As(err, &e)
+	switch {
+	case err == nil, errors.Is(err, ErrRefused), e != nil && e.Class == ClassFault:
+		// The modem is well; the recipient is not, or we are not.
+		m.mu.Lock()
+		m.failures, m.penalty = 0, 0
+		m.mu.Unlock()
+		return
+	case errors.Is(err, line.ErrTimeout) && !errors.Is(err, ErrNotSent):
+		signal(s.limbo)
+		return
+	case errors.Is(err, line.ErrNotStarted), errors.Is(err, line.ErrAborted), errors.Is(err, line.ErrClosed):
+		return // says nothing of the network; the session sees to the rest
+	}
+	if e != nil && e.Class == ClassStorage {
+		signal(s.look)
+	}
+	signal(s.regs)
+	m.mu.Lock()
+	m.failures++
+	sim := e != nil && e.Class == ClassSIM
+	if m.failures < quarantineAfter && !sim {
+		m.mu.Unlock()
+		return
+	}
+	m.failures = 0
+	m.penalty = min(max(2*m.penalty, m.o.Timing.Quarantine), time.Hour)
+	until := time.Now().Add(m.penalty)
+	m.mu.Unlock()
+	cause := fmt.Sprintf("%d sends in a row failed", quarantineAfter)
+	if sim {
+		cause = "the network refuses the SIM: " + e.Error()
+	}
+	m.update(func(st *Status) {
+		if st.Phase == PhaseReady {
+			st.Phase, st.Cause, st.Until = PhaseQuarantined, cause, until
+		}
+	})
+}
+
+// GiveUp frees a modem that does not answer a send, for a code that waits and no other modem to take it: ESC, resync, restart. The
+// running Send returns at once: unknown. Without a running send it does nothing.
+func (m *Modem) GiveUp() {
+	m.mu.Lock()
+	s := m.cur
+	m.mu.Unlock()
+	if s == nil || !s.l.Sending() {
+		return
+	}
+	// First the signal: whoever sees the dirty line then knows why.
+	signal(s.limbo)
+	s.l.Abort()
+}
+
+// Query asks a modem one of the questions that its profile lists, for an operator. cmd is without "AT".
+func (m *Modem) Query(ctx context.Context, cmd string) ([]string, error) {
+	m.mu.Lock()
+	s, name := m.cur, m.status.Profile
+	m.mu.Unlock()
+	p := profiles()[name]
+	if !p.allows(cmd) {
+		return nil, ErrQuery
+	}
+	if s == nil {
+		return nil, errors.New("query modem: it is not up")
+	}
+	return s.l.Do(ctx, line.Cmd{Text: cmd, Class: line.Rest, Answers: p.Answers[cmd]}, m.o.Timing.Step)
+}

@@ -1,0 +1,304 @@
+package modem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"pinward/modem/line"
+)
+
+// What ends a session, besides the errors of the port.
+var (
+	errSilent   = errors.New("modem does not answer")
+	errReset    = errors.New("modem was restarted")
+	errRebooted = errors.New("modem rebooted by itself")
+)
+
+// session is one life of an open port. Its main goroutine is Run's; watch is the only other one that lives as long as it does.
+type session struct {
+	m  *Modem
+	l  *line.Line
+	wg sync.WaitGroup
+
+	ctx    context.Context // ends with the session
+	cancel context.CancelFunc
+
+	rebooted chan struct{} // from watch: the modem told that it started
+	limbo    chan struct{} // a send is without an answer: the modem must be restarted
+	look     chan struct{} // look at the storage
+	regs     chan struct{} // look at the registration
+
+	// Owned by Run's goroutine.
+	p       profile
+	mem     string          // where the modem keeps texts that come in
+	extra   map[string]bool // other memories in which it announced something
+	reports bool            // it gives status reports
+
+	ring ringState // owned by watch
+
+	mu      sync.Mutex // guards what follows
+	mems    []string   // memories named by +CMTI and +CDSI, for extra
+	hanging bool       // a hang-up is on its way
+}
+
+func newSession(m *Modem, rw io.ReadWriteCloser) *session {
+	s := &session{
+		m:        m,
+		rebooted: make(chan struct{}, 1),
+		limbo:    make(chan struct{}, 1),
+		look:     make(chan struct{}, 1),
+		regs:     make(chan struct{}, 1),
+		p:        generic(),
+		extra:    map[string]bool{},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.l = line.New(rw, line.Options{WriteTimeout: m.o.Timing.WriteLimit, PromptDelay: m.o.Timing.PromptDelay, Trace: m.o.Trace})
+	s.wg.Add(1)
+	go s.watch()
+	return s
+}
+
+// close ends the session and waits for all of it. A running send ends with line.ErrClosed: unknown.
+func (s *session) close() {
+	s.m.mu.Lock()
+	if s.m.cur == s {
+		s.m.cur = nil
+	}
+	s.m.mu.Unlock()
+	s.cancel()
+	s.l.Close()
+	s.wg.Wait()
+	stats := s.l.Stats()
+	s.m.update(func(st *Status) { st.Dropped += stats.URCsDropped + stats.Orphans + stats.LinesDropped })
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// run brings the modem up and serves it until the session must end; it never returns nil while ctx lasts.
+func (s *session) run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, s.cancel)()
+	if s.m.ladder.restart && s.m.Status().IMEI != "" {
+		if err := s.reset("opening the port again did not help"); err != nil {
+			return err
+		}
+	}
+	for boots := 0; ; boots++ {
+		s.m.phase(PhaseStarting, "starting")
+		err := s.bringUp()
+		if err == nil {
+			s.begin()
+			err = s.serve()
+		}
+		s.end()
+		if s.ctx.Err() != nil {
+			return s.ctx.Err()
+		}
+		select {
+		case <-s.rebooted: // whatever the commands in flight made of it
+			if boots < maxBoots && s.l.Err() == nil {
+				continue
+			}
+			return errRebooted
+		default:
+		}
+		return err
+	}
+}
+
+// maxBoots is how many reboots in one session are answered by bringing the modem up again; more is a modem without enough power.
+const maxBoots = 10
+
+func (s *session) begin() {
+	s.m.mu.Lock()
+	s.m.cur = s
+	s.m.mu.Unlock()
+}
+
+func (s *session) end() {
+	s.m.mu.Lock()
+	s.m.cur = nil
+	s.m.mu.Unlock()
+}
+
+// serve looks after a modem that is up. Sends run beside it, in the line's own order.
+func (s *session) serve() error {
+	t := s.m.o.Timing
+	status, storage := time.NewTimer(0), time.NewTimer(0)
+	defer status.Stop()
+	defer storage.Stop()
+	for {
+		var err error
+		select {
+		case <-s.ctx.Done():
+			return s.ctx.Err()
+		case <-s.l.Ended():
+			return s.l.Err()
+		case <-s.limbo:
+			err = s.leaveLimbo()
+		case <-s.regs:
+			err = s.readStatus()
+		case <-status.C:
+			err = s.readStatus()
+			status.Reset(s.nextStatus())
+		case <-s.look:
+			err = s.sweep()
+		case <-storage.C:
+			if err = s.sweep(); err == nil {
+				err = s.checkRouting()
+			}
+			storage.Reset(t.Storage)
+		}
+		if err == nil && s.l.Dirty() {
+			err = line.ErrDirty
+		}
+		if err != nil {
+			if err = s.recover(err); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// nextStatus is when to look again: soon while there is no network, and when a quarantine ends.
+func (s *session) nextStatus() time.Duration {
+	st, t := s.m.Status(), s.m.o.Timing
+	switch st.Phase {
+	case PhaseReady:
+		return t.Status
+	case PhaseQuarantined:
+		return max(min(time.Until(st.Until), t.Status), time.Millisecond)
+	}
+	return min(2*time.Second, t.Status)
+}
+
+// recover is the lowest step of the ladder: after an error of a command, prove that the line is clean. A command that was only
+// refused needs nothing.
+func (s *session) recover(err error) error {
+	var refused *line.ResultError
+	switch {
+	case errors.As(err, &refused) && !s.l.Dirty():
+		return nil
+	case s.ctx.Err() != nil:
+		return s.ctx.Err()
+	case s.l.Err() != nil:
+		return s.l.Err()
+	case len(s.rebooted) > 0:
+		return errRebooted
+	case len(s.limbo) > 0:
+		<-s.limbo
+		return s.leaveLimbo()
+	}
+	return s.resync(s.m.o.Timing.Resync)
+}
+
+// resync proves that the modem we know answers, and that nothing late can meet the next command.
+func (s *session) resync(limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(s.ctx, limit)
+	defer cancel()
+	known := s.m.Status().IMEI
+	imei, err := s.l.Resync(ctx, known)
+	switch {
+	case errors.Is(err, line.ErrOtherModem):
+		// Another modem at the same port: it is brought up as what it is.
+		s.m.update(func(st *Status) { st.IMEI, st.ICCID, st.IMSI, st.Number = "", "", "", "" })
+		return fmt.Errorf("%w: %w", errSilent, err)
+	case err != nil && s.ctx.Err() == nil && s.l.Err() == nil:
+		return fmt.Errorf("%w: %w", errSilent, err)
+	case err != nil:
+		return err
+	}
+	if known != imei {
+		s.m.update(func(st *Status) { st.IMEI = imei })
+	}
+	return nil
+}
+
+// leaveLimbo ends a send without an answer: the modem is restarted, because an answer that comes late would be taken for the next
+// message's (defect 4). Where no restart is left this hour, a resync has to do.
+func (s *session) leaveLimbo() error {
+	s.m.phase(PhaseStarting, "a send was not answered; modem is restarted")
+	if err := s.resync(s.m.o.Timing.Resync); err != nil && (s.ctx.Err() != nil || s.l.Err() != nil) {
+		return err
+	}
+	return s.reset("a send was not answered")
+}
+
+// reset restarts the module, if one is left this hour, and waits for it. It returns errReset: the port must be opened again.
+func (s *session) reset(why string) error {
+	t := s.m.o.Timing
+	if !s.m.ladder.mayReset(t) {
+		s.m.o.Log.Warn("modem not restarted: too many restarts this hour", "modem", s.m.o.Name, "why", why)
+		if s.l.Dirty() {
+			return errSilent
+		}
+		return errRebooted // bring it up again as it is
+	}
+	s.m.o.Log.Warn("modem is restarted", "modem", s.m.o.Name, "why", why)
+	s.m.update(func(st *Status) {
+		st.Resets++
+		st.Phase, st.Cause = PhaseStarting, "modem is restarting"
+	})
+	if err := s.l.Reset(s.ctx, s.profile().Reset, t.Step); err != nil && s.l.Err() != nil {
+		return s.l.Err()
+	}
+	wait := t.ResetWait
+	if wait == 0 {
+		wait = time.Duration(s.profile().ResetWait)
+	}
+	sleep(s.ctx, wait)
+	return fmt.Errorf("%w: %s", errReset, why)
+}
+
+// profile is the one of this modem, also before the session has asked it again.
+func (s *session) profile() profile {
+	if p, ok := profiles()[s.m.Status().Profile]; ok {
+		return p
+	}
+	return s.p
+}
+
+// do runs a housekeeping command.
+func (s *session) do(cmd string) ([]string, error) { return s.doFor(cmd, s.m.o.Timing.Step) }
+
+func (s *session) doFor(cmd string, limit time.Duration) ([]string, error) {
+	return s.l.Do(s.ctx, line.Cmd{Text: cmd, Class: line.Rest, Answers: s.p.Answers[cmd]}, limit)
+}
+
+// field is the text behind "NAME:" of the first line that has it, or the first line without a prefix.
+func field(info []string, name string) string {
+	for _, l := range info {
+		if rest, ok := strings.CutPrefix(l, name+":"); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return ""
+}
+
+// fields are the comma-separated values of an answer, unquoted; commas inside quotes are kept.
+func fields(s string) []string {
+	var out []string
+	var b strings.Builder
+	quoted := false
+	for _, r := range s {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case r == ',' && !quoted:
+			out = append(out, strings.TrimSpace(b.String()))
+			b.Reset()
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return append(out, strings.TrimSpace(b.String()))
+}

@@ -1,0 +1,187 @@
+package modem
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"pinward/modem/line"
+)
+
+// inboxState is what became of a stored text that was offered.
+type inboxState int
+
+const (
+	offered inboxState = iota + 1 // its event waits for Done
+	kept                          // Done(nil): the copy in the modem may go
+)
+
+// inboxRoom is over what any SIM holds: more entries are left over from copies that somebody else deleted.
+const inboxRoom = 1024
+
+// sweep reads the storages: it offers what is new, and deletes what is kept. A copy is deleted only in the sweep that has just
+// listed it under that index, so that neither a reboot nor another SIM can make us delete something else.
+func (s *session) sweep() error {
+	s.mu.Lock()
+	for _, mem := range s.mems {
+		if mem != s.mem && len(mem) == 2 {
+			s.extra[mem] = true
+		}
+	}
+	s.mems = nil
+	s.mu.Unlock()
+	if err := s.sweepOne(); err != nil {
+		return err
+	}
+	for mem := range s.extra {
+		if err := s.sweepOther(mem); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepOther reads a memory that is not selected, as "SR" for the reports of some modems, and selects ours again.
+func (s *session) sweepOther(mem string) error {
+	_, err := s.do(fmt.Sprintf("+CPMS=%q", mem))
+	var refused *line.ResultError
+	if errors.As(err, &refused) {
+		delete(s.extra, mem)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = s.sweepOne()
+	if _, back := s.do(fmt.Sprintf("+CPMS=%q", s.mem)); err == nil {
+		err = back
+	}
+	return err
+}
+
+// sweepOne handles the selected memory.
+func (s *session) sweepOne() error {
+	info, err := s.doFor("+CMGL=4", 4*s.m.o.Timing.Step)
+	var refused *line.ResultError
+	if errors.As(err, &refused) {
+		return nil // a SIM that is still starting; the next poll comes
+	}
+	if err != nil {
+		return err
+	}
+	used := 0
+	for _, e := range listing(info) {
+		used++
+		in, err := decode(e.pdu)
+		switch {
+		case e.outgoing || err != nil:
+			// Drafts of whoever had this SIM before, and what is no TPDU at all: they only fill the storage.
+			s.m.o.Log.Warn("stored entry that is no incoming text deleted", "modem", s.m.o.Name)
+			if err := s.remove(e.index); err != nil {
+				return err
+			}
+			used--
+		case s.m.isKept(in.hash):
+			if err := s.remove(e.index); err != nil {
+				return err
+			}
+			s.m.forget(in.hash)
+			used--
+		default:
+			s.m.offerStored(in)
+		}
+	}
+	if info, err = s.tryFor("+CPMS?", s.m.o.Timing.Step); err != nil {
+		return err
+	}
+	if f := fields(field(info, "+CPMS")); len(f) >= 3 {
+		size, _ := strconv.Atoi(f[2])
+		s.m.update(func(st *Status) { st.StorageUsed, st.StorageSize = used, size })
+	}
+	return nil
+}
+
+// remove deletes a stored entry. An entry that is already gone is no error.
+func (s *session) remove(index int) error {
+	_, err := s.do("+CMGD=" + strconv.Itoa(index))
+	var refused *line.ResultError
+	if errors.As(err, &refused) {
+		return nil
+	}
+	return err
+}
+
+func (m *Modem) isKept(hash [32]byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.inbox[hash] == kept
+}
+
+func (m *Modem) forget(hash [32]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.inbox, hash)
+}
+
+// offerStored offers what stands in storage, once. If nobody takes events it stays where it is.
+func (m *Modem) offerStored(in incoming) {
+	m.mu.Lock()
+	if m.inbox[in.hash] != 0 {
+		m.mu.Unlock()
+		return
+	}
+	if len(m.inbox) >= inboxRoom {
+		for h, state := range m.inbox { // kept ones whose copy has gone another way
+			if state == kept {
+				delete(m.inbox, h)
+			}
+		}
+	}
+	m.inbox[in.hash] = offered
+	m.mu.Unlock()
+	e := Event{Report: in.report, Text: in.text, Done: func(err error) {
+		m.mu.Lock()
+		if m.inbox[in.hash] == offered {
+			if err == nil {
+				m.inbox[in.hash] = kept
+			} else {
+				delete(m.inbox, in.hash) // offered again at the next poll
+			}
+		}
+		cur := m.cur
+		m.mu.Unlock()
+		if err == nil && cur != nil {
+			signal(cur.look)
+		}
+	}}
+	select {
+	case m.events <- e:
+	default:
+		m.forget(in.hash)
+	}
+}
+
+// entry is one line pair of +CMGL in PDU mode (27.005, 4.1).
+type entry struct {
+	index    int
+	outgoing bool // <stat> 2 or 3: stored by the host
+	pdu      string
+}
+
+// listing reads the answer to +CMGL=4. What does not fit is left out: it is seen again at the next poll, and stays.
+func listing(info []string) []entry {
+	var out []entry
+	for i := 0; i+1 < len(info); i++ {
+		head := fields(field(info[i:i+1], "+CMGL"))
+		if len(head) < 2 || field(info[i+1:i+2], "+CMGL") != "" {
+			continue
+		}
+		index, err := strconv.Atoi(head[0])
+		if err != nil {
+			continue
+		}
+		out = append(out, entry{index: index, outgoing: head[1] == "2" || head[1] == "3", pdu: info[i+1]})
+		i++
+	}
+	return out
+}

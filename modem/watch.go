@@ -1,0 +1,134 @@
+package modem
+
+import (
+	"strings"
+	"time"
+
+	"pinward/modem/line"
+)
+
+// ringGap is the silence after which a RING is another call; modems repeat RING every 3 to 5 seconds.
+const ringGap = 8 * time.Second
+
+// ringState follows one incoming call: it becomes one event, with the number if +CLIP tells it within clipWait.
+type ringState struct {
+	last time.Time
+	told bool // the event of this call was given
+}
+
+// clipWait is how long after RING a +CLIP is waited for.
+const clipWait = 2 * time.Second
+
+// watch takes the unsolicited codes in their order until the line ends. It gives no command itself and so never waits for one.
+func (s *session) watch() {
+	defer s.wg.Done()
+	clip := time.NewTimer(time.Hour)
+	clip.Stop()
+	defer clip.Stop()
+	for {
+		select {
+		case u, ok := <-s.l.URCs():
+			if !ok {
+				return
+			}
+			s.heard(u, clip)
+		case <-clip.C:
+			s.tellRing("")
+		}
+	}
+}
+
+// heard acts on one code. What it does not know is a vendor's remark: nothing to do.
+func (s *session) heard(u line.URC, clip *time.Timer) {
+	name, rest, _ := strings.Cut(u.Line, ":")
+	switch name {
+	case "+CDS":
+		s.direct(u.PDU)
+	case "+CMT":
+		// CNMI asks for storage; a modem that gives a text directly nevertheless has no copy of it.
+		s.direct(u.PDU)
+	case "+CMTI", "+CDSI":
+		if f := fields(rest); f[0] != "" {
+			s.mu.Lock()
+			s.mems = append(s.mems, f[0])
+			s.mu.Unlock()
+		}
+		signal(s.look)
+	case "^SMMEMFULL", "+QIND":
+		signal(s.look)
+	case "+CREG", "+CGREG", "+CEREG":
+		signal(s.regs)
+	case "RDY", "^BOOT", "*ATREADY":
+		s.boots()
+	case "RING", "+CRING":
+		if time.Since(s.ring.last) > ringGap {
+			s.ring.told = false
+			clip.Reset(clipWait)
+			s.hangUp()
+		}
+		s.ring.last = time.Now()
+	case "+CLIP":
+		clip.Stop()
+		s.tellRing(fields(rest)[0])
+	}
+}
+
+// boots: the modem has started. In mid-session its settings are gone, and with them what became of a running send: unknown. The
+// starts that we ordered, and the one after power-on, are not counted.
+func (s *session) boots() {
+	s.m.update(func(st *Status) {
+		if st.Phase != PhaseStarting && st.Phase != PhaseDown {
+			st.Reboots++
+		}
+	})
+	signal(s.rebooted)
+	s.l.Abort()
+}
+
+// hangUp ends an incoming call, in a goroutine of its own because the line may be busy with a send; there is one at a time.
+func (s *session) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hanging {
+		return
+	}
+	s.hanging = true
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		// A failure needs nothing here: a dirty line is seen by serve, and a call that rings on is heard again.
+		_, _ = s.l.Do(s.ctx, line.Cmd{Text: "+CHUP", Class: line.HangUp}, s.m.o.Timing.Step)
+		s.mu.Lock()
+		s.hanging = false
+		s.mu.Unlock()
+	}()
+}
+
+func (s *session) tellRing(from string) {
+	if s.ring.told {
+		return
+	}
+	s.ring.told = true
+	s.m.offer(Event{Ring: &Ring{From: from}, Done: func(error) {}})
+}
+
+// direct hands on a PDU of which the modem keeps no copy.
+func (s *session) direct(pdu string) {
+	in, err := decode(pdu)
+	if err != nil {
+		s.m.o.Log.Warn("unreadable PDU from the modem dropped", "modem", s.m.o.Name)
+		s.m.update(func(st *Status) { st.Dropped++ })
+		return
+	}
+	s.m.offer(Event{Report: in.report, Text: in.text, Done: func(error) {}})
+}
+
+// offer puts an event that exists nowhere else into the channel, or counts it as lost.
+func (m *Modem) offer(e Event) {
+	select {
+	case m.events <- e:
+	default:
+		m.o.Log.Warn("event lost: nobody takes events", "modem", m.o.Name)
+		m.update(func(st *Status) { st.Dropped++ })
+	}
+}
