@@ -97,6 +97,9 @@ func check(tx *store.Tx, req CheckRequest) (Verification, bool, error) {
 		if v, err = end(tx, v, Approved); err != nil {
 			return Verification{}, false, err
 		}
+		if err := proven(tx, v, s); err != nil {
+			return Verification{}, false, err
+		}
 	} else {
 		if _, err := limit.Fail(tx, t); err != nil {
 			return Verification{}, false, err
@@ -111,6 +114,16 @@ func check(tx *store.Tx, req CheckRequest) (Verification, bool, error) {
 		}
 	}
 	return v, valid, recordCheck(tx, v, valid, open)
+}
+
+// proven notes a number as proven in person: staff had the patient in front of
+// them. A code typed at home proves less, for whoever changed the number of a
+// record gets it too.
+func proven(tx *store.Tx, v Verification, s Service) error {
+	if !s.Desk || !v.Staff || v.Asserted || v.Subject.IsZero() {
+		return nil
+	}
+	return contact.Proven(tx, v.Subject, v.To)
 }
 
 func recordCheck(tx *store.Tx, v Verification, valid, open bool) error {
