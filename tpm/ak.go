@@ -121,8 +121,8 @@ func (s *sequence) sign(srk parent, st AKState, auth, note []byte) (*tpm2.TPMTSi
 // fault in the chip nor somebody on its wires can then make us keep a bad one.
 func encodeSignature(signer *ecdsa.PublicKey, message []byte, sig *tpm2.TPMTSignature) ([]byte, error) {
 	ecdsaSig, err := sig.Signature.ECDSA()
-	if err != nil {
-		return nil, errors.New("signature of the TPM is not ECDSA")
+	if err != nil || sig.SigAlg != tpm2.TPMAlgECDSA || ecdsaSig.Hash != tpm2.TPMAlgSHA256 {
+		return nil, errors.New("signature of the TPM is not ECDSA with SHA-256")
 	}
 	der, err := asn1.Marshal(struct{ R, S *big.Int }{
 		new(big.Int).SetBytes(ecdsaSig.SignatureR.Buffer),

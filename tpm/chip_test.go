@@ -53,7 +53,8 @@ func (c *chip) start() {
 	c.cmd = exec.Command("swtpm", "socket", "--tpm2",
 		"--server", "type=unixio,path="+c.sock, "--ctrl", "type=unixio,path="+c.sock+".ctrl",
 		"--tpmstate", "dir="+c.dir, "--flags", "not-need-init,startup-clear")
-	c.cmd.Stderr = os.Stderr
+	var said bytes.Buffer
+	c.cmd.Stdout, c.cmd.Stderr = &said, &said
 	if err := c.cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
@@ -64,7 +65,8 @@ func (c *chip) start() {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	c.t.Fatal("swtpm does not listen")
+	c.kill()
+	c.t.Fatalf("swtpm does not listen: %s", said.String())
 }
 
 // kill ends swtpm as a power cut would.

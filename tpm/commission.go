@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"slices"
 	"unicode/utf8"
 
@@ -21,14 +23,38 @@ type CommissionOptions struct {
 	PCRs []int
 	// BoxID names the box on the shares: 1 to 32 letters, digits, dots, hyphens, underscores.
 	BoxID string
+
+	// iterations stretch the passphrase; 0 is passphraseIterations. Tests take fewer.
+	iterations int
 }
 
-// ResealOptions are the choices when the root key is sealed anew. They mean what they mean in CommissionOptions.
+// ResealOptions are the choices when the root key is sealed anew.
 type ResealOptions struct {
+	// Mode, Passphrase and PCRs mean what they mean in CommissionOptions.
 	Mode       Mode
 	Passphrase string
 	PCRs       []int
+	// NewTPM says that a person knows the TPM to have been replaced or reset. Only then is another storage key pinned than
+	// the one of before, and the root key handed to it; without it that is ErrCleared. Who sits on the wires to the chip could
+	// otherwise make himself the new TPM.
+	NewTPM bool
+
+	iterations int
 }
+
+// Format implements fmt.Formatter: whatever the verb, no passphrase.
+func (o CommissionOptions) Format(f fmt.State, _ rune) {
+	io.WriteString(f, "tpm.CommissionOptions(withheld)")
+}
+
+// LogValue implements slog.LogValuer.
+func (o CommissionOptions) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(o)) }
+
+// Format implements fmt.Formatter: whatever the verb, no passphrase.
+func (o ResealOptions) Format(f fmt.State, _ rune) { io.WriteString(f, "tpm.ResealOptions(withheld)") }
+
+// LogValue implements slog.LogValuer.
+func (o ResealOptions) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(o)) }
 
 // checkSeal fills in the default registers and refuses what cannot be.
 func checkSeal(mode Mode, passphrase string, pcrs []int) ([]int, error) {
@@ -77,7 +103,9 @@ func commission(ctx context.Context, dev *Device, o CommissionOptions) (State, K
 		return State{}, Kit{}, nil, err
 	}
 	st := State{Version: stateVersion, BoxID: o.BoxID, Kit: kitState}
-	st, err = settle(ctx, dev, st, root, ResealOptions{Mode: o.Mode, Passphrase: o.Passphrase, PCRs: o.PCRs}, false)
+	st, err = settle(ctx, dev, st, root, ResealOptions{
+		Mode: o.Mode, Passphrase: o.Passphrase, PCRs: o.PCRs, NewTPM: true, iterations: o.iterations,
+	})
 	if err != nil {
 		return State{}, Kit{}, nil, err
 	}
@@ -131,9 +159,9 @@ func Recover(ctx context.Context, st State, shares []string) (*Keys, error) {
 	return newKeys(nil, st, root)
 }
 
-// Reseal seals the root key of k anew, to dev's TPM and its present boot state, and returns the State to save and Keys that
+// Reseal seals the root key of k anew, to dev's TPM in its present boot state, and returns the State to save and Keys that
 // belong to dev; k stays as it is, and open. Signing key and counter are kept where dev still has them and made anew
-// where not: then Keys.Signer is another one, which the caller has to record. The recovery kit stays valid.
+// where not (with NewTPM only): then Keys.Signer is another one, which the caller has to record. The recovery kit stays valid.
 //
 // The old State opens what it opened until the caller has saved the new one: a crash in between loses nothing.
 func Reseal(ctx context.Context, dev *Device, k *Keys, o ResealOptions) (State, *Keys, error) {
@@ -142,7 +170,7 @@ func Reseal(ctx context.Context, dev *Device, k *Keys, o ResealOptions) (State, 
 		return State{}, nil, fmt.Errorf("reseal: %w", err)
 	}
 	defer clear(root)
-	st, err := settle(ctx, dev, k.state, root, o, true)
+	st, err := settle(ctx, dev, k.state, root, o)
 	if err != nil {
 		return State{}, nil, fmt.Errorf("reseal: %w", err)
 	}
@@ -153,13 +181,13 @@ func Reseal(ctx context.Context, dev *Device, k *Keys, o ResealOptions) (State, 
 	return st, keys, nil
 }
 
-// settle seals root to dev and gives st a signing key and a counter there. With keep, those of st are kept if dev has them.
-func settle(ctx context.Context, dev *Device, st State, root []byte, o ResealOptions, keep bool) (State, error) {
+// settle seals root to dev and gives st a signing key and a counter there: those of st, if it has some and dev has them still.
+func settle(ctx context.Context, dev *Device, st State, root []byte, o ResealOptions) (State, error) {
 	pcrs, err := checkSeal(o.Mode, o.Passphrase, o.PCRs)
 	if err != nil {
 		return State{}, err
 	}
-	seal, sealAuth, err := newSealState(o.Mode, o.Passphrase)
+	seal, sealAuth, err := newSealState(o.Mode, o.Passphrase, o.iterations)
 	if err != nil {
 		return State{}, err
 	}
@@ -173,7 +201,7 @@ func settle(ctx context.Context, dev *Device, st State, root []byte, o ResealOpt
 	before := st
 	return do(ctx, dev, func(s *sequence) (State, error) {
 		st := before
-		srk, release, err := s.settleSRK(&st, keep)
+		srk, release, err := s.settleSRK(&st, o.NewTPM)
 		if err != nil {
 			return State{}, err
 		}
@@ -182,14 +210,8 @@ func settle(ctx context.Context, dev *Device, st State, root []byte, o ResealOpt
 		if st.Seal, err = s.seal(srk, root, o.Mode, seal, sealAuth, pcrs); err != nil {
 			return State{}, err
 		}
-		if keep {
-			there, err := s.serves(srk, st, nvAuth)
-			if err != nil {
-				return State{}, err
-			}
-			if there {
-				return st, nil
-			}
+		if there, err := s.serves(srk, st, nvAuth); err != nil || there {
+			return st, err
 		}
 		if st.AK, err = s.createAK(srk, akAuth); err != nil {
 			return State{}, err
@@ -201,11 +223,12 @@ func settle(ctx context.Context, dev *Device, st State, root []byte, o ResealOpt
 	})
 }
 
-// settleSRK returns the storage root key and pins it in st: with keep the pinned one if this TPM has it, else what is there.
-func (s *sequence) settleSRK(st *State, keep bool) (parent, func(), error) {
-	if keep {
+// settleSRK returns the storage root key and pins it in st: the one pinned already if this TPM has it, else, where that is
+// allowed, what is there.
+func (s *sequence) settleSRK(st *State, newTPM bool) (parent, func(), error) {
+	if st.SRK.pinned() {
 		srk, release, err := s.pinnedSRK(st.SRK)
-		if !errors.Is(err, ErrCleared) {
+		if !newTPM || !errors.Is(err, ErrCleared) {
 			return srk, release, err
 		}
 	}
@@ -216,6 +239,9 @@ func (s *sequence) settleSRK(st *State, keep bool) (parent, func(), error) {
 
 // serves tells whether this TPM still has the signing key and the counter of st.
 func (s *sequence) serves(srk parent, st State, nvAuth []byte) (bool, error) {
+	if len(st.AK.Public) == 0 { // commissioning
+		return false, nil
+	}
 	_, err := s.read(srk, st.Counter.Index, tpm2.TPMNTCounter, nvAuth)
 	if err == nil {
 		_, err = s.read(srk, st.Counter.Clock, tpm2.TPMNTOrdinary, nvAuth)

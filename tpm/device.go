@@ -27,7 +27,7 @@ const (
 	// driverTries is how often a command is given to a driver that answers ETIME or EBUSY, as several chips do now and then.
 	driverTries = 3
 	firstPause  = 2 * time.Millisecond
-	longPause   = time.Second
+	longPause   = 200 * time.Millisecond
 )
 
 // Device is one TPM, owned by one goroutine: commands and sequences of commands never interleave, whoever asks.
@@ -43,8 +43,10 @@ type Device struct {
 	gone      chan struct{} // closed when the actor has ended
 	closeOnce sync.Once
 
-	// link is nil while there is no connection. Only the actor touches it.
-	link *link
+	// Only the actor touches these. link is nil while there is no connection; spoilt says that something may be left in the
+	// TPM that we cannot name, so that only a new connection cleans it up.
+	link   *link
+	spoilt bool
 }
 
 // OpenDevice opens the TPM at path, either a character device with a resource manager ("/dev/tpmrm0") or the Unix
@@ -113,11 +115,12 @@ func (s *sequence) Send(command []byte) ([]byte, error) {
 }
 
 // flush removes a session or transient object from the TPM, also when the sequence was called off.
-// That it may fail is no matter: then the link is closed, or the handle is gone already.
 func (s *sequence) flush(handle tpm2.TPMHandle) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), cleanupLimit)
 	defer cancel()
-	_, _ = tpm2.FlushContext{FlushHandle: handle}.Execute(&sequence{ctx: ctx, d: s.d})
+	if _, err := (tpm2.FlushContext{FlushHandle: handle}).Execute(&sequence{ctx: ctx, d: s.d}); err != nil {
+		s.d.spoilt = true
+	}
 }
 
 // do runs fn as one sequence on d's actor and returns what it returns, or ErrUnreachable as soon as ctx ends, or
@@ -168,13 +171,18 @@ func attempt[T any](ctx context.Context, d *Device, fn func(*sequence) (T, error
 	}
 }
 
-// guard runs fn once. A panic, which garbage in place of an answer can raise inside go-tpm, becomes an error and costs the link.
+// guard runs fn once. A panic, which garbage in place of an answer can raise inside go-tpm, becomes an error. After an error
+// that is no response code the connection is given up: an answer that was not understood may have left a handle.
 func guard[T any](s *sequence, fn func(*sequence) (T, error)) (value T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.d.drop()
 			s.mark()
+			s.d.spoilt = true
 			err = fmt.Errorf("%w (its answer made no sense: %T)", ErrUnreachable, r)
+		}
+		var rc tpm2.TPMRC
+		if s.d.spoilt || err != nil && !errors.As(err, &rc) && !known(err) {
+			s.d.drop()
 		}
 	}()
 	// Parameter encryption is AES-CFB by the TPM standard, and no data at rest; under GODEBUG=fips140=only crypto/cipher
@@ -244,6 +252,7 @@ func (s *sequence) handles(first tpm2.TPMHandle) ([]tpm2.TPMHandle, error) {
 
 // drop closes the link. With a resource manager behind it, that flushes all it held.
 func (d *Device) drop() {
+	d.spoilt = false
 	if d.link != nil {
 		d.link.close()
 		d.link = nil

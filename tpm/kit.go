@@ -42,7 +42,7 @@ type Kit struct {
 	shares [kitShares][]byte
 }
 
-// Share returns the printable text of share n, 1 to 3: tag, box, number, then groups of base32 with a checksum.
+// Share returns the printable text of share n, which must be 1, 2 or 3: tag, box, number, then groups of base32 with a checksum.
 //
 //	PW1 clinic-7 2/3 ABCD EFGH ...
 func (k Kit) Share(n int) string {

@@ -62,11 +62,14 @@ func sealPolicy(mode Mode, pcrs []PCRState) ([]byte, error) {
 }
 
 // newSealState makes the part of a seal that needs no TPM: the passphrase's salt and the authorisation value it gives.
-func newSealState(mode Mode, passphrase string) (st SealState, auth []byte, err error) {
+func newSealState(mode Mode, passphrase string, iterations int) (st SealState, auth []byte, err error) {
 	if !mode.passphrase() {
 		return SealState{}, nil, nil
 	}
-	st = SealState{Salt: make([]byte, 16), Iterations: passphraseIterations}
+	if iterations == 0 {
+		iterations = passphraseIterations
+	}
+	st = SealState{Salt: make([]byte, 16), Iterations: iterations}
 	rand.Read(st.Salt)
 	auth, err = stretch(passphrase, st.Salt, st.Iterations)
 	return st, auth, err

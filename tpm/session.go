@@ -78,9 +78,7 @@ func (s *sequence) policySession(srk parent, dir direction, auth []byte) (_ tpm2
 	if err != nil {
 		return nil, nil, fmt.Errorf("start salted policy session: %w", err)
 	}
-	// After the command it authorises the TPM may have ended the session by itself; flushing it again does no harm.
-	handle := sess.Handle()
-	return sess, func() { s.flush(handle) }, nil
+	return sess, func() { s.flush(sess.Handle()) }, nil
 }
 
 // findSRK looks for a storage root key at its reserved handle and makes one if there is none. One that cannot salt

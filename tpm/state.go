@@ -65,6 +65,9 @@ type SRKState struct {
 	Public []byte `json:"public"`
 }
 
+// pinned tells whether there is anything to compare with: not so while commissioning.
+func (st SRKState) pinned() bool { return len(st.Name) != 0 }
+
 // SealState is the sealed root key.
 type SealState struct {
 	// Private and Public are TPM2B_PRIVATE's buffer and the TPMT_PUBLIC of the sealed object.
