@@ -1,6 +1,10 @@
 package hl7
 
-import "strings"
+import (
+	"crypto/sha256"
+	"io"
+	"strings"
+)
 
 // MSH gives a field of the header as the standard counts it: MSH(1) is the field
 // separator, MSH(10) the control ID.
@@ -68,4 +72,22 @@ func (m *Message) CheckHeader() error {
 		return &Error{Code: CodeVersion, Segment: "MSH", Seq: 1, Field: 12}
 	}
 	return nil
+}
+
+// Fingerprint is the SHA-256 of the message without MSH-7, segment by segment: a
+// sender that had no acknowledgment sends the same message again, with a new time at
+// most. It covers PHI that can be guessed, and is to be kept like it.
+func (m *Message) Fingerprint() [32]byte {
+	h := sha256.New()
+	time := m.MSH(7)
+	for i, s := range m.segs {
+		text := m.data[s.start:s.end]
+		if i == 0 && time.m != nil {
+			_, _ = io.WriteString(h, text[:time.start])
+			text = text[time.end:]
+		}
+		_, _ = io.WriteString(h, text)
+		_, _ = h.Write([]byte{'\r'})
+	}
+	return [32]byte(h.Sum(nil))
 }

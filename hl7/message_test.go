@@ -182,7 +182,7 @@ func TestPresence(t *testing.T) {
 
 func TestZeroValuesAreSafe(t *testing.T) {
 	var s Segment
-	if s.Exists() || s.Name() != "" || s.Field(1).Rep(1).Comp(1).Sub(1).String() != "" {
+	if s.Exists() || s.Name() != "" || s.Raw() != "" || s.Field(1).Rep(1).Comp(1).Sub(1).String() != "" {
 		t.Error("zero segment has content")
 	}
 	for range s.Field(3).Reps() {
@@ -354,7 +354,7 @@ func TestNothingIsPrinted(t *testing.T) {
 		}
 		text.Info("x", "v", v)
 	}
-	for _, v := range values[:12] {
+	for _, v := range values {
 		json.Info("x", "v", v)
 	}
 	// fmt cannot call methods on these.
@@ -365,5 +365,26 @@ func TestNothingIsPrinted(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "5550000") {
 		t.Error("the log has the content")
+	}
+}
+
+// TestFingerprint: a message that is sent again differs in MSH-7 at most.
+func TestFingerprint(t *testing.T) {
+	const rest = "|ADT^A04|1|P|2.5\rPID|1||77"
+	first := parse(t, `MSH|^~\&|A|B|C|D|20260101120000|`+rest).Fingerprint()
+	if parse(t, `MSH|^~\&|A|B|C|D|20260101120010|`+rest).Fingerprint() != first || parse(t, `MSH|^~\&|A|B|C|D||`+rest+"\r").Fingerprint() != first ||
+		parse(t, strings.ReplaceAll(`MSH|^~\&|A|B|C|D||`+rest, "\r", "\r\n")).Fingerprint() != first {
+		t.Error("the same message has another fingerprint")
+	}
+	seen := map[[32]byte]bool{first: true}
+	for _, payload := range []string{
+		`MSH|^~\&|A|B|C|D|20260101120000|` + rest + "8", `MSH|^~\&|A|B|C|E|20260101120000|` + rest, `MSH|^~\&|A|B|C|D|20260101120000|x` + rest,
+		`MSH|^~\&|A|B|C|D`, `MSH|^~\&|A|B|C|D|` + "\rPID", `MSH|^~\&|A|B|C|D` + "\rPI1",
+	} {
+		f := parse(t, payload).Fingerprint()
+		if seen[f] {
+			t.Errorf("%q has the fingerprint of another", payload)
+		}
+		seen[f] = true
 	}
 }

@@ -1,6 +1,7 @@
 package hl7
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,3 +18,9 @@ func (redact) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
 
 // LogValue gives slog a placeholder.
 func (redact) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON refuses: a value is stored or sent by what a caller takes out of it,
+// and never because it was part of something else.
+func (redact) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("encode hl7 value: content is not encoded")
+}

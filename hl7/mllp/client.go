@@ -69,6 +69,10 @@ func (c *Client) Send(ctx context.Context, msg []byte) (*hl7.Message, error) {
 		return nil, fmt.Errorf("send message: %w", err)
 	}
 	defer func() { <-c.turn }()
+	if err := ctx.Err(); err != nil {
+		// take may have found both: nothing is sent on a context that has ended.
+		return nil, fmt.Errorf("send message: %w", err)
+	}
 
 	ack, err := c.exchange(ctx, msg, id, wantsApplicationAck(m))
 	if err != nil {
