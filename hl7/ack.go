@@ -24,7 +24,7 @@ const (
 func (c AckCode) Accepted() bool { return c == AA || c == CA }
 
 // How long what we give back of a message may be: MSH-10 in any version (199 since
-// v2.7), a name in MSH-3 to 6, and MSA-3 (v2.5.1 section 2.14.8.3).
+// v2.7), a name in MSH-3 to 6, and MSA-3 (v2.5.1 section 2.15.8.3).
 const (
 	maxControlID = 199
 	maxName      = 180

@@ -1,5 +1,5 @@
 // Package mllp carries HL7 v2 messages over TCP and TLS: the minimal lower layer
-// protocol (HL7 v2.5.1 implementation guide, appendix C), as a server and a client.
+// protocol (HL7 transport specification MLLP, release 1), as a server and a client.
 //
 // It knows frames, connections, deadlines and how many of each a peer may have. It
 // does not know what a message means, whether a peer may send it, or when it is
