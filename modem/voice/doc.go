@@ -1,0 +1,14 @@
+// Package voice is the audio of a call as a modem's serial PCM port carries it: 8,000 samples a second, 16 bit, little endian,
+// one channel (reference/modem.md, 6.3). Pacer gives it to the modem in time; Detector hears the key that a person presses.
+//
+// It knows nothing of calls, prompts' words or AT commands.
+package voice
+
+import "time"
+
+// The form of the audio.
+const (
+	SampleRate = 8000                  // samples a second
+	FrameTime  = 20 * time.Millisecond // one frame
+	FrameSize  = 320                   // bytes in a frame: 160 samples of two bytes
+)
