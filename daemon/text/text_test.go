@@ -1,0 +1,586 @@
+package text
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"pinward/store"
+)
+
+// TestEveryTemplateFitsOnePart fills every shipped template with the largest values, in every way
+// that our own words can fall, and holds it to 160 septets of the GSM alphabet.
+func TestEveryTemplateFitsOnePart(t *testing.T) {
+	for _, tm := range shipped {
+		t.Run(tm.Name+"/"+tm.Lang, func(t *testing.T) {
+			if problems := Lint(tm); len(problems) > 0 {
+				t.Fatalf("lint: %v", problems)
+			}
+			pieces, err := parse(tm.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := wordsFor(tm.Lang)
+			for purpose := range w.purposes {
+				for warning := range w.warnings {
+					v := largest(pieces, tm.Lang)
+					v.SetPurpose(purpose)
+					v.SetWarning(warning)
+					out, err := Render(tm, v, time.UTC)
+					if err != nil {
+						t.Fatalf("purpose %q, warning %q: %v", purpose, warning, err)
+					}
+					if n, gsm := Septets(out); !gsm || n > OnePartSeptets {
+						t.Fatalf("%d units, GSM %t: %s", n, gsm, out)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestCodesFitWithTheLinesOfPhones adds the line for iOS, or the hash for Android with its 140 bytes.
+func TestCodesFitWithTheLinesOfPhones(t *testing.T) {
+	for _, tm := range shipped {
+		if tm.Class != Code {
+			continue
+		}
+		pieces, _ := parse(tm.Body)
+		auto := largest(pieces, tm.Lang)
+		auto.SetCode("482917")
+		auto.SetAutofill(strings.Repeat("h", MaxHost-8) + ".example")
+		out, err := Render(tm, auto, time.UTC)
+		if err != nil || !strings.HasSuffix(out, ".example #482917") || strings.Count(out, "\n") != 1 {
+			t.Errorf("%s/%s with auto-fill: %v: %s", tm.Name, tm.Lang, err, out)
+		}
+		android := largest(pieces, tm.Lang)
+		android.SetAndroid("FA+9qCX9VSu")
+		out, err = Render(tm, android, time.UTC)
+		if err != nil || len(out) > AndroidBytes || !strings.HasSuffix(out, "\nFA+9qCX9VSu") {
+			t.Errorf("%s/%s with a hash: %v, %d bytes: %s", tm.Name, tm.Lang, err, len(out), out)
+		}
+	}
+}
+
+// TestEveryTemplateStandsInBothLanguages also sees that none lacks what a person needs to know.
+func TestEveryTemplateStandsInBothLanguages(t *testing.T) {
+	names := map[string]bool{}
+	for _, tm := range shipped {
+		names[tm.Name] = true
+		if !strings.HasPrefix(tm.Body, "{brand}: ") {
+			t.Errorf("%s/%s does not say first who writes", tm.Name, tm.Lang)
+		}
+		if tm.Class == Care && !strings.HasSuffix(tm.Body, "{stop}") {
+			t.Errorf("%s/%s does not say how to opt out", tm.Name, tm.Lang)
+		}
+	}
+	for name := range names {
+		en, ok1 := builtin(name, "en")
+		es, ok2 := builtin(name, "es")
+		if !ok1 || !ok2 {
+			t.Errorf("%s is missing in a language", name)
+			continue
+		}
+		a, _ := en.Slots()
+		b, _ := es.Slots()
+		if en.Class != es.Class || en.Repeatable != es.Repeatable || len(en.Replies) != len(es.Replies) {
+			t.Errorf("%s differs between its languages", name)
+		}
+		for _, s := range b {
+			found := false
+			for _, r := range a {
+				found = found || r == s
+			}
+			if !found {
+				t.Errorf("%s/es has a slot %s that English has not", name, s.Name)
+			}
+		}
+	}
+	for _, name := range []string{"verification", "appointment.reminder", "appointment.moved", "appointment.cancelled", "result.ready",
+		"prescription.ready", "telehealth.link", "optout.confirm", "optout.codes", "optin.confirm", "help", "unread", "test"} {
+		if !names[name] {
+			t.Errorf("%s is not shipped", name)
+		}
+	}
+	for key := range english.purposes {
+		if _, ok := spanish.purposes[key]; !ok {
+			t.Errorf("purpose %q has no Spanish words", key)
+		}
+	}
+	for _, w := range []words{english, spanish} {
+		for _, m := range []map[string]string{w.purposes, w.warnings} {
+			for key, text := range m {
+				if forbiddenWord(text) != "" || key != "" && !strings.HasPrefix(text, " ") {
+					t.Errorf("words for %q: %q", key, text)
+				}
+			}
+		}
+	}
+}
+
+func reminder() Values {
+	v := Values{}
+	v.SetBrand("Riverside")
+	v.SetSite("Main St 12")
+	v.SetPhone("617-555-1000")
+	v.SetInstant("start", time.Date(2026, 11, 26, 19, 30, 0, 0, time.UTC))
+	return v
+}
+
+func code(code string) Values {
+	v := Values{}
+	v.SetBrand("Riverside")
+	v.SetCode(code)
+	v.SetMinutes(5 * time.Minute)
+	return v
+}
+
+func shippedIn(t *testing.T, name, lang string) Template {
+	t.Helper()
+	tm, ok := builtin(name, lang)
+	if !ok {
+		t.Fatalf("no %s/%s", name, lang)
+	}
+	return tm
+}
+
+func TestRender(t *testing.T) {
+	boston, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := code("482917")
+	login.SetPurpose("login")
+	login.SetWarning(DoNotShare)
+	pay := code("482917")
+	pay.SetAmount(125000, "Riverside")
+	for _, c := range []struct {
+		name, lang string
+		v          Values
+		want       string
+	}{
+		{"appointment.reminder", "en", reminder(), "Riverside: You have a visit at Main St 12 on Thu Nov 26, 2:30 PM. Questions? 617-555-1000. Reply STOP to opt out."},
+		{"appointment.reminder", "es", reminder(), "Riverside: Su cita: Main St 12, 26 de noviembre, 2:30 p.m. Tel. 617-555-1000. Responda STOP para salir."},
+		{"verification", "en", login, "Riverside: 482917 is your code to sign in. Valid 5 min. Do not share it."},
+		{"verification", "es", login, "Riverside: 482917 es su clave para entrar. Vence en 5 min. No la comparta."},
+		{"verification", "en", code("0042"), "Riverside: 0042 is your code. Valid 5 min."},
+		{"verification.billing", "en", pay, "Riverside: 482917 approves $1,250.00 to Riverside. Valid 5 min."},
+	} {
+		if got, err := Render(shippedIn(t, c.name, c.lang), c.v, boston); err != nil || got != c.want {
+			t.Errorf("%s/%s:\n got %q, %v\nwant %q", c.name, c.lang, got, err, c.want)
+		}
+	}
+}
+
+// TestCodeIsTheOnlyGroupOfItsLength: phones fill in, and people type, the first group that looks
+// like a code.
+func TestCodeIsTheOnlyGroupOfItsLength(t *testing.T) {
+	for _, tm := range shipped {
+		if tm.Class != Code {
+			continue
+		}
+		for n := 4; n <= 10; n++ {
+			v := code("4829175306"[:n])
+			v.SetAmount(99999999, "Riverside")
+			v.SetPurpose("login")
+			v.SetWarning(DeskOnly)
+			out, err := Render(tm, v, time.UTC)
+			if err != nil {
+				t.Fatal(err)
+			}
+			groups := 0
+			for _, g := range regexp.MustCompile(`\d+`).FindAllString(out, -1) {
+				if len(g) == n {
+					groups++
+				}
+			}
+			if groups != 1 {
+				t.Errorf("%d groups of %d digits in %q", groups, n, out)
+			}
+		}
+	}
+	v := code("4829")
+	v.SetPhone("617-555-1000")
+	_, err := Render(Template{Lang: "en", Class: Code, Body: "{brand}: {code}. Call {phone}."}, v, time.UTC)
+	if !reasonIs(err, "code", Ambiguous) {
+		t.Errorf("a phone number beside a code of four digits: %v", err)
+	}
+}
+
+func reasonIs(err error, slot string, reason SlotReason) bool {
+	var e *SlotError
+	return errors.As(err, &e) && e.Slot == slot && e.Reason == reason
+}
+
+func TestRenderRefuses(t *testing.T) {
+	link := Template{Lang: "en", Body: "{brand}: {link} {stop}"}
+	for name, c := range map[string]struct {
+		t      Template
+		set    func(Values)
+		slot   string
+		reason SlotReason
+	}{
+		"missing":               {Template{}, func(v Values) { delete(v, "site") }, "site", Missing},
+		"no brand":              {Template{}, func(v Values) { v.SetBrand("") }, "brand", Missing},
+		"specialty in brand":    {Template{}, func(v Values) { v.SetBrand("Riverside Oncology") }, "brand", Forbidden},
+		"specialty in site":     {Template{}, func(v Values) { v.SetSite("Clínica de Psiquiatría") }, "site", Forbidden},
+		"accents do not hide":   {Template{}, func(v Values) { v.SetSite("CÁNCER Center") }, "site", Forbidden},
+		"digits in a label":     {Template{}, func(v Values) { v.SetSite("Room 482917") }, "site", BadShape},
+		"link in a label":       {Template{}, func(v Values) { v.SetSite("http://x.example") }, "site", BadShape},
+		"line break in a label": {Template{}, func(v Values) { v.SetSite("Main\nStreet") }, "site", BadShape},
+		"long label":            {Template{}, func(v Values) { v.SetSite(strings.Repeat("x", MaxSite+1)) }, "site", TooLong},
+		"words as a phone":      {Template{}, func(v Values) { v.SetPhone("call me") }, "phone", BadShape},
+		"time in words":         {Template{}, func(v Values) { v["start"] = "tomorrow" }, "start", BadShape},
+		"unknown purpose": {shippedIn(t, "verification", "en"), func(v Values) {
+			v.SetCode("482917")
+			v.SetPurpose("chemo")
+		}, "purpose", BadShape},
+		"letters as a code": {shippedIn(t, "verification", "en"), func(v Values) { v.SetCode("12345x") }, "code", BadShape},
+		"bad hash": {shippedIn(t, "verification", "en"), func(v Values) {
+			v.SetCode("482917")
+			v.SetAndroid("short")
+		}, "android", BadShape},
+		"bad host": {shippedIn(t, "verification", "en"), func(v Values) {
+			v.SetCode("482917")
+			v.SetAutofill("portal.example/x")
+		}, "autofill", BadShape},
+		"both lines, too long": {shippedIn(t, "verification", "en"), func(v Values) {
+			v.SetBrand(strings.Repeat("W", MaxBrand))
+			v.SetCode("4829175306")
+			v.SetPurpose("lab")
+			v.SetWarning(DeskOnly)
+			v.SetAndroid("FA+9qCX9VSu")
+			v.SetAutofill(strings.Repeat("h", MaxHost-8) + ".example")
+		}, "(body)", TooLong},
+		"link without https":  {link, func(v Values) { v["link"] = "http://portal.example.org/x" }, "link", BadShape},
+		"link with a user":    {link, func(v Values) { v["link"] = "https://portal.example.org@evil.example/x" }, "link", BadShape},
+		"link to a clinic":    {link, func(v Values) { v["link"] = "https://hiv.example.org/x" }, "link", Forbidden},
+		"link with a finding": {link, func(v Values) { v["link"] = "https://portal.example.org/lab/x" }, "link", Forbidden},
+		"link of a mile":      {link, func(v Values) { v["link"] = "https://portal.example.org/" + strings.Repeat("x", 60) }, "link", TooLong},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tm := c.t
+			if tm.Body == "" {
+				tm = shippedIn(t, "appointment.reminder", "en")
+			}
+			v := reminder()
+			v.SetMinutes(5 * time.Minute)
+			c.set(v)
+			out, err := Render(tm, v, time.UTC)
+			if !reasonIs(err, c.slot, c.reason) || out != "" {
+				t.Errorf("got %q, %v, want slot %s: %s", out, err, c.slot, c.reason)
+			}
+		})
+	}
+}
+
+func TestLinkHosts(t *testing.T) {
+	hosts := []string{"portal.example.org"}
+	v := Values{}
+	if err := v.SetLink("https://portal.example.org/j/x7Kp2", hosts); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{"https://evil.example/", "https://portal.example.org.evil.example/", "https://portal.example.org:444/"} {
+		if err := v.SetLink(bad, hosts); err == nil || v["link"] != "https://portal.example.org/j/x7Kp2" {
+			t.Errorf("%s is allowed", bad)
+		}
+	}
+	if err := v.SetLink("https://portal.example.org/", []string{}); !reasonIs(err, "link", BadHost) {
+		t.Errorf("an empty list allows everything: %v", err)
+	}
+}
+
+func TestFillTakesOnlyTypedSlots(t *testing.T) {
+	tm := shippedIn(t, "appointment.reminder", "en")
+	good := map[string]string{"site": "Main St 12", "start": "2026-11-26T14:30:00-05:00", "phone": "617-555-1000"}
+	v, err := tm.Fill(good, nil)
+	if err != nil || len(v) != 3 || v["site"] != "Main St 12" {
+		t.Fatalf("%d slots, %v", len(v), err)
+	}
+	with := func(key, val string) map[string]string {
+		m := map[string]string{}
+		for k, v := range good {
+			m[k] = v
+		}
+		m[key] = val
+		return m
+	}
+	for name, c := range map[string]struct {
+		raw    map[string]string
+		slot   string
+		reason SlotReason
+	}{
+		"missing":     {map[string]string{"site": "Main St 12"}, "start", Missing},
+		"made up":     {with("Jane Doe has measles", "x"), "(not in template)", Unknown},
+		"our brand":   {with("brand", "Evil"), "brand", Unknown},
+		"free text":   {with("start", "call Jane"), "start", BadShape},
+		"a specialty": {with("site", "Urology 2"), "site", Forbidden},
+	} {
+		if v, err := tm.Fill(c.raw, nil); !reasonIs(err, c.slot, c.reason) || v != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	result := shippedIn(t, "result.ready", "en")
+	if _, err := result.Fill(map[string]string{"link": "https://evil.example/"}, []string{"portal.example.org"}); !reasonIs(err, "link", BadHost) {
+		t.Errorf("a link elsewhere: %v", err)
+	}
+	if _, err := result.Fill(map[string]string{"link": "https://evil.example/"}, nil); !reasonIs(err, "link", BadHost) {
+		t.Errorf("a site without a list of hosts allows every host: %v", err)
+	}
+}
+
+func TestGuard(t *testing.T) {
+	against := []string{"DOE", "JANE", "Núñez", "MRN12345", "617-555-1234", "E11.9", "x", "12 Elm Street", "87654321"}
+	for name, c := range map[string]struct {
+		slot, val string
+		caught    bool
+	}{
+		"place":                 {"site", "Main St 12", false},
+		"name in a place":       {"site", "Dr Doe Clinic", true},
+		"whole words only":      {"site", "Doecke Building", false},
+		"accents and case":      {"site", "casa nunez", true},
+		"number in a link":      {"link", "https://portal.example.org/p/mrn12345", true},
+		"escaped name":          {"link", "https://portal.example.org/p/%4aane", true},
+		"digits in a link":      {"link", "https://portal2.example.org/p/87654321", true},
+		"token in a link":       {"link", "https://portal.example.org/j/x7Kp2", false},
+		"patient's phone":       {"phone", "+1 (617) 555-1234", true},
+		"hospital's phone":      {"phone", "617-555-1000", false},
+		"number of a house":     {"site", "Main St 12", false},
+		"single letter":         {"site", "Building X", false},
+		"brand is everybody's":  {"brand", "Jane Foundation", false},
+		"instants are no words": {"start", "2026-11-26T19:30:00Z", false},
+	} {
+		err := Guard(Values{c.slot: c.val}, against)
+		if c.caught != reasonIs(err, c.slot, FromEHR) || !c.caught && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNothingShowsValues: errors and logs name slots only.
+func TestNothingShowsValues(t *testing.T) {
+	v := reminder()
+	v.SetSite("planted-place")
+	v.SetPhone("617-555-9999x")
+	v.SetCode("482917")
+	var out strings.Builder
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&out, verb+"\n", v)
+		fmt.Fprintf(&out, verb+"\n", struct{ V Values }{v})
+	}
+	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+		slog.New(h).Info("x", "slots", v)
+	}
+	_, err := Render(shippedIn(t, "appointment.reminder", "en"), v, time.UTC)
+	fmt.Fprintln(&out, err, Guard(v, []string{"planted"}))
+	for _, planted := range []string{"planted", "9999", "482917", fmt.Sprintf("%x", "482917")} {
+		if strings.Contains(out.String(), planted) {
+			t.Errorf("%q shows in:\n%s", planted, out.String())
+		}
+	}
+	if err == nil || !strings.Contains(out.String(), "slots(") {
+		t.Error("nothing was printed or refused")
+	}
+}
+
+func TestSeptets(t *testing.T) {
+	for _, c := range []struct {
+		s   string
+		n   int
+		gsm bool
+	}{
+		{"", 0, true},
+		{"Hello @ £5", 10, true},
+		{"ñé¿¡üàèìòùÇ", 11, true},
+		{"{}[]\\~|^€", 18, true},
+		{"código", 6, false}, // ó
+		{"más", 3, false},
+		{"ç", 1, false}, // only the capital is in the alphabet
+		{"it’s", 4, false},
+		{"😀", 2, false},
+		{strings.Repeat("a", 160), 160, true},
+	} {
+		if n, gsm := Septets(c.s); n != c.n || gsm != c.gsm {
+			t.Errorf("Septets(%q) = %d, %t, want %d, %t", c.s, n, gsm, c.n, c.gsm)
+		}
+	}
+	if !onePart(strings.Repeat("a", 160), false) || onePart(strings.Repeat("a", 161), false) ||
+		!onePart(strings.Repeat("ó", 70), false) || onePart(strings.Repeat("ó", 71), false) ||
+		onePart(strings.Repeat("a", 141), true) || onePart("\xff", false) {
+		t.Error("the bounds of one part")
+	}
+}
+
+func lintable(body string) Template {
+	return Template{Name: "site.own", Lang: "en", Class: Care, Body: body}
+}
+
+func TestLint(t *testing.T) {
+	if p := Lint(lintable("{brand}: See you at {site}. {stop}")); len(p) != 0 {
+		t.Fatalf("a good template: %v", p)
+	}
+	code := func(body string) Template {
+		return Template{Name: "site.own", Lang: "en", Class: Code, Body: body}
+	}
+	answers := lintable("{brand}: Will you come? {stop}")
+	answers.Replies = []string{"yes", "Cancel"}
+	spanish := lintable("{brand}: Su código está aquí, " + strings.Repeat("x", 40) + " {stop}")
+	spanish.Lang = "es"
+	chinese := Template{Name: "site.own", Lang: "zh", Class: Care, Body: "{brand}: 预约 {start:date} {start:time} {stop}"}
+	chineseLong := chinese
+	chineseLong.Body += strings.Repeat("约", 40)
+	for name, tm := range map[string]Template{
+		"forbidden word":       lintable("{brand}: Your biopsy is at {site}. {stop}"),
+		"forbidden in capital": lintable("{brand}: DIALYSIS at {site}. {stop}"),
+		"link in fixed text":   lintable("{brand}: See portal.example.org/x at {site}. {stop}"),
+		"brand not first":      lintable("Hello from {brand}. {stop}"),
+		"no way out":           lintable("{brand}: See you at {site}."),
+		"unknown slot":         lintable("{brand}: {patient}. {stop}"),
+		"open brace":           lintable("{brand}: {site {stop}"),
+		"stray brace":          lintable("{brand}: site} {stop}"),
+		"slots side by side":   lintable("{brand}: {site}{phone} {stop}"),
+		"two parts":            lintable("{brand}: " + strings.Repeat("x", 120) + " {stop}"),
+		"two parts by accent":  spanish,
+		"control character":    lintable("{brand}: \x1b {stop}"),
+		"answer that stops":    answers,
+		"code without a code":  code("{brand}: hello"),
+		"care with a code":     lintable("{brand}: {code} {stop}"),
+		"code with a way out":  code("{brand}: {code} {stop}"),
+		"digits beside code":   code("{brand}: {code}, not 123456"),
+		"no such language":     {Name: "site.own", Lang: "English", Class: Care, Body: "{brand}: {stop}"},
+		"no such class":        {Name: "site.own", Lang: "en", Class: "spam", Body: "{brand}: {stop}"},
+		"bad name":             {Name: "../own", Lang: "en", Class: Care, Body: "{brand}: {stop}"},
+		"no words of ours":     {Name: "site.own", Lang: "zh", Class: Code, Body: "{brand}: {code}{purpose}"},
+		"empty":                lintable(""),
+		"Chinese, two parts":   chineseLong,
+	} {
+		if p := Lint(tm); len(p) == 0 {
+			t.Errorf("%s: nothing wrong found", name)
+		}
+	}
+	if p := Lint(chinese); len(p) != 0 {
+		t.Errorf("a short Chinese template: %v", p)
+	}
+}
+
+// TestForbiddenList holds words that must be caught, and names of hospitals that must not be.
+func TestForbiddenList(t *testing.T) {
+	for _, w := range []string{"Oncology", "cardiology", "HIV", "VIH", "biopsy", "results", "resultado", "chemo", "Psychiatry",
+		"embarazo", "atorvastatin", "amoxicillin", "metformin", "diazepam", "insulin", "covid-19", "prescription", "receta", "lab"} {
+		if forbiddenWord("at the "+w+" desk") == "" {
+			t.Errorf("%s passes", w)
+		}
+	}
+	for _, s := range []string{"Sacred Heart", "St. Mary's", "Children's Hospital", "Mass Eye and Ear", "Riverside Medical Center",
+		"Main Street Pharmacy", "April", "Cancel", "Abril", "University Clinic", "Brigham Women's", "Elm Labrador Rd", "Carolina", "Davis Rd", "Rivera"} {
+		if w := forbiddenWord(s); w != "" {
+			t.Errorf("%s is caught by %q", s, w)
+		}
+	}
+}
+
+func TestSaveAndFind(t *testing.T) {
+	s := openStore(t)
+	own := Template{Name: "appointment.reminder", Lang: "en", Class: Care, Body: "{brand}: See you at {site}. {stop}"}
+	name := func(lang string) (tm Template) {
+		t.Helper()
+		view(t, s, func(tx *store.Tx) (err error) {
+			tm, err = Find(tx, "appointment.reminder", lang)
+			return err
+		})
+		return tm
+	}
+	if tm := name("es-US"); tm.Lang != "es" || tm.Version != 0 {
+		t.Errorf("es-US falls back to %s", tm.Lang)
+	}
+	if tm := name("zh"); tm.Lang != "en" {
+		t.Errorf("zh falls back to %s", tm.Lang)
+	}
+	for want := 1; want <= 2; want++ {
+		update(t, s, func(tx *store.Tx) error {
+			saved, err := Save(tx, own)
+			if saved.Version != want || saved.Reviewer != tester.ID || saved.Reviewed.IsZero() {
+				t.Errorf("saved version %d by %s", saved.Version, saved.Reviewer)
+			}
+			return err
+		})
+		own.Body = "{brand}: We await you at {site}. {stop}"
+	}
+	if tm := name("en-GB"); tm.Version != 2 || tm.Body != own.Body {
+		t.Errorf("in force is version %d", tm.Version)
+	}
+	if tm := name("es"); tm.Version != 0 || tm.Lang != "es" {
+		t.Error("an English text of the site stands before the shipped Spanish one")
+	}
+	view(t, s, func(tx *store.Tx) error {
+		old, err := FindVersion(tx, own.Name, "en", 1)
+		if err != nil || old.Body != "{brand}: See you at {site}. {stop}" {
+			t.Errorf("version 1 is %q, %v", old.Body, err)
+		}
+		if v0, err := FindVersion(tx, own.Name, "en", 0); err != nil || v0.Version != 0 {
+			t.Errorf("the shipped version: %v", err)
+		}
+		if _, err := FindVersion(tx, own.Name, "en", 9); !errors.Is(err, ErrNoTemplate) {
+			t.Errorf("a version that never was: %v", err)
+		}
+		if _, err := Find(tx, "no.such", "en"); !errors.Is(err, ErrNoTemplate) {
+			t.Errorf("no such template: %v", err)
+		}
+		list, err := List(tx)
+		if err != nil || len(list) != len(shipped) {
+			t.Errorf("%d templates in force, %v", len(list), err)
+		}
+		return nil
+	})
+	if e := entriesOf(t, s); len(e) != 2 || e[0].Action != ActionTemplate || e[0].Object != "appointment.reminder/en" {
+		t.Errorf("%d entries", len(e))
+	}
+	bad := own
+	bad.Body = "{brand}: Your biopsy. {stop}"
+	err := s.Update(t.Context(), tester, func(tx *store.Tx) error {
+		_, err := Save(tx, bad)
+		return err
+	})
+	var invalid *InvalidError
+	if !errors.As(err, &invalid) || len(invalid.Problems) != 1 {
+		t.Errorf("saved against the guard: %v", err)
+	}
+}
+
+func FuzzRender(f *testing.F) {
+	for _, tm := range shipped {
+		f.Add(tm.Body, "Riverside", "Main St", "617-555-1000")
+	}
+	f.Add("{brand}: {", "}", "{brand}", "\x00")
+	f.Fuzz(func(t *testing.T, body, brand, site, phone string) {
+		v := reminder()
+		v.SetBrand(brand)
+		v.SetSite(site)
+		v.SetPhone(phone)
+		v.SetCode("482917")
+		v.SetMinutes(time.Minute)
+		tm := Template{Name: "fuzz", Lang: "en", Class: Care, Body: body}
+		Lint(tm)
+		out, err := Render(tm, v, time.UTC)
+		if err != nil {
+			return
+		}
+		if n, gsm := Septets(out); gsm && n > OnePartSeptets || !gsm && n > OnePartUCS2 {
+			t.Fatalf("%d units came out", n)
+		}
+	})
+}
+
+func BenchmarkRenderCode(b *testing.B) {
+	tm, _ := builtin("verification", "en")
+	v := code("482917")
+	for b.Loop() {
+		if _, err := Render(tm, v, time.UTC); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
