@@ -32,11 +32,14 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return r.pcm.Write(b)
 }
 
-// record runs a pacer on r for d, in a bubble.
-func record(t *testing.T, r *recorder, d time.Duration, f func(p *Pacer)) *Pacer {
+// record runs a pacer on r for d, in a bubble; it begins with said.
+func record(t *testing.T, r *recorder, d time.Duration, said []byte, f func(p *Pacer)) *Pacer {
 	t.Helper()
 	r.start = time.Now()
 	p := NewPacer(r)
+	if err := p.Play(said); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), d-time.Millisecond)
 	defer cancel()
 	done := make(chan error, 1)
@@ -61,10 +64,7 @@ func TestPacerKeepsTimeWithoutDrift(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{}
 		said := ramp(50)
-		p := record(t, r, 2*time.Minute, func(p *Pacer) {
-			if err := p.Play(said); err != nil {
-				t.Fatal(err)
-			}
+		p := record(t, r, 2*time.Minute, said, func(p *Pacer) {
 			if err := p.Wait(context.Background()); err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +90,7 @@ func TestPacerCatchesUpByTwoFramesAndCutsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{stall: map[int]time.Duration{5: 210 * time.Millisecond}}
 		said := ramp(30)
-		p := record(t, r, 2*time.Second, func(p *Pacer) { p.Play(said) })
+		p := record(t, r, 2*time.Second, said, func(p *Pacer) {})
 		// Frame 5 is due at 80 ms and ends at 290 ms; then the frames due at 240, 260 and 280 ms would follow at once, the one at
 		// 240 ms is beyond the two that may be caught up.
 		stalled := 290 * time.Millisecond
@@ -152,8 +152,7 @@ func TestPacerTearsNoSampleWhenThePortIsSlow(t *testing.T) {
 func TestPacerStopAndErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{}
-		p := record(t, r, time.Second, func(p *Pacer) {
-			p.Play(ramp(500))
+		p := record(t, r, time.Second, ramp(500), func(p *Pacer) {
 			waited := make(chan error, 1)
 			go func() { waited <- p.Wait(context.Background()) }()
 			time.Sleep(101 * time.Millisecond)
