@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"unique"
 
@@ -189,18 +190,20 @@ func ParsePhone(raw string, plan Plan) (Phone, error) {
 		}
 		s = plan.Area + s
 	}
-	n, perr := phonenumbers.Parse(s, region)
-	if perr != nil {
-		return Phone{}, &NumberError{Reason: Invalid}
+	n, err := number(s, region)
+	if err != nil {
+		return Phone{}, err
 	}
 	national := phonenumbers.GetNationalSignificantNumber(n)
 	if sameDigits(national) {
 		return Phone{}, &NumberError{Reason: Invalid}
 	}
-	if premium(n, national) {
+	// A number without a type is one that the plan does not assign, and the other way round.
+	line := phonenumbers.GetNumberType(n)
+	if premium(n, national, line) {
 		return Phone{}, &NumberError{Reason: Premium}
 	}
-	if !phonenumbers.IsValidNumber(n) {
+	if line == phonenumbers.UNKNOWN {
 		return Phone{}, &NumberError{Reason: Invalid}
 	}
 	p := phoneOf(phonenumbers.Format(n, phonenumbers.E164))
@@ -208,6 +211,34 @@ func ParsePhone(raw string, plan Plan) (Phone, error) {
 		return Phone{}, &NumberError{Reason: Foreign}
 	}
 	return p, nil
+}
+
+// number reads cleaned digits. The plain North American forms are most of what comes in and are
+// taken apart here: the library tries a dozen patterns to come to the same.
+func number(s, region string) (*phonenumbers.PhoneNumber, error) {
+	american := phonenumbers.GetCountryCodeForRegion(region) == 1
+	digits := ""
+	switch {
+	case strings.HasPrefix(s, "+1") && len(s) == 12:
+		digits = s[2:]
+	case american && len(s) == 11 && s[0] == '1':
+		digits = s[1:]
+	case american && len(s) == 10 && s[0] >= '2':
+		digits = s
+	}
+	if digits == "" {
+		n, err := phonenumbers.Parse(s, region)
+		if err != nil {
+			return nil, &NumberError{Reason: Invalid}
+		}
+		return n, nil
+	}
+	national, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || digits[0] < '2' {
+		return nil, &NumberError{Reason: Invalid} // an area code begins with 2 to 9
+	}
+	country := int32(1)
+	return &phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &national}, nil
 }
 
 // typography turns what word processors make of spaces and hyphens back.
@@ -251,13 +282,13 @@ func sameDigits(s string) bool {
 
 // premium reports numbers that cost the hospital money or answer to nobody. 976 is an exchange and
 // not an area code, and the library calls it ordinary.
-func premium(n *phonenumbers.PhoneNumber, national string) bool {
+func premium(n *phonenumbers.PhoneNumber, national string, line phonenumbers.PhoneNumberType) bool {
 	if n.GetCountryCode() == 1 && len(national) == 10 {
 		if national[:3] == "900" || national[3:6] == "976" {
 			return true
 		}
 	}
-	switch phonenumbers.GetNumberType(n) {
+	switch line {
 	case phonenumbers.PREMIUM_RATE, phonenumbers.SHARED_COST, phonenumbers.TOLL_FREE,
 		phonenumbers.UAN, phonenumbers.VOICEMAIL, phonenumbers.PAGER:
 		return true

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/nyaruka/phonenumbers"
 )
 
 func TestParsePhone(t *testing.T) {
@@ -184,6 +186,27 @@ func FuzzParsePhone(f *testing.F) {
 			t.Fatal("an accepted number is not accepted in E.164")
 		}
 	})
+}
+
+// TestShortcutAgreesWithTheLibrary holds our reading of plain North American numbers to the
+// library's, over every area code.
+func TestShortcutAgreesWithTheLibrary(t *testing.T) {
+	for area := range 1000 {
+		s := fmt.Sprintf("+1%03d5551234", area)
+		want := ""
+		n, err := phonenumbers.Parse(s, "US")
+		if err == nil && phonenumbers.IsValidNumber(n) && !premium(n, phonenumbers.GetNationalSignificantNumber(n), phonenumbers.GetNumberType(n)) {
+			want = phonenumbers.GetRegionCodeForNumber(n)
+		}
+		got := ""
+		everywhere := Plan{Allowed: []string{"1"}}
+		if p, err := ParsePhone(s, everywhere); err == nil {
+			got = p.Country()
+		}
+		if got != want {
+			t.Errorf("area %03d is of %q, the library says %q", area, got, want)
+		}
+	}
 }
 
 func BenchmarkParsePhone(b *testing.B) {

@@ -91,7 +91,7 @@ func view(t testing.TB, s *store.Store, fn func(*store.Tx) error) {
 	}
 }
 
-// entriesSince lists the rooms' own entries from a sequence on.
+// entriesOf lists the entries of the test's actor: those of the rooms, not of the store itself.
 func entriesOf(t testing.TB, s *store.Store) []store.Entry {
 	t.Helper()
 	var list []store.Entry
