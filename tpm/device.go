@@ -158,17 +158,23 @@ func do[T any](ctx context.Context, d *Device, fn func(*sequence) (T, error)) (T
 	}
 }
 
-// attempt runs fn, and begins it again after a lost connection, and after TPM_RC_PCR_CHANGED: something extended a
-// register while the policy was evaluated, as happens during boot, and only a new policy session can tell the outcome.
+// attempt runs fn, and begins it again after a lost connection, when the TPM had no room, and after TPM_RC_PCR_CHANGED:
+// something extended a register while the policy was evaluated, as happens during boot, and only a new policy session can tell.
 func attempt[T any](ctx context.Context, d *Device, fn func(*sequence) (T, error)) (T, error) {
 	for try, pause := 1, firstPause; ; try, pause = try+1, 4*pause {
 		s := &sequence{ctx: ctx, d: d}
 		value, err := guard(s, fn)
-		again := errors.Is(err, errLink) || errors.Is(err, tpm2.TPMRCPCRChanged)
+		again := errors.Is(err, errLink) || full(err) || errors.Is(err, tpm2.TPMRCPCRChanged)
 		if !again || s.once || try == sequenceTries || !d.pause(ctx, pause) {
 			return value, err
 		}
 	}
+}
+
+// full tells whether the TPM has no slot left. We use three at most, so something was left behind: a new connection clears it.
+func full(err error) bool {
+	return errors.Is(err, tpm2.TPMRCSessionMemory) || errors.Is(err, tpm2.TPMRCSessionHandles) ||
+		errors.Is(err, tpm2.TPMRCObjectMemory) || errors.Is(err, tpm2.TPMRCObjectHandles)
 }
 
 // guard runs fn once. A panic, which garbage in place of an answer can raise inside go-tpm, becomes an error. After an error
@@ -181,7 +187,7 @@ func guard[T any](s *sequence, fn func(*sequence) (T, error)) (value T, err erro
 			err = fmt.Errorf("%w (its answer made no sense: %T)", ErrUnreachable, r)
 		}
 		var rc tpm2.TPMRC
-		if s.d.spoilt || err != nil && !errors.As(err, &rc) && !known(err) {
+		if s.d.spoilt || full(err) || err != nil && !errors.As(err, &rc) && !known(err) {
 			s.d.drop()
 		}
 	}()

@@ -6,9 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-tpm/tpm2"
 )
 
 func TestOpenDeviceKinds(t *testing.T) {
@@ -74,12 +77,26 @@ func TestCallCanceledMidway(t *testing.T) {
 	_, _, keys := commissioned(t, d, CommissionOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	b.intercept(nil, func(command, response []byte) []byte {
-		cancel()
+	// The command in progress ends, what is loaded is flushed, nothing else is begun.
+	var after atomic.Int32
+	b.intercept(func(command []byte) []byte {
+		if ctx.Err() != nil && code(command) != tpm2.TPMCCFlushContext {
+			after.Add(1)
+		}
+		return nil
+	}, func(command, response []byte) []byte {
+		if code(command) == tpm2.TPMCCLoad {
+			cancel()
+			time.Sleep(20 * time.Millisecond) // time enough to look at ctx too early
+		}
 		return response
 	})
 	if _, err := keys.SignHead(ctx, []byte("note")); !errors.Is(err, ErrUnreachable) || !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v, want ErrUnreachable and the cancellation", err)
+	}
+	run(t, d, func(*sequence) (struct{}, error) { return struct{}{}, nil }) // behind what was called off
+	if n := after.Load(); n != 0 {
+		t.Errorf("%d commands were begun after the call was called off", n)
 	}
 	b.intercept(nil, nil)
 	wantEmpty(t, d)
@@ -174,6 +191,45 @@ func TestLeftoversOfADeadProcess(t *testing.T) {
 	d = c.open()
 	if _, err := Unseal(ctx, d, st, ""); err != nil {
 		t.Fatal(err)
+	}
+	wantEmpty(t, d)
+}
+
+// Slots that somebody has used up, or that we have lost, are cleared when they are needed.
+func TestNoRoomInTheTPM(t *testing.T) {
+	ctx := testContext(t)
+	d := newChip(t).open()
+	st, _, keys := commissioned(t, d, CommissionOptions{})
+	run(t, d, func(s *sequence) (struct{}, error) {
+		var none struct{}
+		srk, release, err := s.pinnedSRK(st.SRK)
+		if err != nil {
+			return none, err
+		}
+		defer release()
+		for range 3 {
+			if _, _, err := s.session(srk, encryptNone, nil); err != nil {
+				return none, err
+			}
+		}
+		if _, _, err := s.session(srk, encryptNone, nil); !full(err) {
+			return none, errors.New("there is room for a fourth session")
+		}
+		return none, nil
+	})
+	if _, err := keys.SignHead(ctx, []byte("note")); err != nil {
+		t.Fatalf("no session left: %v", err)
+	}
+	run(t, d, func(s *sequence) (struct{}, error) {
+		for range 3 {
+			if _, _, err := s.makePrimary(tpm2.TPMRHNull); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, nil
+	})
+	if _, err := Unseal(ctx, d, st, ""); err != nil {
+		t.Fatalf("no object slot left: %v", err)
 	}
 	wantEmpty(t, d)
 }

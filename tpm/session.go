@@ -93,7 +93,11 @@ func (s *sequence) findSRK() (srk parent, st SRKState, release func(), err error
 		if err != nil {
 			return parent{}, SRKState{}, nil, err
 		}
-		if s.salts(srk) {
+		usable, err := s.salts(srk)
+		if err != nil {
+			return parent{}, SRKState{}, nil, err
+		}
+		if usable {
 			return srk, srk.state(uint32(srkHandle), templateFound), keep, nil
 		}
 		srk, release, err = s.makePrimary(tpm2.TPMRHOwner)
@@ -121,14 +125,18 @@ func (s *sequence) findSRK() (srk parent, st SRKState, release func(), err error
 	return made, made.state(uint32(srkHandle), templateLECC), keep, nil
 }
 
-// salts tells whether a session can be salted to srk.
-func (s *sequence) salts(srk parent) bool {
+// salts tells whether a session can be salted to srk. A warning of the TPM, or its silence, says nothing about the key.
+func (s *sequence) salts(srk parent) (bool, error) {
 	_, end, err := s.session(srk, encryptNone, nil)
-	if err != nil {
-		return false
+	var rc tpm2.TPMRC
+	switch {
+	case err == nil:
+		end()
+		return true, nil
+	case errors.As(err, &rc) && rc.IsWarning(), errors.Is(err, errLink), known(err):
+		return false, err
 	}
-	end()
-	return true
+	return false, nil
 }
 
 // pinnedSRK returns the storage root key of st after comparing what the TPM has with the pinned Name. The caller runs release.

@@ -496,3 +496,32 @@ func TestSigningKeyNeedsTheRootKey(t *testing.T) {
 		}
 	}
 }
+
+// The sealed root key opens under its policy alone: an empty password, which suits every object that has userWithAuth, is refused.
+func TestSealOpensUnderItsPolicyOnly(t *testing.T) {
+	d := newChip(t).open()
+	st, _, _ := commissioned(t, d, CommissionOptions{})
+	extend(t, d, 7)
+	for name, auth := range map[string]tpm2.Session{"password": emptyAuth, "session": nil} {
+		_, err := withSRK(testContext(t), d, st.SRK, func(s *sequence, srk parent) (*tpm2.UnsealResponse, error) {
+			object, release, err := s.loadSealed(srk, st.Seal)
+			if err != nil {
+				return nil, err
+			}
+			defer release()
+			if auth == nil {
+				sess, end, err := s.session(srk, encryptOut, nil)
+				if err != nil {
+					return nil, err
+				}
+				defer end()
+				auth = sess
+			}
+			return tpm2.Unseal{ItemHandle: tpm2.AuthHandle{Handle: object.Handle, Name: object.Name, Auth: auth}}.Execute(s)
+		})
+		if !errors.Is(err, tpm2.TPMRCAuthUnavailable) {
+			t.Errorf("%s: got %v, want TPM_RC_AUTH_UNAVAILABLE", name, err)
+		}
+	}
+	wantEmpty(t, d)
+}
