@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 	_ "time/tzdata" // a minimal host has no zoneinfo, and a reminder in UTC is a missed appointment
+	"unicode/utf8"
 
 	"pinward/store"
 )
@@ -66,7 +67,7 @@ func Strictest(modes ...Mode) Mode {
 // each change is an entry.
 type Site struct {
 	Name  string // as staff know it; may name a clinic, so it never goes into a text
-	Brand string // neutral, first word of every text: "Riverside", never "Riverside Oncology"
+	Brand string // neutral, first word of every text, at most 24: "Riverside", never "Riverside Oncology"
 	Zone  string // IANA time zone, "America/New_York"
 
 	Area      string   // area code for seven-digit numbers; "" refuses them
@@ -74,7 +75,7 @@ type Site struct {
 	Countries []string // regions or leading digits reachable besides Region, as Plan.Allowed
 	Languages []string // BCP 47 tags that texts may be in, the default first; empty is English
 
-	HelpPhone string // as printed in HELP answers: "617-555-1000"
+	HelpPhone string // as printed in texts, at most 16 characters: "617-555-1000"
 	Authority string // assigning authority of MRNs that come without one
 
 	Mode  Mode
@@ -196,6 +197,12 @@ func (s Site) validate() error {
 	}
 	if s.Area != "" && (len(s.Area) != 3 || !allDigits(s.Area) || s.Area[0] < '2') {
 		return errors.New("area is not a three-digit area code")
+	}
+	if len(s.HelpPhone) > 16 || strings.Trim(s.HelpPhone, "+0123456789 ()./-") != "" {
+		return errors.New("help phone is not a number as printed, of at most 16 characters")
+	}
+	if utf8.RuneCountInString(s.Brand) > 24 || strings.TrimSpace(s.Brand) != s.Brand {
+		return errors.New("brand is longer than 24 characters, or has spaces around it")
 	}
 	for _, q := range []string{s.QuietFrom, s.QuietTo} {
 		if _, ok := minuteOfDay(q); q != "" && !ok {

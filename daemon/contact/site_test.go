@@ -58,6 +58,8 @@ func TestSiteThatCannotBe(t *testing.T) {
 		"area from 1":    func(s *Site) { s.Area = "117" },
 		"bad hour":       func(s *Site) { s.QuietFrom = "9 pm" },
 		"half a night":   func(s *Site) { s.QuietTo = "" },
+		"help in words":  func(s *Site) { s.HelpPhone = "ask Jane" },
+		"long brand":     func(s *Site) { s.Brand = strings.Repeat("x", 25) },
 		"link host":      func(s *Site) { s.LinkHosts = []string{"https://portal.example.org"} },
 	} {
 		site := goodSite()

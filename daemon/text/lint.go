@@ -36,7 +36,8 @@ var (
 // stopWords are the answers that end texts in any of the languages served; a template that offers
 // one as an answer would opt people out by mistake. The consent room reads them and more.
 var stopWords = []string{"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT",
-	"REMOVE", "ARRET", "TD", "ALTO", "PARAR", "PARE", "BAJA", "CANCELAR", "FIN"}
+	"REMOVE", "ARRET", "TD", "ALTO", "PARAR", "PARE", "BAJA", "CANCELAR", "CANCELA", "FIN",
+	"BASTA", "DETENER", "ARRETER"}
 
 // Lint lists what is wrong with a template; nothing means that it may be saved. It is filled with
 // the greatest values that its slots allow and has to fit one part then.
