@@ -37,7 +37,11 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	if err != nil {
 		return outbox.Rendered{}, err
 	}
-	rendered, err := body(tx, v, s, code)
+	site, err := contact.SiteOf(tx)
+	if err != nil {
+		return outbox.Rendered{}, err
+	}
+	rendered, err := body(tx, v, s, site, code)
 	if err != nil {
 		return outbox.Rendered{}, err
 	}
@@ -77,11 +81,7 @@ func validity(left time.Duration, s Service) time.Duration {
 }
 
 // body is the text of v with this code.
-func body(tx *store.Tx, v Verification, s Service, code string) (string, error) {
-	site, err := contact.SiteOf(tx)
-	if err != nil {
-		return "", err
-	}
+func body(tx *store.Tx, v Verification, s Service, site contact.Site, code string) (string, error) {
 	t, err := text.Find(tx, s.Template, v.Locale)
 	if err != nil {
 		return "", fmt.Errorf("find text of %s: %w", s.Name, err)
@@ -115,8 +115,8 @@ func body(tx *store.Tx, v Verification, s Service, code string) (string, error) 
 
 // renders tries the text with a code that is none, so that a brand or a
 // template at fault shows when a start is refused and not when a patient waits.
-func renders(tx *store.Tx, v Verification, s Service) error {
-	_, err := body(tx, v, s, "0123456789"[:s.CodeLength])
+func renders(tx *store.Tx, v Verification, s Service, site contact.Site) error {
+	_, err := body(tx, v, s, site, "0123456789"[:s.CodeLength])
 	return err
 }
 

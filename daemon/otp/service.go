@@ -201,12 +201,15 @@ func FindService(tx *store.Tx, nameOrSID string) (Service, error) {
 	if nameOrSID == "" {
 		return Service{}, ErrUnknownService
 	}
-	name, ok, err := sids.Get(tx, []byte(nameOrSID))
-	if err != nil {
-		return Service{}, fmt.Errorf("find service: %w", err)
-	}
-	if !ok {
-		name = nameOrSID
+	name := nameOrSID
+	if strings.HasPrefix(nameOrSID, "VA") { // no name has capitals
+		known, ok, err := sids.Get(tx, []byte(nameOrSID))
+		if err != nil {
+			return Service{}, fmt.Errorf("find service: %w", err)
+		}
+		if ok {
+			name = known
+		}
 	}
 	s, ok, err := services.Get(tx, []byte(name))
 	if err != nil {

@@ -115,10 +115,11 @@ func start(tx *store.Tx, req StartRequest) (Verification, error) {
 	if err != nil {
 		return Verification{}, err
 	}
+	p := policy{service: s, site: site, limits: l, route: route}
 	v, err := findCurrent(tx, s.Name, req.To, req.Reference)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return first(tx, s, l, req, route)
+		return first(tx, p, req)
 	case err != nil:
 		return Verification{}, err
 	case v.State == MaxChecks:
@@ -129,9 +130,9 @@ func start(tx *store.Tx, req StartRequest) (Verification, error) {
 		if err := expire(tx, v); err != nil {
 			return Verification{}, err
 		}
-		return first(tx, s, l, req, route)
+		return first(tx, p, req)
 	default:
-		return again(tx, s, l, req, route, v)
+		return again(tx, p, req, v)
 	}
 }
 
@@ -265,8 +266,17 @@ func mayGo(tx *store.Tx, req StartRequest, s Service) error {
 	return notBlocked(tx, triple(s, req.To, req.Staff))
 }
 
+// policy is what holds for one start, read once.
+type policy struct {
+	service Service
+	site    contact.Site
+	limits  limit.Limits
+	route   []outbox.Step
+}
+
 // first begins a new verification.
-func first(tx *store.Tx, s Service, l limit.Limits, req StartRequest, route []outbox.Step) (Verification, error) {
+func first(tx *store.Tx, p policy, req StartRequest) (Verification, error) {
+	s := p.service
 	now := tx.Now()
 	v := Verification{
 		ID: newID("VE"), Service: s.Name, ServiceSID: s.SID, To: req.To, Subject: req.Subject,
@@ -276,11 +286,11 @@ func first(tx *store.Tx, s Service, l limit.Limits, req StartRequest, route []ou
 		Created: now, Expires: now.Add(s.Life), Updated: now,
 	}
 	rand.Read(v.Salt)
-	if err := renders(tx, v, s); err != nil {
+	if err := renders(tx, v, s, p.site); err != nil {
 		return Verification{}, err
 	}
-	m := message(tx, v, route, s)
-	if err := takeSend(tx, req, l, m, false); err != nil {
+	m := message(tx, v, p.route, s)
+	if err := takeSend(tx, req, p.limits, m, false); err != nil {
 		return Verification{}, err
 	}
 	if err := put(tx, &v, m); err != nil {
@@ -293,8 +303,9 @@ func first(tx *store.Tx, s Service, l limit.Limits, req StartRequest, route []ou
 }
 
 // again sends the code of a pending verification once more.
-func again(tx *store.Tx, s Service, l limit.Limits, req StartRequest, route []outbox.Step, v Verification) (Verification, error) {
-	if len(v.Sends) >= s.sends(l) {
+func again(tx *store.Tx, p policy, req StartRequest, v Verification) (Verification, error) {
+	s := p.service
+	if len(v.Sends) >= s.sends(p.limits) {
 		return v, ErrMaxSends
 	}
 	if req.CustomCode != v.Custom {
@@ -306,9 +317,9 @@ func again(tx *store.Tx, s Service, l limit.Limits, req StartRequest, route []ou
 	was := v
 	v.Channel, v.Locale = req.Channel, req.Locale
 	v.Mode = contact.Strictest(v.Mode, req.Mode)
-	m := message(tx, v, route, s)
+	m := message(tx, v, p.route, s)
 	m.Client, m.Staff = req.Client, req.Staff
-	if err := takeSend(tx, req, l, m, true); err != nil {
+	if err := takeSend(tx, req, p.limits, m, true); err != nil {
 		return was, err
 	}
 	// The text on its way is overtaken: its further steps would only bring the

@@ -280,7 +280,7 @@ func TestCodeTextedBackCountsWhereTheServiceAllows(t *testing.T) {
 	if !back(wrong(code)) || b.get(v.ID).Checks != 1 {
 		t.Error("a wrong code texted back is not counted")
 	}
-	if !back(" " + code[:3] + "-" + code[3:] + "\n") || b.get(v.ID).State != Approved {
+	if !back(" "+code[:3]+"-"+code[3:]+"\n") || b.get(v.ID).State != Approved {
 		t.Error("the code texted back does not approve")
 	}
 	if got := b.get(other.ID); got.State != Pending || got.Checks != 0 {
