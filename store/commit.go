@@ -52,7 +52,7 @@ func (s *Store) publish(b *batch, d *durable, fatal bool, err error) {
 		s.batch = newBatch(b.previous)
 	}
 	s.mu.Unlock()
-	b.finish(err)
+	defer b.finish(err)
 	if err != nil {
 		s.space.failed(err)
 		return

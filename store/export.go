@@ -24,11 +24,11 @@ func (s *Store) Export(ctx context.Context, w io.Writer) error {
 	if err := s.signHead(ctx); err != nil {
 		return fmt.Errorf("export log: %w", err)
 	}
-	keys, err := s.signers()
+	head := s.durable.Load().head
+	keys, err := s.signersUsed(head.size)
 	if err != nil {
 		return fmt.Errorf("export log: %w", err)
 	}
-	head := s.durable.Load().head
 	return audit.WriteTar(w, audit.Source{
 		Checkpoint: head.note, Signers: keys, Heads: s.headsBefore(ctx, head.size), Leaves: s.leaves(ctx, head.size),
 	})

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -229,29 +228,6 @@ func encodeState(st *state, seals uint64) []byte {
 	b := binary.BigEndian.AppendUint64(nil, st.size)
 	b = binary.BigEndian.AppendUint64(b, uint64(st.last.UnixNano()))
 	return binary.BigEndian.AppendUint64(b, seals)
-}
-
-// signers reads the keys that have signed heads, oldest first.
-func (s *Store) signers() (keys []*ecdsa.PublicKey, err error) {
-	err = guard(func() error {
-		return s.db.View(func(tx *bolt.Tx) error {
-			keys, err = readSigners(tx)
-			return err
-		})
-	}, func() {})
-	return keys, err
-}
-
-func readSigners(tx *bolt.Tx) (keys []*ecdsa.PublicKey, err error) {
-	err = tx.Bucket(bucketSigners).ForEach(func(_, spki []byte) error {
-		key, err := audit.ParseKey(spki)
-		if err != nil {
-			return fmt.Errorf("%w: a signer's key", ErrCorrupt)
-		}
-		keys = append(keys, key)
-		return nil
-	})
-	return keys, err
 }
 
 func (s *Store) fileSize() int64 {

@@ -2,7 +2,14 @@ package store
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"encoding/binary"
+	"fmt"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"pinward/store/audit"
 )
 
 // headLoop signs heads, and takes old code keys off the ring, until ctx is done.
@@ -25,4 +32,95 @@ func (s *Store) headLoop(ctx context.Context) {
 			s.log.Warn("head not signed", "error", err)
 		}
 	}
+}
+
+// signHead signs the log as it is now, unless that is signed already. The signature is made outside
+// of every lock: a TPM takes its time.
+func (s *Store) signHead(ctx context.Context) error {
+	s.heading.Lock()
+	defer s.heading.Unlock()
+	d := s.durable.Load()
+	if d.head.size == d.size {
+		return nil
+	}
+	h := audit.Head{Origin: s.origin, Size: d.size, Root: d.edge.Root()}
+	if d.head.note != nil {
+		h.Prev = audit.NoteHash(d.head.note)
+	}
+	sig, err := s.keys.SignHead(ctx, h.Text())
+	if err != nil {
+		return fmt.Errorf("sign head: %w", err)
+	}
+	note, err := h.Note(s.keys.Signer(), sig)
+	if err != nil {
+		return err
+	}
+	// If we crash before this is durable, the next head names the same one before it: both are true.
+	return s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
+		tx.raw = append(tx.raw, rawPut{bucketHeads, binary.BigEndian.AppendUint64(nil, h.Size), note})
+		return nil
+	})
+}
+
+func readHead(note []byte) (signedHead, error) {
+	h, _, _, err := audit.ParseNote(note)
+	if err != nil {
+		return signedHead{}, fmt.Errorf("%w: a head: %w", ErrCorrupt, err)
+	}
+	return signedHead{note, h.Size, h.Root}, nil
+}
+
+// signer is a key that came into use with an entry.
+type signer struct {
+	since uint64 // sequence of the entry that says so
+	key   *ecdsa.PublicKey
+}
+
+// signers reads the keys that came into use, oldest first.
+func (s *Store) signers() (keys []signer, err error) {
+	err = guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			keys, err = readSigners(tx)
+			return err
+		})
+	}, func() {})
+	return keys, err
+}
+
+func readSigners(tx *bolt.Tx) (keys []signer, err error) {
+	err = tx.Bucket(bucketSigners).ForEach(func(since, spki []byte) error {
+		key, err := audit.ParseKey(spki)
+		if err != nil || len(since) != 8 {
+			return fmt.Errorf("%w: a signer's key", ErrCorrupt)
+		}
+		keys = append(keys, signer{binary.BigEndian.Uint64(since), key})
+		return nil
+	})
+	return keys, err
+}
+
+// signersUsed are the keys that signed a head over at most size entries, in order, none twice in a
+// row: one that was replaced before it signed anything is not among them.
+func (s *Store) signersUsed(size uint64) (used []*ecdsa.PublicKey, err error) {
+	err = guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			all, err := readSigners(tx)
+			if err != nil {
+				return err
+			}
+			for i, k := range all {
+				end := size
+				if i+1 < len(all) {
+					end = min(size, all[i+1].since)
+				}
+				at, _ := tx.Bucket(bucketHeads).Cursor().Seek(binary.BigEndian.AppendUint64(nil, k.since+1))
+				signed := len(at) == 8 && binary.BigEndian.Uint64(at) <= end
+				if signed && (len(used) == 0 || !used[len(used)-1].Equal(k.key)) {
+					used = append(used, k.key)
+				}
+			}
+			return nil
+		})
+	}, func() {})
+	return used, err
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -215,7 +214,7 @@ func (s *Store) loadLog(snap *bolt.Tx, d *durable) error {
 		}
 		signed := false
 		for _, k := range keys {
-			h, err := audit.VerifyNote(note, k)
+			h, err := audit.VerifyNote(note, k.key)
 			signed = signed || err == nil && h.Origin == s.origin
 		}
 		if !signed {
@@ -245,40 +244,4 @@ func (s *Store) loadLog(snap *bolt.Tx, d *durable) error {
 		return fmt.Errorf("%w: the log does not end where its state says", ErrCorrupt)
 	}
 	return nil
-}
-
-func readHead(note []byte) (signedHead, error) {
-	h, _, _, err := audit.ParseNote(note)
-	if err != nil {
-		return signedHead{}, fmt.Errorf("%w: a head: %w", ErrCorrupt, err)
-	}
-	return signedHead{note, h.Size, h.Root}, nil
-}
-
-// signHead signs the log as it is now, unless that is signed already. The signature is made outside
-// of every lock: a TPM takes its time.
-func (s *Store) signHead(ctx context.Context) error {
-	s.heading.Lock()
-	defer s.heading.Unlock()
-	d := s.durable.Load()
-	if d.head.size == d.size {
-		return nil
-	}
-	h := audit.Head{Origin: s.origin, Size: d.size, Root: d.edge.Root()}
-	if d.head.note != nil {
-		h.Prev = audit.NoteHash(d.head.note)
-	}
-	sig, err := s.keys.SignHead(ctx, h.Text())
-	if err != nil {
-		return fmt.Errorf("sign head: %w", err)
-	}
-	note, err := h.Note(s.keys.Signer(), sig)
-	if err != nil {
-		return err
-	}
-	// If we crash before this is durable, the next head names the same one before it: both are true.
-	return s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
-		tx.raw = append(tx.raw, rawPut{bucketHeads, binary.BigEndian.AppendUint64(nil, h.Size), note})
-		return nil
-	})
 }

@@ -53,10 +53,10 @@ func (s *Store) begin(ctx context.Context) error {
 	}
 	fingerprint := s.Fingerprint()
 	fresh := s.durable.Load().size == 0
-	if !fresh && len(known) > 0 && audit.Fingerprint(known[len(known)-1]) == fingerprint {
+	if len(known) > 0 && audit.Fingerprint(known[len(known)-1].key) == fingerprint {
 		return nil
 	}
-	spki, err := marshalSigner(s.keys.Signer())
+	spki, err := audit.MarshalKey(s.keys.Signer())
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -199,12 +198,4 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	d := s.durable.Load()
 	return Stats{Entries: d.size, Headed: d.head.size, Size: s.fileSize(), LastCommit: d.when, LastEntry: d.last}
-}
-
-func marshalSigner(key *ecdsa.PublicKey) ([]byte, error) {
-	spki, err := audit.MarshalKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("record signer: %w", err)
-	}
-	return spki, nil
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/hex"
 	"fmt"
@@ -22,7 +23,8 @@ type Report struct {
 	First   time.Time
 	Last    time.Time
 
-	counts counts
+	Actions []ActionCount // in alphabetical order
+	Actors  []ActorCount  // most entries first
 }
 
 // ActionCount is how often an action is in the log, by outcome.
@@ -40,27 +42,8 @@ type ActorCount struct {
 // String is the pseudonym in hex.
 func (p Pseudonym) String() string { return hex.EncodeToString(p[:]) }
 
-// Actions counts entries by action, in alphabetical order.
-func (r *Report) Actions() []ActionCount {
-	var out []ActionCount
-	for _, a := range slices.Sorted(maps.Keys(r.counts.actions)) {
-		c := r.counts.actions[a]
-		out = append(out, ActionCount{Action(a), c[OK], c[Refused], c[Failed]})
-	}
-	return out
-}
-
-// Actors counts entries by actor, most first.
-func (r *Report) Actors() []ActorCount {
-	var out []ActorCount
-	for a, n := range r.counts.actors {
-		out = append(out, ActorCount{a, *n})
-	}
-	slices.SortFunc(out, func(a, b ActorCount) int {
-		return cmp.Or(cmp.Compare(b.Entries, a.Entries), strings.Compare(string(a.Actor[:]), string(b.Actor[:])))
-	})
-	return out
-}
+// MarshalText is String.
+func (p Pseudonym) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // reportActors is how many actors WriteText lists.
 const reportActors = 20
@@ -95,15 +78,14 @@ Not proved by this:
 
 Entries by action (ok, refused, failed):
 `)
-	for _, a := range r.Actions() {
+	for _, a := range r.Actions {
 		fmt.Fprintf(&b, "  %-40s %10d %10d %10d\n", a.Action, a.OK, a.Refused, a.Failed)
 	}
 	b.WriteString("\nEntries by actor (pseudonym):\n")
-	actors := r.Actors()
-	for _, a := range actors[:min(len(actors), reportActors)] {
+	for _, a := range r.Actors[:min(len(r.Actors), reportActors)] {
 		fmt.Fprintf(&b, "  %s %10d\n", a.Actor, a.Entries)
 	}
-	if more := len(actors) - reportActors; more > 0 {
+	if more := len(r.Actors) - reportActors; more > 0 {
 		fmt.Fprintf(&b, "  and %d more\n", more)
 	}
 	_, err := io.WriteString(w, b.String())
@@ -154,4 +136,24 @@ func (c *counts) add(o *counts) {
 		}
 		*to += *from
 	}
+}
+
+func (c *counts) byAction() []ActionCount {
+	var out []ActionCount
+	for _, a := range slices.Sorted(maps.Keys(c.actions)) {
+		n := c.actions[a]
+		out = append(out, ActionCount{Action(a), n[OK], n[Refused], n[Failed]})
+	}
+	return out
+}
+
+func (c *counts) byActor() []ActorCount {
+	var out []ActorCount
+	for a, n := range c.actors {
+		out = append(out, ActorCount{a, *n})
+	}
+	slices.SortFunc(out, func(a, b ActorCount) int {
+		return cmp.Or(cmp.Compare(b.Entries, a.Entries), bytes.Compare(a.Actor[:], b.Actor[:]))
+	})
+	return out
 }

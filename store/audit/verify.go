@@ -196,7 +196,10 @@ func (v *verifier) readSigners() ([]*ecdsa.PublicKey, error) {
 // checkHeads verifies all notes, in parallel since signatures are slow, then their chain.
 func (v *verifier) checkHeads(notes [][]byte, signers []*ecdsa.PublicKey) error {
 	v.heads = make([]Head, len(notes))
-	by := make([]int, len(notes)) // who signed: index into signers
+	by := make([]string, len(notes)) // fingerprint of who signed
+	for _, k := range signers {
+		v.report.Signers = append(v.report.Signers, Fingerprint(k))
+	}
 	err := parallel(len(notes), func(i int) error {
 		for k, key := range signers {
 			h, err := VerifyNote(notes[i], key)
@@ -204,7 +207,7 @@ func (v *verifier) checkHeads(notes [][]byte, signers []*ecdsa.PublicKey) error 
 				return refuse("head %d is not in its canonical form", i)
 			}
 			if err == nil {
-				v.heads[i], by[i] = h, k
+				v.heads[i], by[i] = h, v.report.Signers[k]
 				return nil
 			}
 		}
@@ -226,10 +229,10 @@ func (v *verifier) checkHeads(notes [][]byte, signers []*ecdsa.PublicKey) error 
 			return refuse("head %d covers no more than the one before it", i)
 		}
 		// Signers stand in the order in which they came into use, each with at least one head.
-		if by[i] == used+1 && i > 0 {
+		if i > 0 && by[i] != by[i-1] {
 			used++
 		}
-		if by[i] != used {
+		if used >= len(signers) || by[i] != v.report.Signers[used] {
 			return refuse("head %d is signed out of the order of signers", i)
 		}
 	}
@@ -238,9 +241,6 @@ func (v *verifier) checkHeads(notes [][]byte, signers []*ecdsa.PublicKey) error 
 	}
 	v.report.Origin = v.heads[0].Origin
 	v.report.Heads = len(notes)
-	for _, k := range signers {
-		v.report.Signers = append(v.report.Signers, Fingerprint(k))
-	}
 	v.report.Signer = v.report.Signers[used]
 	if v.o.Signer != "" {
 		if v.o.Signer != v.report.Signer {
@@ -253,7 +253,7 @@ func (v *verifier) checkHeads(notes [][]byte, signers []*ecdsa.PublicKey) error 
 
 // piece is what one file of leaves comes to.
 type piece struct {
-	edge        Edge               // of its leaves alone
+	edge        Edge                 // of its leaves alone
 	partial     map[uint64][]subtree // right edges inside it that heads ask for, by size of the whole log
 	first, last int64
 	counts      counts
@@ -269,7 +269,7 @@ type subtree struct {
 func (v *verifier) readLeaves(ctx context.Context) error {
 	size := v.report.Entries
 	n := int((size + chunkLeaves - 1) / chunkLeaves)
-	v.report.counts = newCounts()
+	total := newCounts()
 	var edge Edge
 	var clock int64
 	next := 0 // head to be checked
@@ -312,13 +312,14 @@ func (v *verifier) readLeaves(ctx context.Context) error {
 			for _, l := range p.edge.levels() {
 				edge.push(l.level, l.hash, nil)
 			}
-			v.report.counts.add(&p.counts)
+			total.add(&p.counts)
 		}
 	}
 	if edge.Size() != size || next != len(v.heads) {
 		return refuse("it does not hold the entries that its head covers")
 	}
 	v.report.Last = time.Unix(clock, 0).UTC()
+	v.report.Actions, v.report.Actors = total.byAction(), total.byActor()
 	return nil
 }
 

@@ -1,0 +1,6 @@
+package store
+
+import "runtime"
+
+func yield()  { runtime.Gosched() }
+func goexit() { runtime.Goexit() }

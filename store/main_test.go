@@ -1,0 +1,16 @@
+package store
+
+import (
+	"os"
+	"testing"
+)
+
+// childEnv makes the test binary be the process that a crash test kills.
+const childEnv = "PINWARD_STORE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		child(dir)
+	}
+	os.Exit(m.Run())
+}
