@@ -161,7 +161,7 @@ func do[T any](ctx context.Context, d *Device, fn func(*sequence) (T, error)) (T
 // attempt runs fn, and begins it again after a lost connection, when the TPM had no room, and after TPM_RC_PCR_CHANGED:
 // something extended a register while the policy was evaluated, as happens during boot, and only a new policy session can tell.
 func attempt[T any](ctx context.Context, d *Device, fn func(*sequence) (T, error)) (T, error) {
-	for try, pause := 1, firstPause; ; try, pause = try+1, 4*pause {
+	for try, pause := 1, firstPause; ; try, pause = try+1, 2*pause {
 		s := &sequence{ctx: ctx, d: d}
 		value, err := guard(s, fn)
 		again := errors.Is(err, errLink) || full(err) || errors.Is(err, tpm2.TPMRCPCRChanged)
