@@ -49,18 +49,17 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if *count < 1 || *count > 256 {
 		return errors.New("-modems must be 1 to 256")
 	}
-	if *latency <= 0 {
-		*latency = -1 // none: 0 would mean the default
+	if *latency == 0 {
+		*latency = -1 // none; 0 would mean the default
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	network, err := modemsim.NewNetwork(modemsim.NetworkOptions{Dir: *dir, Latency: *latency, Log: log})
+	network, err := modemsim.NewNetwork(modemsim.NetworkOptions{Dir: *dir, Latency: *latency, Log: slog.Default()})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, network.Close()) }()
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
-		return fmt.Errorf("serve handsets: %w", err)
+		return err
 	}
 	defer listener.Close()
 	if err := os.MkdirAll(*links, 0o755); err != nil {

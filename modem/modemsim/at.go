@@ -199,7 +199,6 @@ func (m *Modem) step() {
 	}
 	c := t.rest[0]
 	t.rest = t.rest[1:]
-	m.network.log.Debug("command", "modem", m.opts.Name, "name", c.name)
 	if r := m.execute(c); !r.wait {
 		m.finish(r)
 	}

@@ -25,7 +25,7 @@ func commonCommands() map[string]handler {
 		"+GMR": {run: identity}, "+CGMR": {run: identity}, "+GSN": {run: identity}, "+CGSN": {run: identity},
 		"+GCAP": {run: identity}, "+CIMI": {run: identity, need: needSIM}, "+CNUM": {run: commandOwnNumber, need: needSIM},
 		"+CMEE": {run: setting(0, 2, func(s *settings) *int { return &s.cmee })},
-		"+CSCS": {run: commandCharset}, "+IPR": {run: accept}, "+IFC": {run: accept}, "+ICF": {run: accept},
+		"+CSCS": {run: commandCharset},
 		"+CFUN": {run: commandFunction}, "+CPAS": {run: func(*Modem, command) reply { return ok("+CPAS: 0") }},
 		"+CBC": {run: func(*Modem, command) reply { return ok("+CBC: 0,100") }}, "+CCLK": {run: commandClock},
 		"+CPIN": {run: commandPIN}, "+CPINR": {run: commandPINTries},
@@ -34,16 +34,14 @@ func commonCommands() map[string]handler {
 		"+CREG": {run: commandRegistration}, "+CGREG": {run: commandRegistration}, "+CEREG": {run: commandRegistration},
 		"+COPS": {run: commandOperator, need: needSIM}, "+CSQ": {run: commandSignal}, "+CGATT": {run: commandAttached, need: needSIM},
 		"+CUSD": {run: commandUSSD, need: needSIM},
-		"+CLIP": {run: setting(0, 1, func(s *settings) *int { return &s.clip })}, "+CSSN": {run: accept}, "+COLP": {run: accept},
-		"+CRC": {run: accept}, "+CVHU": {run: accept}, "+CHUP": {run: commandHangUp}, "+CLCC": {run: commandCalls},
-		"+CEER": {run: commandCause}, "+VTS": {run: accept, need: needSIM}, "+CMUT": {run: accept}, "+CLVL": {run: accept},
+		"+CLIP": {run: setting(0, 1, func(s *settings) *int { return &s.clip })}, "+CHUP": {run: commandHangUp}, "+CLCC": {run: commandCalls},
+		"+CEER": {run: commandCause}, "+VTS": {run: accept, need: needSIM},
 		"+CPROT": {run: reject}, "+MODE": {run: reject}, "+SYNCML": {run: reject},
 
 		"+CSCA": {run: commandServiceCentre, need: needSMS}, "+CMGF": {run: setting(0, 1, func(s *settings) *int { return &s.cmgf })},
 		"+CSMS": {run: commandService}, "+CPMS": {run: commandStorage, need: needSMS}, "+CNMI": {run: commandIndications},
 		"+CNMA": {run: commandAcknowledge}, "+CMMS": {run: setting(0, 2, func(s *settings) *int { return &s.cmms })},
 		"+CSMP": {run: commandTextParameters}, "+CSDH": {run: setting(0, 1, func(s *settings) *int { return &s.csdh })},
-		"+CGSMS": {run: accept}, "+CSAS": {run: accept}, "+CRES": {run: accept},
 		"+CMGS": {run: commandSend, need: needSMS}, "+CMGW": {run: commandWriteStored, need: needSMS}, "+CMSS": {run: commandSendStored, need: needSMS},
 		"+CMGR": {run: commandRead, need: needSMS}, "+CMGL": {run: commandList, need: needSMS}, "+CMGD": {run: commandDelete, need: needSMS},
 	}
@@ -86,36 +84,42 @@ func (m *Modem) execute(c command) reply {
 	if !known && m.profile.has(c.name) {
 		h, known = m.network.vendor[c.name]
 	}
-	if _, accepts := m.profile.accepts[c.name]; !known && accepts {
-		h, known = handler{run: vendorSetting}, true
+	_, inDevice := m.profile.accepts[c.name]
+	_, inEvery := remembered[c.name]
+	if !known && (inDevice || inEvery) {
+		h, known = handler{run: remember}, true
 	}
 	if !known {
+		m.network.log.Debug("unknown command", "modem", m.opts.Name) // its name may be anything, a number even
 		return m.unsupported()
 	}
+	m.network.log.Debug("command", "modem", m.opts.Name, "name", c.name)
 	if r := m.lacking(h.need); r != nil {
 		return *r
 	}
 	return h.run(m, c)
 }
 
-func accept(m *Modem, c command) reply {
-	if c.op == '?' {
-		return ok(c.name + ": 0")
-	}
-	return ok()
-}
+func accept(*Modem, command) reply { return ok() }
 
 func reject(m *Modem, _ command) reply { return m.cme(cmeNotSupported) }
 
-// vendorSetting keeps what is set and reads it back.
-func vendorSetting(m *Modem, c command) reply {
+// remembered are the settings of 27.005 and 27.007 that change nothing here,
+// with their values in a new device.
+var remembered = map[string]string{
+	"+IPR": "115200", "+IFC": "0,0", "+ICF": "3,3", "+CSSN": "0,0", "+COLP": "0,0", "+CRC": "0",
+	"+CVHU": "0", "+CMUT": "0", "+CLVL": "4", "+CGSMS": "1", "+CSAS": "", "+CRES": "",
+}
+
+// remember keeps what is set and reads it back.
+func remember(m *Modem, c command) reply {
 	switch c.op {
 	case '=':
 		m.set.vendor[c.name] = c.args
 	case '?':
-		v, ok2 := m.set.vendor[c.name]
-		if !ok2 {
-			v = m.profile.accepts[c.name]
+		v, isSet := m.set.vendor[c.name]
+		if !isSet {
+			v = remembered[c.name] + m.profile.accepts[c.name]
 		}
 		sep := ": "
 		if c.name[0] == '^' {

@@ -224,6 +224,11 @@ func decode(w http.ResponseWriter, r *http.Request, v any) bool {
 	d.DisallowUnknownFields()
 	err = d.Decode(v)
 	offset := d.InputOffset()
+	if err != nil {
+		if _, name, unknown := strings.Cut(err.Error(), "json: unknown field "); unknown {
+			offset = int64(bytes.Index(b, []byte(name)))
+		}
+	}
 	if err == nil {
 		if _, err = d.Token(); err == io.EOF {
 			return true

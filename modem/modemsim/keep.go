@@ -14,11 +14,14 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	keyFile     = "handsets.key"
 	journalFile = "handsets.journal"
+	lockFile    = "handsets.lock"
 	maxRecord   = 1 << 20
 )
 
@@ -32,6 +35,7 @@ const (
 // survives the death of the process, not of the machine.
 type keep struct {
 	f     *os.File // nil: memory only
+	lock  *os.File // held while the folder is ours
 	aead  cipher.AEAD
 	place uint64
 }
@@ -52,6 +56,33 @@ func openKeep(dir string) (*keep, map[string]json.RawMessage, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("make state folder: %w", err)
 	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, values, err := openJournal(dir)
+	if err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	k.lock = lock
+	return k, values, nil
+}
+
+// lockFolder keeps a second network out of the folder, for as long as the file
+// is open; the kernel lets go of it when the process dies.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock state folder: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, errors.New("lock state folder: another network has it")
+	}
+	return f, nil
+}
+
+func openJournal(dir string) (*keep, map[string]json.RawMessage, error) {
 	key, err := readOrMakeKey(filepath.Join(dir, keyFile))
 	if err != nil {
 		return nil, nil, err
@@ -221,7 +252,7 @@ func (k *keep) close() error {
 	if k.f == nil {
 		return nil
 	}
-	return k.f.Close()
+	return errors.Join(k.f.Close(), k.lock.Close())
 }
 
 func additional(place uint64) []byte {

@@ -244,10 +244,7 @@ func (m *Modem) registration() int {
 
 // reboot loses everything that is not on the SIM, and comes up in BootTime.
 func (m *Modem) reboot() {
-	m.resetParser()
-	m.hangUp(false)
-	m.set = m.profile.settings()
-	m.sim.lock()
+	m.powerDown()
 	m.booting = true
 	m.network.agenda.after(m.opts.BootTime, func() {
 		if m.network.closed || !m.booting {
@@ -267,12 +264,20 @@ func (m *Modem) reboot() {
 	})
 }
 
-// unplug takes the modem off the bus; its session ends.
-func (m *Modem) unplug() {
+// powerDown forgets what needs power. A text that waited for +CNMA goes back to
+// the service centre.
+func (m *Modem) powerDown() {
 	m.resetParser()
 	m.hangUp(false)
+	m.ackTimer.cancel()
+	m.ackTimer, m.direct = nil, nil
 	m.set = m.profile.settings()
 	m.sim.lock()
+}
+
+// unplug takes the modem off the bus; its session ends.
+func (m *Modem) unplug() {
+	m.powerDown()
 	m.booting = false
 	m.endSession()
 	m.withdrawTTY()

@@ -48,20 +48,37 @@ func (m *Modem) offerTTY() error {
 	if m.tty == nil {
 		return nil
 	}
-	master, slave, err := pty.Open()
+	blocking, slave, err := pty.Open()
 	if err != nil {
 		return fmt.Errorf("open terminal: %w", err)
 	}
-	if err := makeRaw(slave); err == nil {
-		err = pointLink(m.tty.link, slave.Name())
-		if err == nil {
-			m.tty.slave, m.tty.path = slave, slave.Name()
-			m.begin(master)
-			return nil
-		}
+	master, err := interruptible(blocking)
+	if err != nil {
+		return errors.Join(fmt.Errorf("open terminal: %w", err), slave.Close())
+	}
+	if err := makeRaw(slave); err != nil {
+		return errors.Join(fmt.Errorf("make terminal raw: %w", err), master.Close(), slave.Close())
+	}
+	if err := pointLink(m.tty.link, slave.Name()); err != nil {
 		return errors.Join(err, master.Close(), slave.Close())
 	}
-	return errors.Join(fmt.Errorf("make terminal raw: %w", err), master.Close(), slave.Close())
+	m.tty.slave, m.tty.path = slave, slave.Name()
+	m.begin(master)
+	return nil
+}
+
+// interruptible takes the place of a file that pty.Open has made blocking: on
+// that, a Close would wait for the Read that it should end.
+func interruptible(f *os.File) (*os.File, error) {
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // withdrawTTY takes the link away and lets go of the slave; the master belongs

@@ -77,7 +77,7 @@ func (s *session) end() {
 }
 
 func (s *session) read() {
-	defer s.end()
+	defer s.modem.left(s)
 	buf := make([]byte, 4096)
 	for {
 		if !s.unstuck() {
@@ -90,6 +90,16 @@ func (s *session) read() {
 		if err != nil {
 			return
 		}
+	}
+}
+
+// left ends session s; the modem has no port then, unless it has another one.
+func (m *Modem) left(s *session) {
+	s.end()
+	m.network.mu.Lock()
+	defer m.network.mu.Unlock()
+	if m.session == s {
+		m.session = nil
 	}
 }
 

@@ -17,7 +17,9 @@ type transit struct {
 	Expires  time.Time `json:"expires"`
 	// Failed: the temporary failure was already reported.
 	Failed bool `json:"failed,omitempty"`
-	next   *entry
+	// tried: its first attempt was made; before it, it is on its way.
+	tried bool
+	next  *entry
 }
 
 // to is the key of the handset, or the number of the modem, that it goes to.
@@ -81,6 +83,7 @@ func (n *Network) loadTransit(b json.RawMessage) error {
 // destination to change, or for the end of its validity.
 func (n *Network) attempt(t *transit) {
 	t.next.cancel()
+	t.tried = true
 	wait := time.Until(t.Expires)
 	if wait <= 0 {
 		n.settle(t, statusExpired)
@@ -119,7 +122,7 @@ func (n *Network) settle(t *transit, status byte) {
 func (n *Network) retry(number string) {
 	var waiting []*transit
 	for _, t := range n.transits {
-		if t.to() == number && time.Since(t.Accepted) > 0 {
+		if t.tried && t.to() == number {
 			waiting = append(waiting, t)
 		}
 	}
