@@ -27,15 +27,23 @@ func Admit(tx *store.Tx, m Message) error {
 	if live, _, err := allowed(tx, r); err != nil || !live {
 		return err
 	}
+	return admit(tx, r)
+}
+
+// Accepting tells whether a code to nobody in particular would be accepted now, for health and for
+// monitors; the error is a *Busy, as Admit's.
+func Accepting(tx *store.Tx) error {
+	return admit(tx, &record{Message: Message{Lane: OTP, Route: []Step{{Channel: SMS}}}})
+}
+
+// admit asks whether a sender could take the code in time.
+func admit(tx *store.Tx, r *record) error {
 	if paused, err := isPaused(tx, OTP); err != nil {
 		return err
 	} else if paused {
 		return &Busy{RetryAfter: noSenderRetry, Reason: "the lane is held by an operator"}
 	}
-	y, err := look(tx)
-	if err != nil {
-		return err
-	}
+	y := look(tx)
 	free, back, err := y.forCodes(r)
 	if err != nil {
 		return err
@@ -43,7 +51,7 @@ func Admit(tx *store.Tx, m Message) error {
 	if len(free) == 0 {
 		return &Busy{RetryAfter: seconds(back), Reason: "no sender can take it"}
 	}
-	ahead, err := codesAhead(tx, m.Staff)
+	ahead, err := codesAhead(tx, r.Staff)
 	if err != nil {
 		return err
 	}
@@ -57,8 +65,12 @@ func Admit(tx *store.Tx, m Message) error {
 // long until a budget has room again.
 func (y *yard) forCodes(r *record) (free []*member, back time.Duration, err error) {
 	back = noSenderRetry
+	all, err := y.all()
+	if err != nil {
+		return nil, 0, err
+	}
 	c := r.stepClass(0)
-	for _, m := range y.senders {
+	for _, m := range all {
 		if !m.Ready || !m.can(c) {
 			continue
 		}
@@ -187,11 +199,11 @@ func Depth(tx *store.Tx) ([]LaneDepth, error) {
 		at[l] = len(out)
 		out = append(out, d)
 	}
-	y, err := look(tx)
+	all, err := look(tx).all()
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range y.senders {
+	for _, m := range all {
 		if m.Hand == "" {
 			continue
 		}
@@ -208,7 +220,8 @@ func CodeWaits(tx *store.Tx) (bool, error) {
 	if paused, err := isPaused(tx, OTP); err != nil || paused {
 		return false, err
 	}
-	y, err := look(tx)
+	y := look(tx)
+	all, err := y.all()
 	if err != nil {
 		return false, err
 	}
@@ -219,7 +232,7 @@ func CodeWaits(tx *store.Tx) (bool, error) {
 		}
 		served := false
 		busy := false
-		for _, m := range y.senders {
+		for _, m := range all {
 			well, err := y.well(m, OTP)
 			if err != nil {
 				return err

@@ -100,8 +100,8 @@ func (b *box) mode(m contact.Mode, pilot ...contact.Phone) {
 
 // phone is the n-th number of the tests.
 func phone(n int) contact.Phone {
-	p, err := contact.ParsePhone(fmt.Sprintf("+1617%03d%04d", 200+n/10000, n%10000), contact.Plan{})
-	if err != nil {
+	var p contact.Phone
+	if err := p.UnmarshalText(fmt.Appendf(nil, "+1617%03d%04d", 200+n/10000, n%10000)); err != nil {
 		panic(err)
 	}
 	return p
@@ -292,11 +292,11 @@ func (b *box) coherent() {
 			return fmt.Errorf("%d lines are counted, %d are there", n, len(counts))
 		}
 		inHand := map[string]string{}
-		y, err := look(tx)
+		all, err := look(tx).all()
 		if err != nil {
 			return err
 		}
-		for _, m := range y.senders {
+		for _, m := range all {
 			if m.Hand == "" {
 				continue
 			}

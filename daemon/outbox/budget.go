@@ -154,7 +154,7 @@ func charge(y *yard, sim string, l Lane, at time.Time, n int) (concat byte, err 
 	if err := usages.Put(y.tx, key, u); err != nil {
 		return 0, fmt.Errorf("keep usage of SIM: %w", err)
 	}
-	for _, m := range y.senders {
+	for _, m := range y.known {
 		if m.SIM == sim {
 			m.usage = nil
 		}

@@ -34,12 +34,11 @@ const (
 //
 // If the process dies after this commits, the message is in hand of nobody; Recover makes it unknown.
 func Next(tx *store.Tx, name string, src Sources) (Job, bool, error) {
-	y, err := look(tx)
-	if err != nil {
-		return Job{}, false, err
-	}
-	m := y.named(name)
+	y := look(tx)
+	m, err := y.named(name)
 	switch {
+	case err != nil:
+		return Job{}, false, err
 	case m == nil:
 		return Job{}, false, ErrUnknownSender
 	case m.Hand != "":
@@ -269,7 +268,7 @@ func Rehearse(tx *store.Tx, src Sources) error {
 	if err != nil {
 		return fmt.Errorf("look for held messages: %w", err)
 	}
-	y := &yard{tx: tx, now: tx.Now()}
+	y := look(tx)
 	for _, key := range keys {
 		if err := y.rehearse(key, src); err != nil {
 			return err

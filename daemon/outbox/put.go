@@ -32,7 +32,8 @@ func Put(tx *store.Tx, m Message) (Message, error) {
 	m.Due, m.Expires = m.Due.UTC(), m.Expires.UTC()
 	r := &record{Message: m, Born: m.Due}
 	if !m.Due.After(now) {
-		if err := file(tx, r, ""); err != nil {
+		live, _ := letsOut(site, r)
+		if err := enter(tx, r, "", live); err != nil {
 			return Message{}, err
 		}
 	} else {

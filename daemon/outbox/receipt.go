@@ -50,10 +50,7 @@ func Receive(tx *store.Tx, rc Receipt) error {
 	if done, failed := rc.final(); !done && !failed {
 		return nil
 	}
-	y, err := look(tx)
-	if err != nil {
-		return err
-	}
+	y := look(tx)
 	m, err := y.match(rc)
 	switch {
 	case err != nil:

@@ -50,7 +50,11 @@ func (y *yard) takers(r *record, step int, now bool) (bool, error) {
 			return false, nil
 		}
 	}
-	for _, m := range y.senders {
+	all, err := y.all()
+	if err != nil {
+		return false, err
+	}
+	for _, m := range all {
 		if !m.can(c) || c.AvoidSIM != "" && c.AvoidSIM == m.SIM || y.now.Sub(m.Seen) > goneAfter {
 			continue
 		}
@@ -129,8 +133,12 @@ func (y *yard) again(r *record, a *Attempt, cause string) error {
 	} else if ok {
 		return y.moveOn(r, step, false, cause)
 	}
+	all, err := y.all()
+	if err != nil {
+		return err
+	}
 	row, other := r.failedInRow(), 0
-	for _, m := range y.senders {
+	for _, m := range all {
 		if m.Ready && m.SIM != a.SIM && m.can(r.stepClass(r.Step)) {
 			other++
 		}
@@ -221,7 +229,7 @@ func setTimer(tx *store.Tx, r *record) error {
 	case r.State == Queued:
 		consider(r.Due)
 		consider(r.Expires)
-		if r.Lane == OTP { // idle senders must look again when they may take what waits for another
+		if r.Lane == OTP && r.picky { // idle senders must look again when they may take what waits for another
 			consider(r.Due.Add(stickFor(OTP)))
 			consider(r.Due.Add(avoidFor(OTP)))
 		}
@@ -320,6 +328,7 @@ func (y *yard) join(r *record) error {
 		return fmt.Errorf("read place: %w", err)
 	}
 	if filed {
+		r.picky = true
 		y.tx.Signal(Due)
 		return nil
 	}
@@ -362,11 +371,7 @@ func (y *yard) forget(r *record) error {
 // on, or that are too late. It does a bounded amount and signals Due if there is more; NextDue says
 // when it has work. The daemon's sweep calls it each second.
 func Expire(tx *store.Tx) error {
-	y, err := look(tx)
-	if err != nil {
-		return err
-	}
-	all, err := wake(y, sweepAtOnce)
+	all, err := wake(look(tx), sweepAtOnce)
 	if !all {
 		tx.Signal(Due)
 	}
@@ -382,7 +387,8 @@ func NextDue(tx *store.Tx) (time.Time, bool, error) {
 			next = at
 		}
 	}
-	y, err := look(tx)
+	y := look(tx)
+	all, err := y.all()
 	if err != nil {
 		return next, false, err
 	}
@@ -398,7 +404,7 @@ func NextDue(tx *store.Tx) (time.Time, bool, error) {
 		if err != nil {
 			return next, false, err
 		}
-		for _, m := range y.senders {
+		for _, m := range all {
 			if waiting == 0 || !m.Ready || m.Hand != "" {
 				continue
 			}

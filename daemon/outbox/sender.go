@@ -90,12 +90,13 @@ func ResetSenders(tx *store.Tx) error {
 
 // Senders lists all senders by name, with what their SIMs have used.
 func Senders(tx *store.Tx) ([]Standing, error) {
-	y, err := look(tx)
+	y := look(tx)
+	all, err := y.all()
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Standing, 0, len(y.senders))
-	for _, s := range y.senders {
+	out := make([]Standing, 0, len(all))
+	for _, s := range all {
 		u, err := y.used(s)
 		if err != nil {
 			return nil, err
@@ -107,11 +108,12 @@ func Senders(tx *store.Tx) ([]Standing, error) {
 	return out, nil
 }
 
-// yard is what one transaction knows of the senders. Its owner keeps it up to date.
+// yard is what one transaction knows of the senders: each is read once, and when it is needed.
 type yard struct {
-	tx      *store.Tx
-	now     time.Time
-	senders []*member
+	tx    *store.Tx
+	now   time.Time
+	known []*member
+	whole bool // known are all, by name
 }
 
 type member struct {
@@ -119,34 +121,62 @@ type member struct {
 	usage *usage // nil until asked for
 }
 
-func look(tx *store.Tx) (*yard, error) {
-	y := &yard{tx: tx, now: tx.Now()}
-	err := senders.Each(tx, store.Range{}, func(_ []byte, s Standing) error {
-		y.senders = append(y.senders, &member{Standing: s})
+func look(tx *store.Tx) *yard { return &yard{tx: tx, now: tx.Now()} }
+
+// named gives one sender, or nil.
+func (y *yard) named(name string) (*member, error) {
+	for _, m := range y.known {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	if y.whole || name == "" {
+		return nil, nil
+	}
+	s, ok, err := senders.Get(y.tx, []byte(name))
+	if err != nil {
+		return nil, fmt.Errorf("read sender: %w", err)
+	}
+	if !ok {
+		return nil, nil
+	}
+	m := &member{Standing: s}
+	y.known = append(y.known, m)
+	return m, nil
+}
+
+// all gives all senders, by name.
+func (y *yard) all() ([]*member, error) {
+	if y.whole {
+		return y.known, nil
+	}
+	var all []*member
+	err := senders.Each(y.tx, store.Range{}, func(_ []byte, s Standing) error {
+		for _, m := range y.known {
+			if m.Name == s.Name {
+				all = append(all, m)
+				return nil
+			}
+		}
+		all = append(all, &member{Standing: s})
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read senders: %w", err)
 	}
-	return y, nil
+	y.known, y.whole = all, true
+	return all, nil
 }
 
-func (y *yard) named(name string) *member {
-	for _, m := range y.senders {
-		if m.Name == name {
-			return m
-		}
-	}
-	return nil
-}
-
-func (y *yard) with(sim string) *member {
-	for _, m := range y.senders {
+// with gives the sender that has a SIM and is ready, or nil.
+func (y *yard) with(sim string) (*member, error) {
+	all, err := y.all()
+	for _, m := range all {
 		if m.SIM == sim && m.Ready {
-			return m
+			return m, nil
 		}
 	}
-	return nil
+	return nil, err
 }
 
 func (y *yard) keep(m *member) error {
@@ -189,8 +219,8 @@ func (m *member) can(c class) bool {
 
 // well tells whether the sender can send something of this lane now, or as soon as it is idle.
 func (y *yard) well(m *member, l Lane) (bool, error) {
-	if !m.Ready {
-		return false, nil
+	if !m.Ready || m.PerMinute <= 0 && m.PerDay <= 0 {
+		return m.Ready, nil
 	}
 	u, err := y.used(m)
 	if err != nil {
@@ -208,7 +238,10 @@ func (y *yard) fits(m *member, l Lane, c class, since time.Time) (bool, error) {
 	if c.Prefer == "" || c.Prefer == m.SIM || !y.now.Before(since.Add(stickFor(l))) {
 		return true, nil
 	}
-	owner := y.with(c.Prefer)
+	owner, err := y.with(c.Prefer)
+	if err != nil {
+		return false, err
+	}
 	if owner == nil || !owner.can(c) || l == OTP && owner.Hand != "" {
 		return true, nil
 	}

@@ -40,22 +40,19 @@ func Settle(tx *store.Tx, id string, attempt int, res Result) error {
 	default:
 		return &InvalidError{Field: "outcome", Reason: "is none of sent, notsent, refused, unknown"}
 	}
-	y, err := look(tx)
-	if err != nil {
-		return err
-	}
-	return y.settle(r, attempt, res)
+	return look(tx).settle(r, attempt, res)
 }
 
 // Recover settles as unknown what was in hand when the process ended, and returns how much that was.
 // It runs once at the start, before any sender does.
 func Recover(tx *store.Tx) (int, error) {
-	y, err := look(tx)
+	y := look(tx)
+	all, err := y.all()
 	if err != nil {
 		return 0, err
 	}
 	n := 0
-	for _, m := range y.senders {
+	for _, m := range all {
 		if m.Hand == "" {
 			continue
 		}
@@ -107,9 +104,9 @@ func (y *yard) settle(r *record, attempt int, res Result) error {
 
 // free takes the message out of the sender's hand.
 func (y *yard) free(id string, a *Attempt) error {
-	m := y.named(a.Sender)
-	if m == nil || m.Hand != id {
-		return nil
+	m, err := y.named(a.Sender)
+	if m == nil || m.Hand != id || err != nil {
+		return err
 	}
 	m.Hand, m.Attempt, m.Since = "", 0, time.Time{}
 	y.tx.Signal(Due)

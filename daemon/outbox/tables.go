@@ -18,6 +18,8 @@ type record struct {
 	Born     time.Time `json:"born"`               // when its life began: Created, or the first Due if later
 	Turn     uint64    `json:"turn,omitempty"`     // fair turn within lane OTP, kept over retries
 	Failures int       `json:"failures,omitempty"` // times that it could not be rendered
+
+	picky bool // not kept: it was filed for one SIM before all others, or to be kept from one
 }
 
 // class says which senders a waiting message may go to. Messages of one class wait in one line, so a
@@ -173,10 +175,20 @@ func lineKey(tx *store.Tx, l Lane, c class) []byte {
 
 // file puts a due message into its line. avoid is the SIM where it failed just now, or "".
 func file(tx *store.Tx, r *record, avoid string) error {
-	c, err := classify(tx, r, avoid)
+	live, _, err := allowed(tx, r)
 	if err != nil {
 		return err
 	}
+	return enter(tx, r, avoid, live)
+}
+
+// enter is file where it is known whether the modes let the message out.
+func enter(tx *store.Tx, r *record, avoid string, live bool) error {
+	c, err := classify(tx, r, avoid, live)
+	if err != nil {
+		return err
+	}
+	r.picky = c.Prefer != "" || c.AvoidSIM != ""
 	if err := takeTurn(tx, r); err != nil {
 		return err
 	}
@@ -235,14 +247,10 @@ func leave(tx *store.Tx, id string, p place) error {
 }
 
 // classify says who may take the message's present step.
-func classify(tx *store.Tx, r *record, avoid string) (class, error) {
+func classify(tx *store.Tx, r *record, avoid string, live bool) (class, error) {
 	c := r.stepClass(r.Step)
 	if avoid != "" {
 		c.AvoidSIM = avoid
-	}
-	live, _, err := allowed(tx, r)
-	if err != nil {
-		return class{}, err
 	}
 	if !live {
 		return class{Channel: c.Channel, Shadow: true}, nil
@@ -263,13 +271,18 @@ func allowed(tx *store.Tx, r *record) (bool, string, error) {
 	if err != nil {
 		return false, "", fmt.Errorf("look up site: %w", err)
 	}
+	live, why := letsOut(site, r)
+	return live, why, nil
+}
+
+func letsOut(site contact.Site, r *record) (live bool, why string) {
 	switch contact.Strictest(r.Mode, site.Mode) {
 	case contact.Live:
-		return true, "", nil
+		return true, ""
 	case contact.Pilot:
-		return site.IsPilot(r.To), "not a pilot number", nil
+		return site.IsPilot(r.To), "not a pilot number"
 	}
-	return false, "shadow mode", nil
+	return false, "shadow mode"
 }
 
 // last is the latest attempt, or nil.
