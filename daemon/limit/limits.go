@@ -11,25 +11,27 @@ import (
 // Limits are the numbers that verifications are held to. They are policy: Of and Set keep them in
 // the store, Default are those shipped.
 type Limits struct {
-	Sends  int // per verification, resends and calls included
-	Checks int // per verification
+	Sends  int `json:"sends"`  // per verification, resends and calls included
+	Checks int `json:"checks"` // per verification
 
-	NumberHour Budget // starts per phone number
-	NumberDay  Budget
-	EndUser    Budget // starts per end-user address, only where the caller gives one
-	Client     Budget // starts per API client; a portal stands for all its patients
-	Actor      Budget // starts per person who asks
-	Prefix     Budget // starts per country, area and exchange: the brake on traffic pumping
+	NumberHour Budget `json:"number_hour"` // starts per phone number
+	NumberDay  Budget `json:"number_day"`
+	EndUser    Budget `json:"end_user"` // starts per end-user address, only where the caller gives one
+	Client     Budget `json:"client"`   // starts per API client; a portal stands for all its patients
+	Actor      Budget `json:"actor"`    // starts per person who asks
+	Prefix     Budget `json:"prefix"`   // starts per country, area and exchange: the brake on traffic pumping
 }
 
-// Default returns the numbers as shipped. One in five of each budget is kept for staff. An end-user
-// address may be a whole waiting room's, so its budget is well above one person's.
+// Default returns the numbers as shipped: anybody's five starts an hour and ten a day for a number,
+// and besides them a few that only staff may make, so that a stranger who uses a number's budget up
+// keeps no nurse from it. An end-user address may be a whole waiting room's, so its budget is well
+// above one person's.
 func Default() Limits {
 	return Limits{
 		Sends:      5,
 		Checks:     5,
-		NumberHour: Budget{Name: "number.hour", Max: 5, Window: time.Hour, Reserve: 1},
-		NumberDay:  Budget{Name: "number.day", Max: 10, Window: 24 * time.Hour, Reserve: 2},
+		NumberHour: Budget{Name: "number.hour", Max: 6, Window: time.Hour, Reserve: 1},
+		NumberDay:  Budget{Name: "number.day", Max: 12, Window: 24 * time.Hour, Reserve: 2},
 		EndUser:    Budget{Name: "end_user.hour", Max: 30, Window: time.Hour, Reserve: 6},
 		Client:     Budget{Name: "client.minute", Max: 120, Window: time.Minute, Reserve: 24},
 		Actor:      Budget{Name: "actor.hour", Max: 60, Window: time.Hour},
