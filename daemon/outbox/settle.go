@@ -3,7 +3,6 @@ package outbox
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"pinward/daemon/contact"
@@ -21,7 +20,7 @@ type Result struct {
 	Cause   string // in plain words, without values
 }
 
-// SIMClass begins a Result's Class when the error is of the SIM or its subscription (27.005 3.2.5: 8,
+// SIMClass is a Result's Class when the error is of the SIM or its subscription (27.005 3.2.5: 8,
 // 50, 310 to 318 ...), so that the message is to go elsewhere.
 const SIMClass = "sim"
 
@@ -75,7 +74,7 @@ func Recover(tx *store.Tx) (int, error) {
 
 func (y *yard) settle(r *record, attempt int, res Result) error {
 	a := &r.Attempts[attempt]
-	if res.Outcome == Refused && strings.HasPrefix(res.Class, SIMClass) {
+	if res.Outcome == Refused && res.Class == SIMClass {
 		res.Outcome = NotSent
 	}
 	a.Settled, a.Outcome, a.Code, a.Cause = y.now, res.Outcome, res.Code, res.Cause
