@@ -78,7 +78,7 @@ func TestNoWindowHoldsTooMany(t *testing.T) {
 				r := rand.New(rand.NewPCG(1, uint64(size)))
 				var taken []time.Time
 				refused := 0
-				for range 3*size {
+				for range 3 * size {
 					time.Sleep(time.Duration(r.Int64N(int64(b.Window) / int64(size)))) // twice what the budget bears
 					if r.IntN(size) == 0 {
 						time.Sleep(10 * time.Minute)
