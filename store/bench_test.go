@@ -11,14 +11,11 @@ import (
 	"time"
 )
 
-// benchDir is on a real disk where there is one: t.TempDir may be in memory.
-func benchDir(b *testing.B) string { b.Helper(); return b.TempDir() }
-
 // BenchmarkEntries measures transactions of one bare entry.
 func BenchmarkEntries(b *testing.B) {
 	for _, writers := range []int{1, 64, 256, 1000} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			s := open(b, benchDir(b), newTestKeys(b))
+			s := open(b, b.TempDir(), newTestKeys(b))
 			load(b, writers, func(int) error {
 				return s.Update(context.Background(), nurse, func(tx *Tx) error {
 					return tx.Record(Entry{Action: "bench.entry", Outcome: OK, Object: "VE00000000"})
@@ -33,7 +30,7 @@ func BenchmarkEntries(b *testing.B) {
 func BenchmarkRows(b *testing.B) {
 	for _, writers := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			s := open(b, benchDir(b), newTestKeys(b))
+			s := open(b, b.TempDir(), newTestKeys(b))
 			name := strings.Repeat("x", 250)
 			load(b, writers, func(i int) error {
 				return s.Update(context.Background(), nurse, func(tx *Tx) error {
@@ -76,7 +73,7 @@ func load(b *testing.B, writers int, fn func(i int) error) {
 
 // BenchmarkLoneUpdate measures one writer's latency.
 func BenchmarkLoneUpdate(b *testing.B) {
-	s := open(b, benchDir(b), newTestKeys(b))
+	s := open(b, b.TempDir(), newTestKeys(b))
 	took := make([]time.Duration, 0, b.N)
 	for i := 0; b.Loop(); i++ {
 		start := time.Now()
@@ -90,7 +87,7 @@ func BenchmarkLoneUpdate(b *testing.B) {
 
 // BenchmarkGet measures reading one row from the file.
 func BenchmarkGet(b *testing.B) {
-	s := open(b, benchDir(b), newTestKeys(b))
+	s := open(b, b.TempDir(), newTestKeys(b))
 	mustSave(b, s, 1, "one")
 	err := s.View(context.Background(), func(tx *Tx) error {
 		for b.Loop() {
@@ -102,5 +99,33 @@ func BenchmarkGet(b *testing.B) {
 	})
 	if err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkOpen measures opening a store of 200,000 entries, all of them under a head.
+func BenchmarkOpen(b *testing.B) {
+	dir, k := b.TempDir(), newTestKeys(b)
+	s := open(b, dir, k)
+	for range 200 {
+		err := s.Update(context.Background(), nurse, func(tx *Tx) error {
+			for range 1000 {
+				if err := tx.Record(Entry{Action: "bench.entry", Outcome: OK, Object: "VE00000000"}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		s := open(b, dir, k)
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

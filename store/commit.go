@@ -14,19 +14,20 @@ import (
 	"pinward/store/audit"
 )
 
-// commitLoop is the one writer: it makes batch after batch durable until the store closes.
+// commitLoop is the one writer: it makes batch after batch durable, until the store is closed and
+// nothing waits any more.
 func (s *Store) commitLoop() {
 	for {
 		s.mu.Lock()
 		b := s.batch
-		if b.empty() || s.err != nil {
+		if b.empty() {
+			closed := s.closed
 			s.mu.Unlock()
-			select {
-			case <-s.wake:
-				continue
-			case <-s.quit:
+			if closed {
 				return
 			}
+			<-s.wake
+			continue
 		}
 		s.committing, s.batch = b, newBatch(b.state)
 		s.mu.Unlock()

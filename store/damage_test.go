@@ -20,10 +20,18 @@ import (
 func filled(t *testing.T, dir string, k Keys, rows int) string {
 	t.Helper()
 	s := open(t, dir, k)
-	for n := range rows {
-		mustSave(t, s, n, fmt.Sprintf("row %d", n))
-	}
-	if err := s.Close(); err != nil {
+	err := s.Update(context.Background(), nurse, func(tx *Tx) error {
+		for n := range rows {
+			if err := testRows.Put(tx, num(n), row{Name: fmt.Sprintf("row %d", n)}); err != nil {
+				return err
+			}
+			if err := tx.Record(Entry{Action: "test.saved", Outcome: OK, Object: fmt.Sprint(n)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(dir, fileName)

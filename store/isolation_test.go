@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +37,7 @@ func waiting(s *Store, n int) {
 		if have >= n {
 			return
 		}
-		yield()
+		runtime.Gosched()
 	}
 }
 
@@ -75,7 +77,7 @@ func TestNeighboursInABatch(t *testing.T) {
 			_ = testRows.Put(tx, num(4), row{})
 			_ = tx.Record(Entry{Action: "test.saved", Outcome: OK})
 			ran <- struct{}{}
-			goexit()
+			runtime.Goexit()
 			return nil
 		})
 	})
@@ -171,7 +173,7 @@ func TestViewWaitsUntilItIsDurable(t *testing.T) {
 	}()
 	<-begun
 	for range 100 {
-		yield()
+		runtime.Gosched()
 	}
 	close(synced)
 	if !<-seen {
@@ -350,5 +352,51 @@ func TestWatch(t *testing.T) {
 	case <-ch:
 		t.Error("a signal came after stop")
 	default:
+	}
+}
+
+// TestCloseUnderLoad: each writer either is acknowledged, and then its row is there, or gets ErrClosed;
+// none hangs. An Export that meets Close ends too.
+func TestCloseUnderLoad(t *testing.T) {
+	dir, k := t.TempDir(), newTestKeys(t)
+	s := open(t, dir, k)
+	var wg sync.WaitGroup
+	saved := make([]int, 8)
+	for w := range saved {
+		wg.Go(func() {
+			for ; ; saved[w]++ {
+				if err := save(s, w*100_000+saved[w], "x"); err != nil {
+					if !errors.Is(err, ErrClosed) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for {
+			if err := s.Export(context.Background(), io.Discard); err != nil {
+				return
+			}
+		}
+	})
+	for s.Stats().Entries < 200 {
+		runtime.Gosched()
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	s = open(t, dir, k)
+	for w, n := range saved {
+		for i := range n {
+			if _, ok := read(t, s, w*100_000+i); !ok {
+				t.Fatalf("row %d of writer %d was acknowledged and is gone", i, w)
+			}
+		}
+	}
+	if err := s.Check(context.Background()); err != nil {
+		t.Error(err)
 	}
 }

@@ -55,8 +55,8 @@ type Store struct {
 	batch      *batch // what waits; never nil
 	committing *batch // what the committer is writing; nil if it is idle
 	names      map[[2]string]audit.Pseudonym
-	closing    bool // only the store's own transactions go on
-	closed     bool
+	closing    bool  // only the store's own transactions go on
+	closed     bool  // none does
 	err        error // why nothing goes on
 
 	edge audit.Edge // owned by the committer
@@ -65,7 +65,6 @@ type Store struct {
 	sign    chan struct{} // many entries have no head yet
 	failed  chan struct{}
 	cancel  func()         // ends the head signer
-	quit    chan struct{}  // ends the committer
 	wg      sync.WaitGroup // head signer
 	wgc     sync.WaitGroup // committer
 	heading sync.Mutex     // one head at a time
@@ -101,7 +100,6 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		keys: o.Keys, log: o.Log, every: o.HeadEvery, write: (*bolt.Tx).Commit,
 		names: map[[2]string]audit.Pseudonym{},
 		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
-		quit: make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -153,11 +151,11 @@ func (s *Store) Close() error {
 
 // close ends the committer and closes the file.
 func (s *Store) close() error {
-	close(s.quit)
-	s.wgc.Wait()
 	s.mu.Lock()
 	s.closing, s.closed = true, true
 	s.mu.Unlock()
+	s.wakeUp()
+	s.wgc.Wait()
 	if s.broken {
 		return nil // closing would wait for a lock that nobody gives back; the process ends anyway
 	}
@@ -165,6 +163,14 @@ func (s *Store) close() error {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
+}
+
+// wakeUp lets the committer look again.
+func (s *Store) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Failed is closed when a commit failed in a way that leaves open what is on the disk. The process

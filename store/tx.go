@@ -2,11 +2,13 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"pinward/store/audit"
 )
@@ -190,6 +192,9 @@ func (tx *Tx) get(t *tableInfo, key []byte) (plain []byte, ok bool, err error) {
 func (tx *Tx) snapshot() (*bolt.Tx, error) {
 	if tx.snap == nil {
 		snap, err := tx.store.db.Begin(false)
+		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+			return nil, ErrClosed
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read store: %w", err)
 		}

@@ -54,7 +54,7 @@ func (s *Store) apply(tx *Tx, fn func(*Tx) error) (wait *batch, err error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	if s.closing && !tx.own {
+	if s.closed || s.closing && !tx.own {
 		return nil, ErrClosed
 	}
 	now := time.Now().UTC().Round(0)
@@ -63,10 +63,7 @@ func (s *Store) apply(tx *Tx, fn func(*Tx) error) (wait *batch, err error) {
 		err = s.run(tx, now, fn)
 	}
 	if !s.batch.empty() {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.wakeUp()
 		return s.batch, err
 	}
 	return s.committing, err
@@ -130,29 +127,27 @@ func (s *Store) View(ctx context.Context, fn func(*Tx) error) error {
 // settle opens the View's snapshot and waits until that is durable: bbolt shows a commit to readers
 // when its meta page is written, which is one sync too early.
 func (s *Store) settle(tx *Tx) error {
-	s.mu.Lock()
-	err, closed := s.err, s.closed
-	s.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if closed {
-		return ErrClosed
+	select {
+	case <-s.failed:
+		return s.Err()
+	default:
 	}
 	snap, err := tx.snapshot()
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	var wait *batch
 	if s.durable.Load().txid < snap.ID() {
-		wait = s.committing
-	}
-	s.mu.Unlock()
-	if wait != nil {
-		<-wait.done
-		if wait.err != nil {
-			return wait.err
+		s.mu.Lock()
+		var wait *batch
+		if s.durable.Load().txid < snap.ID() {
+			wait = s.committing
+		}
+		s.mu.Unlock()
+		if wait != nil {
+			<-wait.done
+			if wait.err != nil {
+				return wait.err
+			}
 		}
 	}
 	d := s.durable.Load()

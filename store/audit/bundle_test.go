@@ -122,7 +122,7 @@ func TestAnyFlippedBitIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		bits := rnd.Perm(len(good) * 8)
-		for _, bit := range bits[:min(len(bits), 400)] {
+		for _, bit := range bits[:min(len(bits), 120)] {
 			bad := bytes.Clone(good)
 			bad[bit/8] ^= 1 << (bit % 8)
 			write(t, path, bad)
@@ -171,7 +171,7 @@ func TestAnyCutAddedOrMissingFileIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		for cut := range len(good) {
-			if cut%7 == 0 || cut > len(good)-200 {
+			if cut%(1+len(good)/40) == 0 || cut > len(good)-10 {
 				write(t, path, good[:cut])
 				mustRefuse(t, dir, fp, name+" cut")
 			}

@@ -1,6 +1,0 @@
-package store
-
-import "runtime"
-
-func yield()  { runtime.Gosched() }
-func goexit() { runtime.Goexit() }
