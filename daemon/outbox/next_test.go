@@ -517,6 +517,27 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
+// Health asks without a message: no mode and no number of its own.
+func TestAccepting(t *testing.T) {
+	b := newBox(t)
+	accepting := func() (err error) {
+		b.view(func(tx *store.Tx) error { err = Accepting(tx); return nil })
+		return err
+	}
+	var busy *Busy
+	if err := accepting(); !errors.As(err, &busy) {
+		t.Errorf("without a sender: %v", err)
+	}
+	b.report(modem("a", "red"))
+	if err := accepting(); err != nil {
+		t.Errorf("with an idle sender: %v", err)
+	}
+	b.do(func(tx *store.Tx) error { return Pause(tx, OTP) })
+	if err := accepting(); !errors.As(err, &busy) {
+		t.Errorf("with the lane held: %v", err)
+	}
+}
+
 func TestDepthAndCodeWaits(t *testing.T) {
 	b := newBox(t)
 	b.report(modem("a", "red"))
