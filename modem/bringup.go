@@ -151,11 +151,11 @@ func digits(info []string) string {
 // nothing, give reports directly, and leave nothing to acknowledge (reference 5.3).
 func (s *session) prepareSMS() error {
 	if _, err := s.must("+CMGF=0"); err != nil {
-		return fmt.Errorf("set PDU mode: %w", err)
+		return fmt.Errorf("set PDU mode: %w", noSIM(err))
 	}
 	info, err := s.must("+CSCA?")
 	if err != nil {
-		return fmt.Errorf("read service centre: %w", err)
+		return fmt.Errorf("read service centre: %w", noSIM(err))
 	}
 	smsc := fields(field(info, "+CSCA"))[0]
 	if smsc == "" {

@@ -13,6 +13,7 @@ type ladder struct {
 	started  time.Time   // of the running session
 	failures int         // sessions in a row that were lost within steady
 	resets   []time.Time // of the last hour
+	limbo    bool        // the session ended with a send unanswered, on a modem that runs on
 	restart  bool        // the next session begins with a restart of the module
 }
 
@@ -24,7 +25,7 @@ func (l *ladder) after(err error, t Timing) time.Duration {
 	if time.Since(l.started) > steady {
 		l.failures = 0
 	}
-	l.restart = false
+	l.restart = l.limbo
 	switch {
 	case errors.Is(err, errReset):
 		return 0 // the session waited already

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"pinward/modem/line"
 	"pinward/modem/port"
 )
 
@@ -85,8 +86,9 @@ type Modem struct {
 	cur      *session                // the session that is brought up, nil between sessions
 	inbox    map[[32]byte]inboxState // texts that were offered, by hash
 	failures int                     // sends that failed in a row
-	penalty  time.Duration           // the last quarantine
-	badPIN   map[string][32]byte     // hash of the PIN that was refused, by IMEI: that one is never tried again
+	barred   quarantine
+	penalty  time.Duration       // the last quarantine
+	badPIN   map[string][32]byte // hash of the PIN that was refused, by IMEI: that one is never tried again
 }
 
 // New makes a modem on the port that open opens: open is called again whenever the port was lost. Nothing happens before Run.
@@ -138,7 +140,9 @@ func (m *Modem) once(ctx context.Context) error {
 	}
 	s := newSession(m, rw)
 	defer s.close()
-	return s.run(ctx)
+	err = s.run(ctx)
+	m.ladder.limbo = s.l.Limbo() && !errors.Is(err, errReset) && !errors.Is(err, port.ErrUnplugged)
+	return err
 }
 
 // Status is a snapshot.
@@ -189,6 +193,7 @@ func (m *Modem) phase(p Phase, cause string) {
 // plain says the cause of a failure in words for whoever stands in front of the box.
 func plain(err error) string {
 	var sim *simError
+	var refused *line.ResultError
 	switch {
 	case err == nil:
 		return ""
@@ -204,6 +209,9 @@ func plain(err error) string {
 		return "modem does not answer"
 	case errors.Is(err, port.ErrStuck):
 		return "modem does not take commands"
+	}
+	if errors.As(err, &refused) {
+		return "modem refuses to be set up: " + refused.Error()
 	}
 	return "connection to the modem lost"
 }

@@ -13,19 +13,19 @@ func TestBringUpSendReport(t *testing.T) {
 			inWorld(t, setup{sim: modemsim.ModemOptions{Profile: profile}}, func(w *world) {
 				st := w.ready()
 				if st.IMEI != w.sim.IMEI() || st.ICCID != w.sim.ICCID() || st.Operator == "" || st.SMSC == "" {
-					t.Fatalf("status of a ready modem: %+v", st)
+					w.t.Fatalf("status of a ready modem: %+v", st)
 				}
 				sent, err := w.send("Your code is 482917")
 				if err != nil {
-					t.Fatalf("send: %v\n%s", err, w.log)
+					w.t.Fatalf("send: %v\n%s", err, w.log)
 				}
 				e := w.event(time.Minute)
 				if e.Report == nil || e.Report.Ref != sent.Ref || e.Report.To != patient || e.Report.Status != 0 {
-					t.Fatalf("report %+v of a send with reference %d", e.Report, sent.Ref)
+					w.t.Fatalf("report %+v of a send with reference %d", e.Report, sent.Ref)
 				}
 				e.Done(nil)
 				if got := w.shown(patient); len(got) != 1 || got[0] != "Your code is 482917" {
-					t.Fatalf("handset shows %q", got)
+					w.t.Fatalf("handset shows %q", got)
 				}
 				w.quietAbout("482917")
 			})

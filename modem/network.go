@@ -34,12 +34,16 @@ func (s *session) readStatus() error {
 			operator = f[2]
 		}
 	}
+	s.m.mu.Lock()
+	bar := s.m.barred
+	s.m.mu.Unlock()
 	s.m.update(func(st *Status) {
 		st.Registration, st.SignalDBm, st.Operator = best, signalDBm, operator
 		switch {
 		case !best.Sendable():
 			st.Phase, st.Cause, st.Until = PhaseRegistering, best.String(), time.Time{}
-		case st.Phase == PhaseQuarantined && time.Now().Before(st.Until):
+		case time.Now().Before(bar.until):
+			st.Phase, st.Cause, st.Until = PhaseQuarantined, bar.cause, bar.until
 		default:
 			st.Phase, st.Cause, st.Until = PhaseReady, "", time.Time{}
 		}

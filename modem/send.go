@@ -88,6 +88,13 @@ const quarantineAfter = 3
 func (m *Modem) account(s *session, err error) {
 	var e *CMSError
 	errors.As(err, &e)
+	if s.l.Dirty() && s.l.Err() == nil {
+		m.update(func(st *Status) { // at once: nobody may take a message for it now
+			if st.Phase == PhaseReady {
+				st.Phase, st.Cause = PhaseStarting, unproved
+			}
+		})
+	}
 	switch {
 	case err == nil, errors.Is(err, ErrRefused), e != nil && e.Class == ClassFault:
 		// The modem is well; the recipient is not, or we are not.
@@ -96,7 +103,7 @@ func (m *Modem) account(s *session, err error) {
 		m.mu.Unlock()
 		return
 	case errors.Is(err, line.ErrTimeout) && !errors.Is(err, ErrNotSent):
-		signal(s.limbo)
+		signal(s.kick)
 		return
 	case errors.Is(err, line.ErrNotStarted), errors.Is(err, line.ErrAborted), errors.Is(err, line.ErrClosed):
 		return // says nothing of the network; the session sees to the rest
@@ -114,17 +121,24 @@ func (m *Modem) account(s *session, err error) {
 	}
 	m.failures = 0
 	m.penalty = min(max(2*m.penalty, m.o.Timing.Quarantine), time.Hour)
-	until := time.Now().Add(m.penalty)
-	m.mu.Unlock()
-	cause := fmt.Sprintf("%d sends in a row failed", quarantineAfter)
+	m.barred.until = time.Now().Add(m.penalty)
+	m.barred.cause = fmt.Sprintf("%d sends in a row failed", quarantineAfter)
 	if sim {
-		cause = "the network refuses the SIM: " + e.Error()
+		m.barred.cause = "the network refuses the SIM: " + e.Error()
 	}
+	bar := m.barred
+	m.mu.Unlock()
 	m.update(func(st *Status) {
 		if st.Phase == PhaseReady {
-			st.Phase, st.Cause, st.Until = PhaseQuarantined, cause, until
+			st.Phase, st.Cause, st.Until = PhaseQuarantined, bar.cause, bar.until
 		}
 	})
+}
+
+// quarantine is a time without sends, for a modem that fails; it outlives the session.
+type quarantine struct {
+	until time.Time
+	cause string
 }
 
 // GiveUp frees a modem that does not answer a send, for a code that waits and no other modem to take it: ESC, resync, restart. The
@@ -136,9 +150,8 @@ func (m *Modem) GiveUp() {
 	if s == nil || !s.l.Sending() {
 		return
 	}
-	// First the signal: whoever sees the dirty line then knows why.
-	signal(s.limbo)
 	s.l.Abort()
+	signal(s.kick)
 }
 
 // Query asks a modem one of the questions that its profile lists, for an operator. cmd is without "AT".

@@ -29,7 +29,7 @@ type session struct {
 	cancel context.CancelFunc
 
 	rebooted chan struct{} // from watch: the modem told that it started
-	limbo    chan struct{} // a send is without an answer: the modem must be restarted
+	kick     chan struct{} // the line is dirty
 	look     chan struct{} // look at the storage
 	regs     chan struct{} // look at the registration
 
@@ -50,7 +50,7 @@ func newSession(m *Modem, rw io.ReadWriteCloser) *session {
 	s := &session{
 		m:        m,
 		rebooted: make(chan struct{}, 1),
-		limbo:    make(chan struct{}, 1),
+		kick:     make(chan struct{}, 1),
 		look:     make(chan struct{}, 1),
 		regs:     make(chan struct{}, 1),
 		p:        generic(),
@@ -143,8 +143,7 @@ func (s *session) serve() error {
 			return s.ctx.Err()
 		case <-s.l.Ended():
 			return s.l.Err()
-		case <-s.limbo:
-			err = s.leaveLimbo()
+		case <-s.kick:
 		case <-s.regs:
 			err = s.readStatus()
 		case <-status.C:
@@ -188,18 +187,27 @@ func (s *session) recover(err error) error {
 	switch {
 	case errors.As(err, &refused) && !s.l.Dirty():
 		return nil
+	case errors.Is(err, errReset), errors.Is(err, errSilent), errors.Is(err, errRebooted):
+		return err // a higher step of the ladder was taken already
 	case s.ctx.Err() != nil:
 		return s.ctx.Err()
 	case s.l.Err() != nil:
 		return s.l.Err()
 	case len(s.rebooted) > 0:
 		return errRebooted
-	case len(s.limbo) > 0:
-		<-s.limbo
+	case s.l.Limbo():
 		return s.leaveLimbo()
 	}
-	return s.resync(s.m.o.Timing.Resync)
+	s.m.phase(PhaseStarting, unproved)
+	if err := s.resync(s.m.o.Timing.Resync); err != nil {
+		return err
+	}
+	signal(s.regs) // back to the phase that it has
+	return nil
 }
+
+// unproved is the cause while a line is dirty.
+const unproved = "an answer did not come; the connection is checked"
 
 // resync proves that the modem we know answers, and that nothing late can meet the next command.
 func (s *session) resync(limit time.Duration) error {
@@ -226,7 +234,7 @@ func (s *session) resync(limit time.Duration) error {
 // leaveLimbo ends a send without an answer: the modem is restarted, because an answer that comes late would be taken for the next
 // message's (defect 4). Where no restart is left this hour, a resync has to do.
 func (s *session) leaveLimbo() error {
-	s.m.phase(PhaseStarting, "a send was not answered; modem is restarted")
+	s.m.phase(PhaseStarting, "a send was not answered; the modem is restarted")
 	if err := s.resync(s.m.o.Timing.Resync); err != nil && (s.ctx.Err() != nil || s.l.Err() != nil) {
 		return err
 	}

@@ -22,6 +22,18 @@ func isSIM(err error) bool {
 	return errors.As(err, &e)
 }
 
+// noSIM tells a refusal that is the SIM's fault from others: some modems say READY to +CPIN? with no SIM in them.
+func noSIM(err error) error {
+	var r *line.ResultError
+	if !errors.As(err, &r) {
+		return err
+	}
+	if r.Kind == "CMS" && r.Code == 310 || r.Kind == "CME" && r.Code == 10 || strings.EqualFold(r.Words, "SIM not inserted") {
+		return &simError{cause: "no SIM in the modem"}
+	}
+	return err
+}
+
 // minTries is how many PIN tries must be left for us to use one: the last one belongs to a person (callpilot#112).
 const minTries = 2
 

@@ -91,15 +91,17 @@ func inWorld(t *testing.T, s setup, f func(w *world)) {
 		ctx, cancel := context.WithCancel(context.Background())
 		w.cancel = cancel
 		go func() { w.done <- w.m.Run(ctx) }()
+		defer func() { // also after a Fatal, or the bubble would report its goroutines instead of the failure
+			cancel()
+			if err := <-w.done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			if err := network.Close(); err != nil {
+				t.Errorf("close network: %v", err)
+			}
+			w.quietAbout(patient, other, sim.Number())
+		}()
 		f(w)
-		cancel()
-		if err := <-w.done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-		if err := network.Close(); err != nil {
-			t.Errorf("close network: %v", err)
-		}
-		w.quietAbout(patient, other, sim.Number())
 	})
 }
 

@@ -99,6 +99,7 @@ type Line struct {
 	queue  [classes][]*request
 	cur    *command // the outstanding command, nil between commands
 	dirty  bool
+	limbo  bool // a PDU was written and its answer has not come
 	closed bool
 	why    error // of closed
 	stats  Stats
@@ -172,6 +173,14 @@ func (l *Line) Dirty() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.dirty
+}
+
+// Limbo says that a PDU was written and that its answer, if it ever comes, would be taken for the next one's. Resync ends it; whoever
+// must be sure restarts the modem.
+func (l *Line) Limbo() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limbo
 }
 
 // Sending says that a command is running that waits for a prompt or for what comes after it.
@@ -358,10 +367,10 @@ func (l *Line) Do(ctx context.Context, cmd Cmd, timeout time.Duration) ([]string
 	}})
 }
 
-// SMS runs a command that is answered with a prompt, and gives the PDU there. Without a prompt within prompt no PDU is written:
-// ErrNoPrompt. answer counts from the PDU; ErrTimeout, ErrAborted and ErrClosed then say nothing of whether it was sent.
-func (l *Line) SMS(ctx context.Context, cmd Cmd, pdu string, prompt, answer time.Duration) ([]string, error) {
+// SMS runs a command that is answered with a prompt, and gives the PDU there. Without a prompt within promptLimit no PDU is written:
+// ErrNoPrompt. answerLimit counts from the PDU; ErrTimeout, ErrAborted and ErrClosed then say nothing of whether it was sent.
+func (l *Line) SMS(ctx context.Context, cmd Cmd, pdu string, promptLimit, answerLimit time.Duration) ([]string, error) {
 	return l.do(ctx, &request{cmd: cmd, run: func(r *request) ([]string, error) {
-		return l.runAT(r.cmd, pdu, prompt, answer)
+		return l.runAT(r.cmd, pdu, promptLimit, answerLimit)
 	}})
 }

@@ -22,20 +22,28 @@ func newPipe() *pipe {
 	return p
 }
 
-// put adds one line; it reports false when at does not take its lines.
+// put adds one line, or the prompt, which is ">" alone; it reports false when at does not take its lines. at takes a '>' that
+// begins any line for the prompt: a line gets a space in front of it, which finish takes away.
 func (p *pipe) put(line string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.buf)+len(line) > maxAnswer {
 		return false
 	}
-	p.buf = append(p.buf, line...)
-	if line != ">" { // at takes the bare character for the prompt
-		p.buf = append(p.buf, '\r', '\n')
+	switch {
+	case line == prompt:
+		p.buf = append(p.buf, line...)
+	case line[0] == '>':
+		p.buf = append(append(append(p.buf, ' '), line...), '\r', '\n')
+	default:
+		p.buf = append(append(p.buf, line...), '\r', '\n')
 	}
 	p.more.Signal()
 	return true
 }
+
+// prompt is how a prompt is told from a line: no line that is given on is a '>' alone.
+const prompt = ">"
 
 // Read gives at its next bytes, and EOF when the pipe was closed.
 func (p *pipe) Read(b []byte) (int, error) {

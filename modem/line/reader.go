@@ -46,8 +46,12 @@ func (l *Line) feed(b []byte) {
 		if !ok {
 			return
 		}
-		if s == ">" && due {
+		switch {
+		case s == prompt && due:
 			l.showPrompt(c)
+			continue
+		case s == prompt: // a second one would make at write the PDU twice (reference 9)
+			l.stats.Strays++
 			continue
 		}
 		for s != "" {
@@ -62,14 +66,14 @@ func (l *Line) feed(b []byte) {
 func (l *Line) showPrompt(c *command) {
 	c.prompted = true
 	if l.o.PromptDelay == 0 {
-		c.put(">")
+		c.put(prompt)
 		return
 	}
 	time.AfterFunc(l.o.PromptDelay, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.cur == c && c.abort == nil && !c.over {
-			c.put(">")
+			c.put(prompt)
 		}
 	})
 }

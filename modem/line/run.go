@@ -71,7 +71,7 @@ func (p atPort) Write(b []byte) (int, error) {
 }
 
 // runAT runs one command in at.AT. It is called by the runner only.
-func (l *Line) runAT(cmd Cmd, pdu string, prompt, answer time.Duration) ([]string, error) {
+func (l *Line) runAT(cmd Cmd, pdu string, promptLimit, answerLimit time.Duration) ([]string, error) {
 	l.mu.Lock()
 	gap := l.o.Gap
 	l.mu.Unlock()
@@ -99,10 +99,10 @@ func (l *Line) runAT(cmd Cmd, pdu string, prompt, answer time.Duration) ([]strin
 	var info []string
 	var err error
 	if pdu == "" {
-		info, err = l.at.Command(cmd.Text, at.WithTimeout(answer))
+		info, err = l.at.Command(cmd.Text, at.WithTimeout(answerLimit))
 	} else {
-		limit := time.AfterFunc(prompt, func() { l.expirePrompt(c) })
-		info, err = l.at.SMSCommand(cmd.Text, pdu, at.WithTimeout(prompt+answer))
+		limit := time.AfterFunc(promptLimit, func() { l.expirePrompt(c) })
+		info, err = l.at.SMSCommand(cmd.Text, pdu, at.WithTimeout(promptLimit+answerLimit))
 		limit.Stop()
 	}
 	return l.finish(c, info, err)
@@ -124,6 +124,7 @@ func (l *Line) finish(c *command, info []string, err error) ([]string, error) {
 	abort, noPDU := c.abort, c.pdu != "" && !c.pduOut
 	if abort != nil || errors.Is(err, at.ErrDeadlineExceeded) || errors.Is(err, at.ErrClosed) {
 		l.dirty = true
+		l.limbo = l.limbo || c.pduOut
 	}
 	throw := l.dirty
 	l.mu.Unlock()
@@ -131,6 +132,9 @@ func (l *Line) finish(c *command, info []string, err error) ([]string, error) {
 		l.in.close()
 		<-l.at.Closed()
 		l.at, l.in = nil, nil
+	}
+	for i := range info {
+		info[i] = strings.TrimSpace(info[i])
 	}
 	switch {
 	case abort != nil && err != nil:
@@ -220,7 +224,7 @@ func (l *Line) upload(cmd Cmd, data []byte, timeout time.Duration) ([]string, er
 			if !ok {
 				return nil, fmt.Errorf("%s: %w", safe(cmd.Text), c.abort)
 			}
-			if !given && (s == ">" || s == "CONNECT") {
+			if !given && (s == prompt || s == "CONNECT") {
 				given = true
 				if _, err := l.write(data); err != nil {
 					return nil, fmt.Errorf("%s: %w", safe(cmd.Text), err)
@@ -263,7 +267,7 @@ func (l *Line) Resync(ctx context.Context, imei string) (string, error) {
 			return nil, fmt.Errorf("resync: %w", err)
 		}
 		l.mu.Lock()
-		l.dirty = l.closed
+		l.dirty, l.limbo = l.closed, false
 		l.mu.Unlock()
 		return []string{got}, nil
 	}})
