@@ -165,7 +165,7 @@ func (m *Modem) bodyByte(c byte) {
 // modem ignores all until it has seen the prefix.
 func (m *Modem) runLine(line string, over bool) {
 	t := &m.term
-	at := strings.Index(strings.ToUpper(line), "AT")
+	at := prefixAT(line)
 	if at < 0 {
 		m.releaseHeld()
 		return

@@ -249,6 +249,7 @@ func FuzzSession(f *testing.F) {
 	for _, s := range []string{
 		"AT\r", "ATE0;+CMGF=0\rAT+CMGS=20\r0011\x1a", "AT+CMGS=24\r0031000B913316325476F80000010BC3F79C0C8AC966B49A0D\x1a",
 		"AT+CMGF=1\rAT+CMGS=\"+16175551234\"\rhi\x1b", "A/A/AT+CPMS=,,\r\x00\xff", "AT+CNMI=2,2\rAT+CNMA\r", "ATD123;\rAT+CLCC\rATH\r",
+		"\xbaAT\r", // upper case has more octets here
 	} {
 		f.Add([]byte(s))
 	}

@@ -130,17 +130,17 @@ func remember(m *Modem, c command) reply {
 	return ok()
 }
 
-// setting is a command whose only value is a number in min to max.
-func setting(min, max int, field func(*settings) *int) func(*Modem, command) reply {
+// setting is a command whose only value is a number in lo to hi.
+func setting(lo, hi int, field func(*settings) *int) func(*Modem, command) reply {
 	return func(m *Modem, c command) reply {
 		p := field(&m.set)
 		switch c.op {
 		case '?':
 			return ok(fmt.Sprintf("%s: %d", c.name, *p))
 		case 't':
-			return ok(fmt.Sprintf("%s: (%d-%d)", c.name, min, max))
+			return ok(fmt.Sprintf("%s: (%d-%d)", c.name, lo, hi))
 		case '=':
-			v, valid := c.number(0, min, min, max)
+			v, valid := c.number(0, lo, lo, hi)
 			if !valid {
 				return m.cme(cmeBadParameter)
 			}

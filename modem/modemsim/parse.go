@@ -15,6 +15,17 @@ type command struct {
 	args string
 }
 
+// prefixAT is where "AT" or "at" begins, V.250 section 5.2.1; -1 if nowhere. It
+// counts octets: a line may hold any.
+func prefixAT(line string) int {
+	for i := 0; i+1 < len(line); i++ {
+		if p := line[i : i+2]; p == "AT" || p == "at" || p == "At" || p == "aT" {
+			return i
+		}
+	}
+	return -1
+}
+
 // parseLine splits the body of a command line, V.250 section 5.3 and 5.4:
 // spaces outside quotes count for nothing, extended commands are parted by
 // semicolons, basic ones may stand side by side.
@@ -158,13 +169,13 @@ func (c command) value(i int) arg {
 	return arg{}
 }
 
-// number reads the i-th argument as a number in min to max; where it is absent
+// number reads the i-th argument as a number in lo to hi; where it is absent
 // or empty it is def. false says that it is something else.
-func (c command) number(i, def, min, max int) (int, bool) {
+func (c command) number(i, def, lo, hi int) (int, bool) {
 	a := c.value(i)
 	if a.text == "" && !a.quoted {
 		return def, true
 	}
 	n, err := strconv.Atoi(a.text)
-	return n, err == nil && !a.quoted && n >= min && n <= max
+	return n, err == nil && !a.quoted && n >= lo && n <= hi
 }
