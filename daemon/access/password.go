@@ -50,13 +50,14 @@ var (
 // Passwords hashes passwords, one at a time: a flood of logins must take one
 // core at most, and none from the codes. The zero value is not usable.
 type Passwords struct {
-	turn  chan struct{} // holds the one turn while nobody hashes
-	queue chan struct{} // places of who hashes and who waits
+	turn       chan struct{} // holds the one turn while nobody hashes
+	queue      chan struct{} // places of who hashes and who waits
+	iterations int           // of new hashes
 }
 
 // NewPasswords returns a Passwords with so many places to wait.
 func NewPasswords(waiting int) *Passwords {
-	p := &Passwords{turn: make(chan struct{}, 1), queue: make(chan struct{}, waiting+1)}
+	p := &Passwords{turn: make(chan struct{}, 1), queue: make(chan struct{}, waiting+1), iterations: iterations}
 	p.turn <- struct{}{}
 	return p
 }
@@ -66,7 +67,7 @@ func (p *Passwords) Hash(ctx context.Context, password string) (PasswordHash, er
 	if utf8.RuneCountInString(password) < MinPassword || len(password) > MaxPassword {
 		return PasswordHash{}, ErrPasswordLength
 	}
-	h := PasswordHash{Iterations: iterations, Salt: make([]byte, saltLength)}
+	h := PasswordHash{Iterations: p.iterations, Salt: make([]byte, saltLength)}
 	rand.Read(h.Salt)
 	var err error
 	h.Hash, err = p.derive(ctx, password, h)
@@ -81,7 +82,7 @@ func (p *Passwords) Verify(ctx context.Context, h PasswordHash, password string)
 	}
 	known := len(h.Hash) == sha256.Size
 	if !known {
-		h = PasswordHash{Iterations: iterations, Salt: make([]byte, saltLength)}
+		h = PasswordHash{Iterations: p.iterations, Salt: make([]byte, saltLength)}
 	}
 	got, err := p.derive(ctx, password, h)
 	if err != nil {

@@ -69,7 +69,7 @@ func stopTexts(tx *store.Tx, in In, lang string, last Last, answered bool, m mea
 		return err
 	}
 	confirm := templateStopped
-	if answered && last.Class == text.Code {
+	if last.Class == text.Code {
 		codes, err := change(tx, in.From, text.Code, Out, SourceSMS, lang)
 		if err != nil {
 			return err

@@ -187,20 +187,52 @@ func TestAnotherReferenceIsAnotherVerification(t *testing.T) {
 	}
 }
 
-// The number's five an hour: the public gets four, the fifth belongs to staff.
+func TestOfListsANumbersVerificationsNewestFirst(t *testing.T) {
+	b := newBox(t)
+	one := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
+	two := b.mustStart(StartRequest{Service: "portal-login", To: patient})
+	b.mustStart(StartRequest{Service: "portal-login", To: phone("+16175551235")})
+	b.do(func(tx *store.Tx) error {
+		all, err := Of(tx, patient)
+		if err != nil || len(all) != 2 || all[0].ID != two.ID || all[1].ID != one.ID {
+			t.Errorf("%d verifications, %v", len(all), err)
+		}
+		return nil
+	})
+}
+
+// What a stranger can use up of a number's budget leaves the reserve to staff.
 func TestBudgetOfANumberKeepsItsReserveForStaff(t *testing.T) {
 	b := newBox(t)
-	for i := range 4 {
-		b.mustStart(StartRequest{Service: "patient-signup", To: patient, Reference: fmt.Sprint(i)})
+	hour := limit.Default().NumberHour
+	i := 0
+	start := func(staff bool) error {
+		i++
+		_, err := b.start(StartRequest{Service: "patient-signup", To: patient, Reference: fmt.Sprint(i), Staff: staff})
+		return err
 	}
-	_, err := b.start(StartRequest{Service: "patient-signup", To: patient, Reference: "5"})
-	full, ok := errors.AsType[*limit.Exceeded](err)
-	if !ok || full.Budget != limit.Default().NumberHour.Name || full.RetryAfter <= 0 {
-		t.Fatalf("fifth start of the public: %v", err)
+	full := func(err error) bool {
+		e, ok := errors.AsType[*limit.Exceeded](err)
+		return ok && e.Budget == hour.Name && e.RetryAfter > 0
 	}
-	b.mustStart(StartRequest{Service: "patient-signup", To: patient, Reference: "5", Staff: true})
-	if _, err := b.start(StartRequest{Service: "patient-signup", To: patient, Reference: "6", Staff: true}); !Refusal(err) {
-		t.Fatalf("sixth start, by staff: %v", err)
+	for range hour.Max - hour.Reserve {
+		if err := start(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := start(false); !full(err) {
+		t.Fatalf("the public gets into the reserve: %v", err)
+	}
+	if r := b.last(); r.Entry.Action != ActionStart || r.Entry.Outcome != store.Refused || value(r.Entry, "cause") != "limit "+hour.Name {
+		t.Errorf("entry is %v, cause %q", r.Entry, value(r.Entry, "cause"))
+	}
+	for range hour.Reserve {
+		if err := start(true); err != nil {
+			t.Fatalf("staff does not get the reserve: %v", err)
+		}
+	}
+	if err := start(true); !full(err) {
+		t.Fatalf("staff gets more than the whole: %v", err)
 	}
 	if _, err := b.start(StartRequest{Service: "patient-signup", To: phone("+16175551235")}); err != nil {
 		t.Errorf("another number: %v", err)
@@ -213,7 +245,7 @@ func TestBusyRefusesAndLeavesBudgetsAsTheyWere(t *testing.T) {
 	b.do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Ready: false, Cause: "no network"})
 	})
-	for range 6 {
+	for range limit.Default().NumberHour.Max + 1 {
 		_, err := b.start(StartRequest{Service: "patient-signup", To: patient})
 		if busy, ok := errors.AsType[*outbox.Busy](err); !ok || busy.RetryAfter < time.Second {
 			t.Fatalf("start without a sender: %v", err)

@@ -65,6 +65,9 @@ func sweepOne(tx *store.Tx, id []byte) (gone bool, err error) {
 		if err := release(tx, v); err != nil {
 			return false, err
 		}
+		if err := ofNumber.Delete(tx, ofNumberKey(tx, v, id)); err != nil {
+			return false, err
+		}
 		return true, verifications.Delete(tx, id)
 	}
 	switch v.State {

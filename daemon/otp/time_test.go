@@ -75,6 +75,9 @@ func TestSweepEndsAndLaterDeletes(t *testing.T) {
 			if n, err := due.Len(tx); err != nil || n != 0 {
 				t.Errorf("%d due keys are left, %v", n, err)
 			}
+			if n, err := ofNumber.Len(tx); err != nil || n != 0 {
+				t.Errorf("%d keys of numbers are left, %v", n, err)
+			}
 			if n, err := current.Len(tx); err != nil || n != 0 {
 				t.Errorf("%d current keys are left, %v", n, err)
 			}

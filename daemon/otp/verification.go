@@ -118,6 +118,10 @@ var (
 	// and reference; value = id.
 	current = store.NewTable[string]("otp.current",
 		store.Bookkeeping("finds the verification that is going on for a number; the verification has its own entries"))
+	// ofNumber lists the verifications of a number; key = blinded number, instant of
+	// the start, id.
+	ofNumber = store.NewTable[struct{}]("otp.numbers",
+		store.Bookkeeping("lists the verifications of a number; each has its own entries"))
 	// due orders verifications by when something has to be done about them.
 	due = store.NewTable[struct{}]("otp.due",
 		store.Bookkeeping("finds verifications whose life has ended; ending them is an entry"))
@@ -135,6 +139,11 @@ func numberKey(tx *store.Tx, to contact.Phone) []byte { return tx.Blind("otp.to"
 
 func currentKey(tx *store.Tx, service string, to contact.Phone, reference string) []byte {
 	return append(append([]byte{}, numberKey(tx, to)...), tx.Blind("otp.reference", service+"\x00"+reference)...)
+}
+
+func ofNumberKey(tx *store.Tx, v Verification, id []byte) []byte {
+	k := append([]byte{}, numberKey(tx, v.To)...)
+	return append(binary.BigEndian.AppendUint64(k, uint64(v.Created.UnixNano())), id...)
 }
 
 func dueKey(at time.Time, id []byte) []byte {
@@ -217,6 +226,32 @@ func PendingOf(tx *store.Tx, to contact.Phone) ([]Verification, error) {
 	return out, nil
 }
 
+// maxOf bounds Of.
+const maxOf = 200
+
+// Of lists the verifications of a number over all services, newest first, for
+// keep after their lives.
+func Of(tx *store.Tx, to contact.Phone) ([]Verification, error) {
+	var out []Verification
+	err := ofNumber.Each(tx, store.Range{Prefix: numberKey(tx, to), Reverse: true}, func(key []byte, _ struct{}) error {
+		v, ok, err := verifications.Get(tx, key[len(key)-16:])
+		if err != nil {
+			return err
+		}
+		if ok {
+			out = append(out, v.at(tx.Now()))
+		}
+		if len(out) == maxOf {
+			return store.Stop
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list verifications: %w", err)
+	}
+	return out, nil
+}
+
 // save writes a verification. A new one, or one that ends, changes the indexes
 // by itself: see begin and end.
 func save(tx *store.Tx, v Verification) error {
@@ -240,6 +275,9 @@ func begin(tx *store.Tx, v Verification) error {
 		return fmt.Errorf("index verification: %w", err)
 	}
 	if err := current.Put(tx, currentKey(tx, v.Service, v.To, v.Reference), v.ID); err != nil {
+		return fmt.Errorf("index verification: %w", err)
+	}
+	if err := ofNumber.Put(tx, ofNumberKey(tx, v, key), struct{}{}); err != nil {
 		return fmt.Errorf("index verification: %w", err)
 	}
 	return nil
