@@ -3,6 +3,7 @@ package line
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -180,3 +181,32 @@ func bareAT(t *testing.T, s script, o ...at.Option) (*at.AT, *fake) {
 
 // pdu is a TPDU as in reference/modem.md 5.1.
 const pdu = "0031000B913316325476F80000010BC3F79C0C8AC966B49A0D"
+
+// plugRaw gives both ends of a port with nobody behind it.
+func plugRaw(t *testing.T) (ours, theirs net.Conn) {
+	t.Helper()
+	ours, theirs = net.Pipe()
+	t.Cleanup(func() {
+		ours.Close()
+		theirs.Close()
+	})
+	return ours, theirs
+}
+
+// expect reads exactly s from the driver.
+func expect(t *testing.T, theirs net.Conn, s string) {
+	t.Helper()
+	b := make([]byte, len(s))
+	if _, err := io.ReadFull(theirs, b); err != nil || string(b) != s {
+		t.Errorf("read %q, %v; want %q", b, err, s)
+	}
+}
+
+func netPipe(b *testing.B) (ours, theirs net.Conn) {
+	ours, theirs = net.Pipe()
+	b.Cleanup(func() {
+		ours.Close()
+		theirs.Close()
+	})
+	return ours, theirs
+}

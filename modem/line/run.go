@@ -18,8 +18,9 @@ const (
 	escQuiet = 20 * time.Millisecond
 	// askEvery is the pause between two questions of a resync. A modem that is busy answers all of them late.
 	askEvery = time.Second
-	// quiet is how long nothing may come before questions without an answer count as lost.
-	quiet = 300 * time.Millisecond
+	// quiet is how long nothing may come before questions without an answer count as lost: answers that are late come as far apart
+	// as the questions.
+	quiet = askEvery * 3 / 2
 )
 
 // atPort is what at.AT takes for the modem.
