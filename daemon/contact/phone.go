@@ -213,6 +213,20 @@ func ParsePhone(raw string, plan Plan) (Phone, error) {
 	return p, nil
 }
 
+// FromNetwork reads a number as a network reports it: who texted, or whom a receipt is about. What is
+// international is taken as it is, wherever it lies, for a STOP from abroad is a STOP; anything else
+// is read by the plan. An alphanumeric sender or a short code is a NumberError.
+func FromNetwork(raw string, plan Plan) (Phone, error) {
+	s, digits, err := clean(raw)
+	if err != nil || !strings.HasPrefix(s, "+") {
+		return ParsePhone(raw, plan)
+	}
+	if digits < 7 || digits > 15 || s[1] == '0' {
+		return Phone{}, &NumberError{Reason: Invalid}
+	}
+	return phoneOf(s), nil
+}
+
 // number reads cleaned digits. The plain North American forms are most of what comes in and are
 // taken apart here: the library tries a dozen patterns to come to the same.
 func number(s, region string) (*phonenumbers.PhoneNumber, error) {

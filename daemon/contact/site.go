@@ -66,24 +66,25 @@ func Strictest(modes ...Mode) Mode {
 // Site is the one hospital or clinic that this box serves. It is policy: it lives in the store and
 // each change is an entry.
 type Site struct {
-	Name  string // as staff know it; may name a clinic, so it never goes into a text
-	Brand string // neutral, first word of every text, at most 24: "Riverside", never "Riverside Oncology"
-	Zone  string // IANA time zone, "America/New_York"
+	Name  string `json:"name"`  // as staff know it; may name a clinic, so it never goes into a text
+	Brand string `json:"brand"` // neutral, first word of every text, at most 24: "Riverside", never "Riverside Oncology"
+	Zone  string `json:"zone"`  // IANA time zone, "America/New_York"
 
-	Area      string   // area code for seven-digit numbers; "" refuses them
-	Region    string   // ISO 3166-1 region of national numbers; "" is US
-	Countries []string // regions or leading digits reachable besides Region, as Plan.Allowed
-	Languages []string // BCP 47 tags that texts may be in, the default first; empty is English
+	Area      string   `json:"area"`      // area code for seven-digit numbers; "" refuses them
+	Region    string   `json:"region"`    // ISO 3166-1 region of national numbers; "" is US
+	Countries []string `json:"countries"` // regions or leading digits reachable besides Region, as Plan.Allowed
+	Languages []string `json:"languages"` // BCP 47 tags that texts may be in, the default first; empty is English
 
-	HelpPhone string // as printed in texts, at most 16 characters: "617-555-1000"
-	Authority string // assigning authority of MRNs that come without one
+	HelpPhone string `json:"help_phone"` // as printed in texts, at most 16 characters: "617-555-1000"
+	Authority string `json:"authority"`  // assigning authority of MRNs that come without one
 
-	Mode  Mode
-	Pilot []Phone // who is texted in mode pilot
+	Mode  Mode    `json:"mode"`
+	Pilot []Phone `json:"pilot"` // who is texted in mode pilot
 
-	QuietFrom, QuietTo string // local "21:00", "08:00": notices wait; equal or empty is none
+	QuietFrom string `json:"quiet_from"` // local "21:00", "08:00": notices wait; equal or empty is none
+	QuietTo   string `json:"quiet_to"`
 
-	LinkHosts []string // hosts that links in texts may point to, "portal.example.org"
+	LinkHosts []string `json:"link_hosts"` // hosts that links in texts may point to, "portal.example.org"
 }
 
 // Plan is how this site reads phone numbers.
@@ -171,7 +172,7 @@ func SiteOf(tx *store.Tx) (Site, error) {
 // SetSite checks and keeps the site. The entry says which settings changed; of their values only the
 // mode, for the others may hold a number.
 func SetSite(tx *store.Tx, s Site) error {
-	if err := s.validate(); err != nil {
+	if err := s.Check(); err != nil {
 		return fmt.Errorf("site: %w", err)
 	}
 	old, err := SiteOf(tx)
@@ -188,7 +189,8 @@ func SetSite(tx *store.Tx, s Site) error {
 	}})
 }
 
-func (s Site) validate() error {
+// Check says what is wrong with a site before it is saved.
+func (s Site) Check() error {
 	if _, err := time.LoadLocation(s.Zone); err != nil || s.Zone == "" || s.Zone == "Local" {
 		return errors.New("zone is not an IANA time zone")
 	}

@@ -16,10 +16,10 @@ import (
 
 // Budget allows Max takes in any Window. Two budgets of one name share their counters.
 type Budget struct {
-	Name    string        // "number.hour"
-	Max     int           // 0 is no limit
-	Window  time.Duration // sliding
-	Reserve int           // of Max, what only authenticated staff may take
+	Name    string        `json:"name"`    // "number.hour"
+	Max     int           `json:"max"`     // 0 is no limit
+	Window  time.Duration `json:"window"`  // sliding; nanoseconds
+	Reserve int           `json:"reserve"` // of Max, what only authenticated staff may take
 
 	public bool
 }

@@ -1,0 +1,60 @@
+// Command demo is the whole appliance on one laptop: simulated modems and handsets, demo keys,
+// loopback only. It needs no hardware and no root, and nothing of it can be reached from pinwardd.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+// options are the demo's flags.
+type options struct {
+	dir, https, mllp, handsets string
+	modems                     int
+	verbose                    bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.dir, "dir", "demo-data", "keep everything in `DIR`; the same DIR goes on where it stopped")
+	flag.StringVar(&o.https, "https", "127.0.0.1:8443", "`address` of the API and the console")
+	flag.StringVar(&o.mllp, "mllp", "127.0.0.1:2575", "`address` that takes HL7 v2 over MLLP")
+	flag.StringVar(&o.handsets, "handsets", "127.0.0.1:8088", "`address` of the simulated handsets' page")
+	flag.IntVar(&o.modems, "modems", 4, "`number` of simulated modems, on two carriers")
+	flag.BoolVar(&o.verbose, "v", false, "show the daemon's log")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	if o.dir, err = filepath.Abs(o.dir); err != nil {
+		return fmt.Errorf("find folder: %w", err)
+	}
+	if o.modems < 1 || o.modems > 64 {
+		return errors.New("-modems: from 1 to 64")
+	}
+	if err := os.MkdirAll(filepath.Join(o.dir, "modems"), 0o700); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if o.verbose {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	d, err := newDemo(o, log)
+	if err != nil {
+		return err
+	}
+	return d.run(ctx)
+}

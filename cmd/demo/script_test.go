@@ -1,0 +1,187 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts run the real demo, and the real pinward beside it.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"demo": main})
+}
+
+// TestScripts runs what a person can do with the demo, as the README shows it.
+func TestScripts(t *testing.T) {
+	bin := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", bin, "../pinward").CombinedOutput(); err != nil {
+		t.Fatalf("build pinward: %v\n%s", err, out)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("HOME", env.WorkDir)
+			for _, name := range []string{"HTTPS", "MLLP", "HANDSETS"} {
+				addr, err := freePort()
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, addr)
+				_, port, _ := net.SplitHostPort(addr)
+				env.Setenv(name+"PORT", port)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"up": up, "text": text, "hl7": hl7Message, "within": within, "grepdir": grepDir, "killed": killed,
+		},
+	})
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// up waits for DIR/demo.json and puts its members into the environment, in capitals.
+func up(ts *testscript.TestScript, _ bool, args []string) {
+	var d map[string]string
+	eventually(ts, 60*time.Second, "demo.json", func() bool {
+		b, err := os.ReadFile(ts.MkAbs(args[0] + "/demo.json"))
+		return err == nil && json.Unmarshal(b, &d) == nil
+	})
+	for k, v := range d {
+		ts.Setenv(strings.ToUpper(k), v)
+	}
+}
+
+// handsetMessage is what GET /handsets/{number}/messages lists.
+type handsetMessage struct {
+	At, From, Text, Modem string
+	Parts                 int
+	PID                   int `json:"pid"`
+	Validity              float64
+}
+
+var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
+
+// text NUMBER N [PATTERN] waits until the handset has N texts and the last one matches, and puts it
+// into $TEXT and its only group of six digits, if it has one, into $CODE; $WRONG is another code.
+func text(ts *testscript.TestScript, _ bool, args []string) {
+	var list []handsetMessage
+	n := 0
+	fmt.Sscan(args[1], &n)
+	eventually(ts, 30*time.Second, "text", func() bool {
+		list = handset(ts, args[0])
+		return len(list) >= n
+	})
+	if len(list) != n {
+		ts.Fatalf("the handset has %d texts, want %d", len(list), n)
+	}
+	last := list[n-1]
+	if len(args) > 2 && !regexp.MustCompile(args[2]).MatchString(last.Text) {
+		ts.Fatalf("the text %q does not match %q", last.Text, args[2])
+	}
+	ts.Setenv("TEXT", last.Text)
+	if groups := sixDigits.FindAllString(last.Text, -1); len(groups) == 1 {
+		ts.Setenv("CODE", groups[0])
+		wrong := "000000"
+		if groups[0] == wrong {
+			wrong = "000001"
+		}
+		ts.Setenv("WRONG", wrong)
+	}
+}
+
+func handset(ts *testscript.TestScript, number string) (list []handsetMessage) {
+	resp, err := http.Get(ts.Getenv("HANDSETS") + "/handsets/" + url.PathEscape(number) + "/messages")
+	if err != nil {
+		return nil
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || json.Unmarshal(b, &list) != nil {
+		return nil
+	}
+	return list
+}
+
+// hl7 FILE turns a file with one segment a line into a message, and puts times into it: {now}, and
+// {+DURATION} from now, in HL7's form with zone.
+func hl7Message(ts *testscript.TestScript, _ bool, args []string) {
+	const form = "20060102150405-0700"
+	raw := ts.ReadFile(args[0])
+	out := regexp.MustCompile(`\{(now|\+[^}]+)\}`).ReplaceAllStringFunc(raw, func(m string) string {
+		d := time.Duration(0)
+		if m != "{now}" {
+			var err error
+			d, err = time.ParseDuration(m[2 : len(m)-1])
+			ts.Check(err)
+		}
+		return time.Now().Add(d).Format(form)
+	})
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.ReplaceAll(out, "\n", "\r")), 0o600))
+}
+
+// within DURATION CMD ARGS... repeats a command until it succeeds.
+func within(ts *testscript.TestScript, _ bool, args []string) {
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	eventually(ts, limit, strings.Join(args[1:], " "), func() bool { return ts.Exec(args[1], args[2:]...) == nil })
+}
+
+// grepdir fails (or with ! succeeds) if any file below a folder holds a string.
+func grepDir(ts *testscript.TestScript, neg bool, args []string) {
+	found := ""
+	err := filepath.Walk(ts.MkAbs(args[1]), func(path string, fi os.FileInfo, err error) error {
+		if err != nil || !fi.Mode().IsRegular() {
+			return nil // a socket, a PTY's link, a file that went
+		}
+		b, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(b), args[0]) {
+			found = path
+		}
+		return nil
+	})
+	ts.Check(err)
+	if neg != (found == "") {
+		ts.Fatalf("%q is in a file: %q", args[0], found)
+	}
+}
+
+// killed kills a background command as a power cut would.
+func killed(ts *testscript.TestScript, _ bool, args []string) {
+	for _, c := range ts.BackgroundCmds() {
+		if c.Process != nil && strings.Contains(strings.Join(c.Args, " "), args[0]) {
+			ts.Check(c.Process.Kill())
+		}
+	}
+}
+
+func eventually(ts *testscript.TestScript, limit time.Duration, what string, ok func() bool) {
+	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
+		if ok() {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%s: not within %s", what, limit)
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *client) clients() *cobra.Command {
+	cmd := &cobra.Command{Use: "client", Short: "Let programs in: portals, web servers, scripts"}
+	var mode string
+	var scopes []string
+	add := &cobra.Command{
+		Use: "add NAME", Short: "Make an account; its secret is shown once", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var made struct{ Account, Secret, Token string }
+			req := map[string]any{"name": args[0], "mode": mode, "scopes": scopes}
+			show, err := c.call(cmd.Context(), http.MethodPost, "/clients", req, &made)
+			if show {
+				fmt.Printf("account  %s\nsecret   %s\ntoken    %s\n", made.Account, made.Secret, made.Token)
+			}
+			return err
+		},
+	}
+	add.Flags().StringVar(&mode, "mode", "shadow", "shadow, pilot or live")
+	add.Flags().StringSliceVar(&scopes, "scope", nil, "what it may do (default: all that a portal needs)")
+	list := &cobra.Command{
+		Use: "list", Short: "List the accounts", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var all []struct{ SID, Name, Mode string }
+			show, err := c.call(cmd.Context(), http.MethodGet, "/clients", nil, &all)
+			if show {
+				for _, a := range all {
+					fmt.Printf("%s  %-6s  %s\n", a.SID, a.Mode, a.Name)
+				}
+			}
+			return err
+		},
+	}
+	cmd.AddCommand(add, list)
+	return cmd
+}
+
+func (c *client) user() *cobra.Command {
+	cmd := &cobra.Command{Use: "user", Short: "Let people in"}
+	var roles []string
+	add := &cobra.Command{
+		Use: "add NAME", Short: "Make a person known; asks for the password", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			password, err := prompt(bufio.NewReader(os.Stdin), "password for "+args[0], true)
+			if err != nil {
+				return err
+			}
+			req := map[string]any{"name": args[0], "password": password, "roles": roles}
+			show, err := c.call(cmd.Context(), http.MethodPost, "/users", req, nil)
+			if show {
+				fmt.Println(args[0], "may log in")
+			}
+			return err
+		},
+	}
+	add.Flags().StringSliceVar(&roles, "role", []string{"nurse"}, "nurse, portal, engine, operator, auditor or admin")
+	cmd.AddCommand(add)
+	return cmd
+}
+
+func (c *client) site() *cobra.Command {
+	cmd := &cobra.Command{Use: "site", Short: "Show or change what belongs to the hospital: brand, zone, mode"}
+	show := &cobra.Command{
+		Use: "show", Short: "Print the site as JSON", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var site json.RawMessage
+			show, err := c.call(cmd.Context(), http.MethodGet, "/site", nil, &site)
+			if show {
+				return printJSON(site)
+			}
+			return err
+		},
+	}
+	mode := &cobra.Command{
+		Use: "mode shadow|pilot|live", Short: "Change the site's mode", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			quiet := *c
+			quiet.json = false
+			site := map[string]any{}
+			if _, err := quiet.call(cmd.Context(), http.MethodGet, "/site", nil, &site); err != nil {
+				return err
+			}
+			site["mode"] = args[0]
+			show, err := c.call(cmd.Context(), http.MethodPut, "/site", site, nil)
+			if show {
+				fmt.Println("mode", args[0])
+			}
+			return err
+		},
+	}
+	cmd.AddCommand(show, mode)
+	return cmd
+}
+
+func (c *client) outbox() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "outbox", Short: "Show what waits, and stop or start a lane", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var v struct {
+				Lanes []struct {
+					Lane   string
+					Due    int
+					OnAir  int `json:"on_air"`
+					Paused bool
+				}
+				Senders []struct {
+					Name, Carrier, Cause string
+					Ready                bool
+				}
+			}
+			show, err := c.call(cmd.Context(), http.MethodGet, "/outbox", nil, &v)
+			if show {
+				for _, l := range v.Lanes {
+					paused := ""
+					if l.Paused {
+						paused = ", paused"
+					}
+					fmt.Printf("%-8s %d waiting, %d on air%s\n", l.Lane, l.Due, l.OnAir, paused)
+				}
+				for _, s := range v.Senders {
+					how := "takes messages"
+					if !s.Ready {
+						how = s.Cause
+					}
+					fmt.Printf("%-8s %s (%s)\n", s.Name, how, s.Carrier)
+				}
+			}
+			return err
+		},
+	}
+	for _, verb := range []string{"pause", "resume"} {
+		cmd.AddCommand(&cobra.Command{
+			Use: verb + " LANE", Short: verb + " the lane otp, notice or bulk", Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				_, err := c.call(cmd.Context(), http.MethodPost, "/outbox/"+verb, map[string]string{"lane": args[0]}, nil)
+				return err
+			},
+		})
+	}
+	return cmd
+}
+
+// hl7 tells what became of a message and why, without a value of it.
+func (c *client) hl7() *cobra.Command {
+	cmd := &cobra.Command{Use: "hl7", Short: "Follow what interface engines sent"}
+	explain := &cobra.Command{
+		Use: "explain LISTENER MSH-10", Short: "Tell what became of a message and why", Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var found []struct {
+				At                   time.Time
+				Type, Ack, Rule, Did string
+				Why                  string
+			}
+			q := url.Values{"peer": {args[0]}, "id": {args[1]}}
+			show, err := c.call(cmd.Context(), http.MethodGet, "/hl7/explain?"+q.Encode(), nil, &found)
+			if show {
+				for _, e := range found {
+					fmt.Printf("%s  %s  answered %s  %s %s  %s\n", e.At.Local().Format(time.DateTime), e.Type, e.Ack, e.Rule, e.Did, e.Why)
+				}
+				if len(found) == 0 {
+					fmt.Println("no such message is on record")
+				}
+			}
+			return err
+		},
+	}
+	cmd.AddCommand(explain)
+	return cmd
+}

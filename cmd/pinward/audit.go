@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"pinward/store/audit"
+)
+
+func (c *client) audit() *cobra.Command {
+	cmd := &cobra.Command{Use: "audit", Short: "Search, export and verify the audit"}
+	cmd.AddCommand(c.auditVerify(), c.auditExport(), c.auditSearch())
+	return cmd
+}
+
+// auditVerify checks a bundle offline. Without a bundle it takes one from the daemon first: that
+// proves that the box is consistent with itself, and as always only the fingerprint on the sheet
+// from commissioning proves whose box it is.
+func (c *client) auditVerify() *cobra.Command {
+	var signer string
+	cmd := &cobra.Command{
+		Use: "verify [BUNDLE]", Short: "Prove that nothing was altered or removed", Args: cobra.MaximumNArgs(1),
+		Long: "Verify checks a bundle without daemon, key or network. With --signer, the fingerprint printed at\n" +
+			"commissioning, it exits 0 when the audit is whole and signed by that box; without, it says with\n" +
+			"which signer the bundle is consistent, and exits 1. Without BUNDLE it exports one from the daemon.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return c.verifyBundle(cmd.Context(), args[0], signer)
+			}
+			tmp, err := os.MkdirTemp("", "pinward-audit-")
+			if err != nil {
+				return fmt.Errorf("make folder: %w", err)
+			}
+			defer os.RemoveAll(tmp)
+			dir := tmp + "/bundle"
+			if err := c.exportTo(cmd.Context(), dir); err != nil {
+				return err
+			}
+			return c.verifyBundle(cmd.Context(), dir, signer)
+		},
+	}
+	cmd.Flags().StringVar(&signer, "signer", "", "fingerprint of the box's signer")
+	return cmd
+}
+
+func (c *client) verifyBundle(ctx context.Context, dir, signer string) error {
+	opts := audit.VerifyOptions{Signer: signer}
+	if term.IsTerminal(int(os.Stderr.Fd())) && !c.json {
+		opts.Progress = progress("verified")
+		defer fmt.Fprint(os.Stderr, "\r\x1b[K")
+	}
+	report, err := audit.Verify(ctx, dir, opts)
+	if err != nil {
+		return fmt.Errorf("NOT verified: %w", err)
+	}
+	if c.json {
+		if err := printJSON(report); err != nil {
+			return err
+		}
+	} else {
+		if err := report.WriteText(os.Stdout); err != nil {
+			return err
+		}
+	}
+	if !report.Pinned {
+		return exit(1)
+	}
+	return nil
+}
+
+// progress draws a bar on the terminal, at most ten times a second.
+func progress(what string) func(done, total uint64) {
+	var last time.Time
+	return func(done, total uint64) {
+		if total == 0 || time.Since(last) < 100*time.Millisecond {
+			return
+		}
+		last = time.Now()
+		const width = 30
+		full := int(done * width / total)
+		fmt.Fprintf(os.Stderr, "\r[%-*.*s] %3d %% %s", width, full, "##############################", done*100/total, what)
+	}
+}
+
+func (c *client) auditExport() *cobra.Command {
+	return &cobra.Command{
+		Use: "export BUNDLE", Short: "Write the audit to a new folder that verifies offline", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.exportTo(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			if !c.json {
+				fmt.Printf("%s written; check it with: pinward audit verify --signer FINGERPRINT %[1]s\n", args[0])
+			}
+			return nil
+		},
+	}
+}
+
+func (c *client) exportTo(ctx context.Context, dir string) error {
+	if _, err := os.Lstat(dir); err == nil {
+		return fmt.Errorf("%s exists already: name a new folder", dir)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("look at bundle: %w", err)
+	}
+	resp, err := c.do(ctx, http.MethodGet, "/audit/export", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := audit.Unpack(resp.Body, dir); err != nil {
+		return fmt.Errorf("unpack bundle: %w", err)
+	}
+	return nil
+}
+
+func (c *client) auditSearch() *cobra.Command {
+	q := url.Values{}
+	var action, actor, object, subject, from, to string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "search", Short: "Look for entries; the search is an entry itself", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for name, v := range map[string]string{"action": action, "actor": actor, "object": object, "subject": subject, "from": from, "to": to, "limit": strconv.Itoa(limit)} {
+				if v != "" {
+					q.Set(name, v)
+				}
+			}
+			var found struct {
+				Items []struct {
+					Seq                    uint64
+					At                     time.Time
+					Actor, Action, Outcome string
+					Object                 string
+					OnBehalfOf             string `json:"on_behalf_of"`
+					Attrs                  map[string]string
+				}
+			}
+			show, err := c.call(cmd.Context(), http.MethodGet, "/v1/audit?"+q.Encode(), nil, &found)
+			if show {
+				for _, e := range found.Items {
+					fmt.Printf("%8d  %s  %-28s %-22s %-8s %s", e.Seq, e.At.Local().Format(time.DateTime), e.Actor, e.Action, e.Outcome, e.Object)
+					if e.OnBehalfOf != "" {
+						fmt.Printf("  for %s", e.OnBehalfOf)
+					}
+					for _, key := range slices.Sorted(maps.Keys(e.Attrs)) {
+						fmt.Printf("  %s=%s", key, e.Attrs[key])
+					}
+					fmt.Println()
+				}
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&action, "action", "", "only this action, or with a dot at the end those that begin with it")
+	f.StringVar(&actor, "actor", "", "only this actor, such as client:AC... or user:jane")
+	f.StringVar(&object, "object", "", "only entries about this record")
+	f.StringVar(&subject, "subject", "", "only entries about this patient, as AUTHORITY|MRN")
+	f.StringVar(&from, "from", "", "not before, as in RFC 3339")
+	f.StringVar(&to, "to", "", "not after")
+	f.IntVar(&limit, "limit", 100, "at most this many, the newest")
+	return cmd
+}

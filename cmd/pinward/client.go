@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// client talks HTTP over the control socket.
+type client struct {
+	socket string
+	json   bool
+}
+
+// answerLimit bounds what is read of an answer that is not a stream.
+const answerLimit = 16 << 20
+
+// do sends a request; the caller closes the body. A status other than 2xx is an error that says
+// what the daemon said.
+func (c *client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var send io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encode request: %w", err)
+		}
+		send = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, send)
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token, err := os.ReadFile(sessionFile(c.socket)); err == nil {
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	}
+	hc := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			d := net.Dialer{Timeout: 5 * time.Second}
+			return d.DialContext(ctx, "unix", c.socket)
+		},
+	}}
+	resp, err := hc.Do(req)
+	if err != nil {
+		return nil, reachError(c.socket, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		defer resp.Body.Close()
+		return nil, said(resp)
+	}
+	return resp, nil
+}
+
+func reachError(socket string, err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("no daemon listens on %s: is pinward.service running? (--socket names another)", socket)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("may not open %s: are you in the group pinward-admin?", socket)
+	}
+	return fmt.Errorf("reach daemon: %w", err)
+}
+
+// said is the daemon's refusal in one line: problem+json (RFC 9457) or the control socket's own.
+func said(resp *http.Response) error {
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	var p struct{ Error, Title, Detail, Field string }
+	if json.Unmarshal(b, &p) != nil {
+		return errors.New(resp.Status)
+	}
+	var words []string
+	for _, s := range []string{p.Error, p.Title, p.Detail} {
+		if s != "" {
+			words = append(words, s)
+		}
+	}
+	if p.Field != "" {
+		words = append(words, "("+p.Field+")")
+	}
+	if after := resp.Header.Get("Retry-After"); after != "" {
+		words = append(words, "(try again in "+after+" s)")
+	}
+	if len(words) == 0 {
+		return errors.New(resp.Status)
+	}
+	return errors.New(strings.Join(words, ": "))
+}
+
+// call sends a request and decodes the answer into v, or prints it as it came where JSON is wanted.
+// It reports whether the caller still has to print.
+func (c *client) call(ctx context.Context, method, path string, body, v any) (show bool, err error) {
+	resp, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
+	if err != nil {
+		return false, fmt.Errorf("read answer: %w", err)
+	}
+	if v != nil {
+		if err := json.Unmarshal(b, v); err != nil {
+			return false, fmt.Errorf("decode answer: %w", err)
+		}
+	}
+	if c.json {
+		_, err := os.Stdout.Write(b)
+		return false, err
+	}
+	return true, nil
+}
+
+// sessionFile keeps the session that login opened, one for each daemon.
+func sessionFile(socket string) string {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "pinward", "session-"+strings.ReplaceAll(strings.Trim(socket, "/"), "/", "-"))
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// status is what the daemon says of itself.
+type status struct {
+	State, Cause, Next, Box, Version, Signer, Mode string
+	Since                                          time.Time
+	Entries                                        uint64
+	Accepts                                        bool
+	Queue                                          map[string]int
+	Modems                                         map[string]modem
+	Health                                         node
+}
+
+type modem struct {
+	Phase, Cause, Operator, IMEI, ICCID string
+	Vendor, Model                       string
+	Ready                               bool
+	SignalDBm                           int
+}
+
+type node struct {
+	Name, State, Cause string
+	Children           []node
+}
+
+func (c *client) status() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show how the box is; exits 1 unless it would take a code now", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var st status
+			show, err := c.call(cmd.Context(), http.MethodGet, "/status", nil, &st)
+			if err != nil {
+				return err
+			}
+			if show {
+				st.print(os.Stdout)
+			}
+			if !st.Accepts {
+				return exit(1)
+			}
+			return nil
+		},
+	}
+}
+
+func (st status) print(w io.Writer) {
+	fmt.Fprintf(w, "box      %s, pinward %s\n", st.Box, st.Version)
+	fmt.Fprintf(w, "state    %s since %s\n", st.State, st.Since.Local().Format(time.DateTime))
+	if st.Cause != "" {
+		fmt.Fprintf(w, "cause    %s\n", st.Cause)
+	}
+	if st.Next != "" {
+		fmt.Fprintf(w, "next     %s\n", st.Next)
+	}
+	if st.Mode != "" {
+		fmt.Fprintf(w, "mode     %s\n", st.Mode)
+	}
+	if st.Signer != "" {
+		fmt.Fprintf(w, "audit    %d entries, signer %s\n", st.Entries, st.Signer)
+	}
+	if len(st.Queue) > 0 {
+		var lanes []string
+		for _, lane := range slices.Sorted(maps.Keys(st.Queue)) {
+			lanes = append(lanes, fmt.Sprintf("%s %d", lane, st.Queue[lane]))
+		}
+		fmt.Fprintf(w, "waiting  %s\n", strings.Join(lanes, ", "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(st.Modems)) {
+		m := st.Modems[name]
+		how := m.Phase
+		if m.Cause != "" {
+			how += ": " + m.Cause
+		}
+		fmt.Fprintf(w, "modem    %-10s %s", name, how)
+		if m.Ready {
+			fmt.Fprintf(w, "  %s %s, %s, %d dBm", m.Vendor, m.Model, m.Operator, m.SignalDBm)
+		}
+		fmt.Fprintln(w)
+	}
+	st.Health.print(w, 0)
+}
+
+// print shows the tree of what depends on what, down to what is not well.
+func (n node) print(w io.Writer, depth int) {
+	if n.Name == "" {
+		return
+	}
+	if n.State != "ok" || depth == 0 {
+		line := fmt.Sprintf("health   %s%s: %s", strings.Repeat("  ", depth), n.Name, n.State)
+		if n.Cause != "" {
+			line += ", " + n.Cause
+		}
+		fmt.Fprintln(w, line)
+	}
+	for _, child := range n.Children {
+		child.print(w, depth+1)
+	}
+}
+
+// Exit codes of monitoring plugins.
+const (
+	pluginOK       = 0
+	pluginWarning  = 1
+	pluginCritical = 2
+	pluginUnknown  = 3
+)
+
+// check is one line and an exit code for Nagios, Icinga and their kin.
+func (c *client) check() *cobra.Command {
+	return &cobra.Command{
+		Use: "check", Short: "Answer a monitoring plugin: one line, exit 0, 1, 2 or 3", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			quiet := *c
+			quiet.json = false
+			var st status
+			if _, err := quiet.call(cmd.Context(), http.MethodGet, "/status", nil, &st); err != nil {
+				fmt.Println("PINWARD UNKNOWN:", err)
+				return exit(pluginUnknown)
+			}
+			code, word, text := st.verdict()
+			ready := 0
+			for _, m := range st.Modems {
+				if m.Ready {
+					ready++
+				}
+			}
+			fmt.Printf("PINWARD %s: %s | modems_ready=%d;;;0;%d waiting=%d;;;0 entries=%dc\n",
+				word, text, ready, len(st.Modems), st.Queue["otp"]+st.Queue["notice"]+st.Queue["bulk"], st.Entries)
+			if code == pluginOK {
+				return nil
+			}
+			return exit(code)
+		},
+	}
+}
+
+func (st status) verdict() (code int, word, text string) {
+	switch {
+	case st.State != "open":
+		return pluginCritical, "CRITICAL", "the box is " + st.State
+	case !st.Accepts:
+		return pluginCritical, "CRITICAL", "a code would not be accepted"
+	}
+	for _, name := range slices.Sorted(maps.Keys(st.Modems)) {
+		if !st.Modems[name].Ready {
+			return pluginWarning, "WARNING", "modem " + name + " cannot send"
+		}
+	}
+	return pluginOK, "OK", "codes are accepted"
+}
+
+func printJSON(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/pelletier/go-toml/v2"
+)
+
+// dialTimeout ends a dial to an address that the unit's address list drops in silence.
+const dialTimeout = 10 * time.Second
+
+// loadTargets reads the list: a table [dial] of names to host:port. It is read strictly; whoever
+// controls it can choose among the addresses that the unit's own list allows, and no others.
+func loadTargets(path string) (map[string]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open list: %w", err)
+	}
+	defer f.Close()
+	var list struct {
+		Dial map[string]string `toml:"dial"`
+	}
+	if err := toml.NewDecoder(f).DisallowUnknownFields().Decode(&list); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for name, addr := range list.Dial {
+		if _, _, err := net.SplitHostPort(addr); err != nil || strings.ContainsAny(name, " \n") || name == "" {
+			return nil, fmt.Errorf("%s: dial.%s: want host:port", path, name)
+		}
+	}
+	return list.Dial, nil
+}
+
+type relay struct {
+	targets map[string]string
+	log     *slog.Logger
+}
+
+// serve answers until ctx ends, then waits for the dials under way.
+func serve(ctx context.Context, l *net.UnixListener, r relay) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		r.log.Warn("notify systemd", "error", err)
+	}
+	var dials sync.WaitGroup
+	defer dials.Wait()
+	for {
+		c, err := l.AcceptUnix()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("accept: %w", err)
+		}
+		dials.Go(func() {
+			defer c.Close()
+			if err := r.answer(ctx, c); err != nil {
+				r.log.Warn("dial for the daemon", "error", err)
+			}
+		})
+	}
+}
+
+// answer reads the name before anything else: a peer that is refused before its packet was read
+// would see a reset instead of the reason.
+func (r relay) answer(ctx context.Context, c *net.UnixConn) error {
+	c.SetDeadline(time.Now().Add(dialTimeout + 5*time.Second))
+	buf := make([]byte, 256)
+	n, err := c.Read(buf)
+	if err != nil {
+		return fmt.Errorf("read name: %w", err)
+	}
+	name := string(buf[:n])
+	addr, ok := r.targets[name]
+	if !ok {
+		return errors.Join(errors.New("asked for a name that is not on the list"), say(c, "unknown-name"))
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var d net.Dialer
+	out, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return errors.Join(fmt.Errorf("dial %s: %w", name, err), say(c, "unreachable"))
+	}
+	defer out.Close() // our copy; while it lived, the daemon's close would send no FIN
+	raw, err := out.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return fmt.Errorf("take descriptor: %w", err)
+	}
+	var sent error
+	if err := raw.Control(func(fd uintptr) {
+		_, _, sent = c.WriteMsgUnix([]byte("ok"), syscall.UnixRights(int(fd)), nil)
+	}); err != nil {
+		return fmt.Errorf("take descriptor: %w", err)
+	}
+	return sent
+}
+
+func say(c *net.UnixConn, reason string) error {
+	_, err := c.Write([]byte(reason))
+	return err
+}

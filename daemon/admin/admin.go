@@ -1,0 +1,200 @@
+// Package admin is the door of the operator: HTTP and JSON over the control socket, for `pinward`.
+//
+// It decodes, opens the transaction, calls verbs and encodes, as every door does. What only the
+// program itself can do (commission, unseal) it is given as functions. It answers in every state of
+// the box; while the box is empty or sealed there are no accounts to ask, so whoever may open the
+// socket is obeyed, for set-up and unsealing alone.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"time"
+
+	"pinward/daemon/access"
+	"pinward/daemon/contact"
+	"pinward/daemon/health"
+	"pinward/modem"
+	"pinward/store"
+)
+
+// Status is what `pinward status` shows. It holds no number, no name and no text.
+type Status struct {
+	State   string                  `json:"state"` // empty, sealed or open
+	Cause   string                  `json:"cause,omitempty"`
+	Next    string                  `json:"next,omitempty"` // what the operator should do
+	Since   time.Time               `json:"since"`
+	Box     string                  `json:"box"`
+	Version string                  `json:"version"`
+	Signer  string                  `json:"signer,omitempty"` // fingerprint of the audit's signer
+	Mode    string                  `json:"mode,omitempty"`   // shadow, pilot or live
+	Accepts bool                    `json:"accepts"`          // a verification would be accepted now
+	Entries uint64                  `json:"entries"`          // audit entries so far
+	Queue   map[string]int          `json:"queue,omitempty"`  // messages waiting, by lane
+	Modems  map[string]modem.Status `json:"modems,omitempty"`
+	Health  health.Node             `json:"health"`
+}
+
+// Setup commissions an empty box.
+type Setup struct {
+	Passphrase string       `json:"passphrase,omitempty"` // for unseal = "tpm+passphrase"
+	Site       contact.Site `json:"site"`
+	Admin      NewUser      `json:"admin"` // the first person who may do everything
+}
+
+// Kit is what set-up hands out once: any two of the three shares open the box without its TPM.
+type Kit struct {
+	Box    string   `json:"box"`
+	Signer string   `json:"signer"`
+	Shares []string `json:"shares"`
+}
+
+// Unseal opens a sealed box: with the passphrase, or with two shares of the recovery kit, which also
+// seals the root key anew to the TPM as it is now.
+type Unseal struct {
+	Passphrase string   `json:"passphrase,omitempty"`
+	Shares     []string `json:"shares,omitempty"`
+	// NewTPM says that the operator knows this TPM to be another, or cleared. Without it the kit is
+	// not sealed to a TPM that only poses as the box's own.
+	NewTPM bool `json:"new_tpm,omitempty"`
+}
+
+// Options is what the program gives this door.
+type Options struct {
+	Store  func() *store.Store // nil while the box is not open
+	API    http.Handler        // the native API, with the caller as principal
+	Status func() Status
+	Setup  func(context.Context, Setup) (Kit, error)
+	Unseal func(context.Context, Unseal) error
+	// Explain tells what became of an HL7 message, for GET /hl7/explain.
+	Explain func(ctx context.Context, listener, controlID string) (any, error)
+	// Passwords hashes for every door, one at a time.
+	Passwords *access.Passwords
+	// Owner is the user that the caller is taken for without a login; only the demo sets it.
+	Owner string
+	Log   *slog.Logger
+}
+
+type door struct{ Options }
+
+// New makes the handler of the control socket.
+func New(o Options) http.Handler {
+	d := &door{o}
+	m := http.NewServeMux()
+	m.HandleFunc("GET /status", d.status)
+	m.HandleFunc("POST /setup", d.setup)
+	m.HandleFunc("POST /unseal", d.unseal)
+	m.HandleFunc("POST /login", d.login)
+	m.HandleFunc("POST /logout", d.logout)
+	open := func(pattern string, may access.Permission, h func(http.ResponseWriter, *http.Request, *store.Store) error) {
+		m.HandleFunc(pattern, d.opened(may, h))
+	}
+	open("GET /site", access.StatusRead, d.site)
+	open("PUT /site", access.SiteWrite, d.setSite)
+	open("GET /clients", access.AccountsWrite, d.clients)
+	open("POST /clients", access.AccountsWrite, d.addClient)
+	open("POST /users", access.AccountsWrite, d.addUser)
+	open("GET /audit/export", access.AuditRead, d.export)
+	open("GET /outbox", access.Operate, d.outbox)
+	open("POST /outbox/pause", access.Operate, d.pause)
+	open("POST /outbox/resume", access.Operate, d.resume)
+	open("GET /limits", access.StatusRead, d.limits)
+	open("PUT /limits", access.SiteWrite, d.setLimits)
+	open("GET /hl7/explain", access.Operate, d.explain)
+	m.HandleFunc("/v1/", d.native)
+	return m
+}
+
+// problem is an error with the status and the words that the operator gets.
+type problem struct {
+	status int
+	text   string
+}
+
+func (p *problem) Error() string { return p.text }
+
+func refuse(status int, format string, args ...any) error {
+	return &problem{status, fmt.Sprintf(format, args...)}
+}
+
+func (d *door) fail(w http.ResponseWriter, err error) {
+	p, ok := errors.AsType[*problem](err)
+	switch {
+	case ok:
+	case errors.Is(err, store.ErrFull):
+		p = &problem{http.StatusServiceUnavailable, "the disk is full: nothing new is accepted until there is space"}
+	default:
+		d.Log.Error("control request", "error", err)
+		p = &problem{http.StatusInternalServerError, "the request failed; the daemon's log says why"}
+	}
+	answer(w, p.status, map[string]string{"error": p.text})
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the caller is gone: there is nobody to tell
+}
+
+// maxBody is more than any request of `pinward` needs.
+const maxBody = 1 << 20
+
+// decode reads one JSON object strictly, and names the place where it is wrong.
+func decode(w http.ResponseWriter, r *http.Request, v any) error {
+	if t, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); t != "application/json" {
+		return refuse(http.StatusUnsupportedMediaType, "send application/json")
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return refuse(http.StatusBadRequest, "request body at byte %d: %v", dec.InputOffset(), err)
+	}
+	return nil
+}
+
+func (d *door) status(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, d.Status())
+}
+
+func (d *door) setup(w http.ResponseWriter, r *http.Request) {
+	var req Setup
+	if err := decode(w, r, &req); err != nil {
+		d.fail(w, err)
+		return
+	}
+	kit, err := d.Setup(r.Context(), req)
+	if err != nil {
+		d.fail(w, stateProblem(err))
+		return
+	}
+	answer(w, http.StatusCreated, kit)
+}
+
+func (d *door) unseal(w http.ResponseWriter, r *http.Request) {
+	var req Unseal
+	if err := decode(w, r, &req); err != nil {
+		d.fail(w, err)
+		return
+	}
+	if err := d.Unseal(r.Context(), req); err != nil {
+		d.fail(w, stateProblem(err))
+		return
+	}
+	answer(w, http.StatusOK, d.Status())
+}
+
+// ErrState is in the chain of an error about set-up or unsealing whose text is for the operator:
+// the box is in another state, a share is wrong, the TPM refuses.
+var ErrState = errors.New("the box is not ready for that")
+
+func stateProblem(err error) error {
+	if errors.Is(err, ErrState) {
+		return &problem{http.StatusConflict, err.Error()}
+	}
+	return err
+}

@@ -1,0 +1,221 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Config is /etc/pinward/pinward.toml: what belongs to the box. What belongs to the hospital's
+// policy (services, templates, clients, site) lives in the store and is changed by `pinward`.
+//
+// It is read strictly: an unknown key and an empty address are errors with line and column, because
+// a misspelt key that is silently ignored is found at night. Each comment says what an attacker who
+// controls the key gains.
+type Config struct {
+	Box     Box           `toml:"box"`
+	TPM     TPM           `toml:"tpm"`
+	HTTPS   HTTPS         `toml:"https"`
+	HL7     []HL7Listener `toml:"hl7"`
+	Modems  []ModemPort   `toml:"modem"`
+	Control Control       `toml:"control"`
+}
+
+// Box names the appliance. An attacker who controls State points the daemon at another store, which
+// it cannot open: the store is bound to this box's keys.
+type Box struct {
+	// ID is the appliance's own short name, part of the audit's origin "pinward/ID"; it never
+	// changes once the box is commissioned. Lower-case letters, digits and "-".
+	ID string `toml:"id"`
+	// State is the folder of the store and the sealed keys.
+	State string `toml:"state"`
+}
+
+// TPM names the device that seals the keys. An attacker who controls Device can keep the box sealed,
+// not open it: the storage root key is pinned by name.
+type TPM struct {
+	// Device is a character device such as /dev/tpmrm0, or the Unix socket of a software TPM.
+	Device string `toml:"device"`
+	// Unseal is "tpm", "tpm+passphrase" or "operator" (a passphrase, whatever was booted); it is used when the
+	// key is sealed: at commissioning and when the recovery kit seals it anew.
+	Unseal string `toml:"unseal"`
+}
+
+// HTTPS is the door of portals and nurses' stations. An attacker who controls the certificate and
+// key can pose as this box; one who controls Listen can open it to another network, where systemd's
+// address list still holds.
+type HTTPS struct {
+	// Listen is host:port. It is not used where systemd hands a listener named "https" over.
+	Listen Address `toml:"listen"`
+	// Certificate and Key are PEM files; the certificate file may hold a chain.
+	Certificate string `toml:"certificate"`
+	Key         string `toml:"key"`
+}
+
+// HL7Listener is one MLLP port. An attacker who controls Allow or Mode lets another machine trigger
+// texts to numbers that the hospital already holds; templates and limits still hold.
+type HL7Listener struct {
+	// Name tells listeners apart in the log and in the audit.
+	Name string `toml:"name"`
+	// Listen is host:port. It is not used where systemd hands a listener of this name over.
+	Listen Address `toml:"listen"`
+	// Mode is shadow, pilot or live; MSH-11 can only make it stricter. Empty means shadow.
+	Mode string `toml:"mode"`
+	// Allow lists who may connect, as CIDR. Plain MLLP carries patient data in clear: empty means
+	// loopback only.
+	Allow []netip.Prefix `toml:"allow"`
+	// Zone is the time zone of date-times that carry none, an IANA name; empty means the site's.
+	Zone string `toml:"zone"`
+	// ACK is "original" or "enhanced" (HL7 v2.5.1 section 2.9); empty means original.
+	ACK string `toml:"ack"`
+}
+
+// ModemPort is one attached modem. An attacker who controls Device can make the daemon talk AT to
+// another port, where nothing but a modem's answer makes it go on.
+type ModemPort struct {
+	// Name is what people call this modem; the modem itself is known by its IMEI, the SIM by ICCID.
+	Name string `toml:"name"`
+	// Device is the port's stable name, such as /dev/pinward/modem-... or a by-path link: a
+	// ttyUSB number changes when the modem resets.
+	Device string `toml:"device"`
+	// Carrier is the network that the SIM belongs to, in the hospital's words: a step of a route
+	// that asks for another carrier compares these.
+	Carrier string `toml:"carrier"`
+	// PerMinute and PerDay are the SIM's budgets, half of each kept for codes; 0 means no budget.
+	// Carriers block SIMs that send in bursts.
+	PerMinute int `toml:"per_minute"`
+	PerDay    int `toml:"per_day"`
+	// PIN names a systemd credential that holds the SIM's PIN; empty means the SIM asks for none.
+	PIN string `toml:"pin"`
+}
+
+// Control is the socket of `pinward`. Who controls it can let another local account operate the box.
+type Control struct {
+	// Socket is a path; the file belongs to the daemon's group and is mode 0660.
+	Socket string `toml:"socket"`
+}
+
+// Address is host:port; an empty one is an error rather than "off", so that a forgotten value never
+// opens or closes a door.
+type Address string
+
+// UnmarshalText accepts host:port with a port; the decoder adds line and column to its error.
+func (a *Address) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		return errors.New("an address must not be empty")
+	}
+	if _, port, err := net.SplitHostPort(string(b)); err != nil {
+		return fmt.Errorf("an address is host:port: %w", err)
+	} else if port == "" {
+		return errors.New("an address needs a port")
+	}
+	*a = Address(b)
+	return nil
+}
+
+// Defaults is the configuration before the file is read.
+func Defaults() Config {
+	return Config{
+		Box:     Box{State: "/var/lib/pinward"},
+		TPM:     TPM{Device: "/dev/tpmrm0", Unseal: "tpm"},
+		HTTPS:   HTTPS{Listen: "[::]:8443"},
+		Control: Control{Socket: "/run/pinward/pinward.sock"},
+	}
+}
+
+// LoadConfig reads and checks a file. An error names the file, and the line and column where the
+// text itself is at fault.
+func LoadConfig(path string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("open config: %w", err)
+	}
+	defer f.Close()
+	c := Defaults()
+	if err := toml.NewDecoder(f).DisallowUnknownFields().Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, placed(err))
+	}
+	if err := c.Check(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// placed puts line and column in front of what the decoder says.
+func placed(err error) error {
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
+		first := &strict.Errors[0]
+		line, col := first.Position()
+		return fmt.Errorf("line %d, column %d: unknown key %q", line, col, strings.Join(first.Key(), "."))
+	}
+	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, col := at.Position()
+		return fmt.Errorf("line %d, column %d: %s", line, col, strings.TrimPrefix(at.Error(), "toml: "))
+	}
+	return err
+}
+
+// Check holds what a type cannot: a value that is well formed and still cannot work.
+func (c Config) Check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Box.ID == "" || strings.Trim(c.Box.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		bad("box.id: lower-case letters, digits and - are allowed, and it must be set")
+	}
+	if !filepath.IsAbs(c.Box.State) {
+		bad("box.state: must be an absolute path")
+	}
+	if !filepath.IsAbs(c.Control.Socket) {
+		bad("control.socket: must be an absolute path")
+	}
+	if !slices.Contains([]string{"tpm", "tpm+passphrase", "operator"}, c.TPM.Unseal) {
+		bad("tpm.unseal: %q is none of tpm, tpm+passphrase, operator", c.TPM.Unseal)
+	}
+	if c.HTTPS.Certificate == "" || c.HTTPS.Key == "" {
+		bad("https: certificate and key must be set")
+	}
+	names := map[string]bool{}
+	for i, l := range c.HL7 {
+		if l.Name == "" || names["hl7 "+l.Name] {
+			bad("hl7[%d].name: must be set and be the only one of its name", i)
+		}
+		names["hl7 "+l.Name] = true
+		if l.Listen == "" {
+			bad("hl7[%d].listen: must be set", i)
+		}
+		switch l.Mode {
+		case "", "shadow", "pilot", "live":
+		default:
+			bad("hl7[%d].mode: %q is none of shadow, pilot, live", i, l.Mode)
+		}
+		switch l.ACK {
+		case "", "original", "enhanced":
+		default:
+			bad("hl7[%d].ack: %q is neither original nor enhanced", i, l.ACK)
+		}
+		if _, err := time.LoadLocation(l.Zone); err != nil {
+			bad("hl7[%d].zone: %w", i, err)
+		}
+	}
+	for i, m := range c.Modems {
+		if m.Name == "" || names["modem "+m.Name] {
+			bad("modem[%d].name: must be set and be the only one of its name", i)
+		}
+		names["modem "+m.Name] = true
+		if !filepath.IsAbs(m.Device) {
+			bad("modem[%d].device: must be an absolute path", i)
+		}
+		if m.PerMinute < 0 || m.PerDay < 0 {
+			bad("modem[%d]: a budget must not be negative", i)
+		}
+	}
+	return errors.Join(errs...)
+}

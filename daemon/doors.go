@@ -1,0 +1,231 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+
+	"pinward/hl7"
+	"pinward/hl7/mllp"
+)
+
+// doors are the listeners and the servers behind them. They are open in every state of the box.
+type doors struct {
+	https   *http.Server
+	control *http.Server
+	mllp    []*mllp.Server
+	serving []func() error
+	waiting sync.WaitGroup
+	failed  chan error // a server that ended by itself; buffered for all of them
+}
+
+// openDoors opens every listener before anything is served, so that a port that is taken is found
+// at once, with its name.
+func (b *box) openDoors() (*doors, error) {
+	var err error
+	if b.certs, err = newCertificates(b.cfg.HTTPS); err != nil {
+		return nil, err
+	}
+	passed, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, fmt.Errorf("take systemd's listeners: %w", err)
+	}
+	d := &doors{failed: make(chan error, 2+len(b.cfg.HL7))}
+	for _, open := range []func(map[string][]net.Listener, *doors) error{b.openControl, b.openHTTPS, b.openMLLP} {
+		if err := open(passed, d); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// listen takes systemd's listener of that name, or opens one.
+func listen(passed map[string][]net.Listener, name string, a Address) (net.Listener, error) {
+	if ls := passed[name]; len(ls) > 0 {
+		return ls[0], nil
+	}
+	l, err := net.Listen("tcp", string(a))
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w", name, err)
+	}
+	return l, nil
+}
+
+func (b *box) openHTTPS(passed map[string][]net.Listener, d *doors) error {
+	l, err := listen(passed, "https", b.cfg.HTTPS.Listen)
+	if err != nil {
+		return err
+	}
+	d.https = &http.Server{
+		Handler:           http.HandlerFunc(b.serveHTTPS),
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: b.certs.get},
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          quietLog(b.log),
+	}
+	d.serving = append(d.serving, func() error { return d.https.ServeTLS(l, "", "") })
+	return nil
+}
+
+// openControl makes the socket of `pinward`. A file that is no socket is never removed; a socket
+// that somebody answers on belongs to another daemon.
+func (b *box) openControl(_ map[string][]net.Listener, d *doors) error {
+	path := b.cfg.Control.Socket
+	if err := clearSocket(path); err != nil {
+		return err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("listen for control: %w", err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		return fmt.Errorf("open control socket to its group: %w", err)
+	}
+	d.control = &http.Server{Handler: b.controlHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quietLog(b.log)}
+	d.serving = append(d.serving, func() error { return d.control.Serve(l) })
+	return nil
+}
+
+func clearSocket(path string) error {
+	fi, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at control socket: %w", err)
+	}
+	if fi.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("control socket: %s is a file of another kind", path)
+	}
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return fmt.Errorf("control socket: another daemon answers on %s", path)
+	}
+	return os.Remove(path)
+}
+
+func (b *box) openMLLP(passed map[string][]net.Listener, d *doors) error {
+	for _, cfg := range b.cfg.HL7 {
+		l, err := listen(passed, cfg.Name, cfg.Listen)
+		if err != nil {
+			return err
+		}
+		srv := &mllp.Server{Name: cfg.Name, Handler: b.mllpHandler(cfg.Name), Allow: allowed(cfg.Allow), Log: b.log}
+		d.mllp = append(d.mllp, srv)
+		d.serving = append(d.serving, func() error { return srv.Serve(context.Background(), l) })
+	}
+	return nil
+}
+
+// allowed is who may connect: the listed networks, or loopback alone.
+func allowed(list []netip.Prefix) func(netip.Addr) bool {
+	return func(a netip.Addr) bool {
+		a = a.Unmap()
+		for _, p := range list {
+			if p.Contains(a) {
+				return true
+			}
+		}
+		return len(list) == 0 && a.IsLoopback()
+	}
+}
+
+// errNotOpen closes an HL7 connection: the engine keeps the message and sends it again.
+var errNotOpen = errors.New("the box is not open")
+
+func (b *box) mllpHandler(name string) mllp.Handler {
+	return func(ctx context.Context, p hl7.Peer, frame []byte) ([]byte, error) {
+		h := b.house.Load()
+		if h == nil {
+			return nil, errNotOpen
+		}
+		return h.intake[name](ctx, p, frame)
+	}
+}
+
+// serveHTTPS sends a request to its room: machines to the API, people to the console, and everybody
+// to the plain page while the box is not open.
+func (b *box) serveHTTPS(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+	h := b.house.Load()
+	switch {
+	case h == nil:
+		b.serveClosed(w, r)
+	case forMachines(r.URL.Path):
+		h.api.ServeHTTP(w, r)
+	default:
+		h.console.ServeHTTP(w, r)
+	}
+}
+
+func forMachines(path string) bool {
+	for _, p := range []string{"/v1/", "/v2/", "/2010-04-01/", "/healthz", "/readyz", "/metrics"} {
+		if strings.HasPrefix(path, p) {
+			return true
+		}
+	}
+	return path == "/v1" || path == "/v2"
+}
+
+// serve starts every server; one that ends by itself is fatal.
+func (d *doors) serve() {
+	for _, serve := range d.serving {
+		d.waiting.Go(func() {
+			if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				d.failed <- fmt.Errorf("serve: %w", err)
+			}
+		})
+	}
+}
+
+// close lets requests under way finish; the control socket stays, so that `pinward status` can tell
+// how the stop goes.
+func (d *doors) close(ctx context.Context) error {
+	var errs []error
+	for _, s := range d.mllp {
+		errs = append(errs, s.Shutdown(ctx))
+	}
+	return errors.Join(append(errs, d.https.Shutdown(ctx))...)
+}
+
+func (d *doors) closeControl(ctx context.Context) error {
+	err := d.control.Shutdown(ctx)
+	d.waiting.Wait()
+	return err
+}
+
+// certificates are read from their files, and read again on reload without a connection lost.
+type certificates struct {
+	cfg  HTTPS
+	pair atomic.Pointer[tls.Certificate]
+}
+
+func newCertificates(c HTTPS) (*certificates, error) {
+	certs := &certificates{cfg: c}
+	return certs, certs.load()
+}
+
+func (c *certificates) load() error {
+	pair, err := tls.LoadX509KeyPair(c.cfg.Certificate, c.cfg.Key)
+	if err != nil {
+		return fmt.Errorf("load certificate: %w", err)
+	}
+	c.pair.Store(&pair)
+	return nil
+}
+
+func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair.Load(), nil }

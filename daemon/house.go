@@ -1,0 +1,259 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"pinward/daemon/access"
+	"pinward/daemon/admin"
+	"pinward/daemon/api"
+	"pinward/daemon/consent"
+	"pinward/daemon/console"
+	"pinward/daemon/contact"
+	"pinward/daemon/health"
+	"pinward/daemon/intake"
+	"pinward/daemon/limit"
+	"pinward/daemon/notice"
+	"pinward/daemon/otp"
+	"pinward/daemon/outbox"
+	"pinward/hl7/mllp"
+	"pinward/modem"
+	"pinward/store"
+)
+
+// house is what stands behind the doors once the box is open: the store, the loops that work on it,
+// and the handlers that the doors call.
+type house struct {
+	store    *store.Store
+	log      *slog.Logger
+	api      http.Handler
+	console  http.Handler
+	intake   map[string]mllp.Handler // by listener
+	senders  []*sender
+	stopSend context.CancelFunc // ends the senders first ...
+	stopRest context.CancelFunc // ... then the modems, the inbox and the sweeper
+	sending  sync.WaitGroup
+	rest     sync.WaitGroup
+}
+
+// sources render each kind of message at the last moment.
+var sources = outbox.Sources{otp.Kind: otp.Render, notice.Kind: notice.Render, consent.Kind: consent.Render}
+
+// openHouse opens the store, settles what a crash left behind, and starts the loops.
+func (b *box) openHouse(ctx context.Context, keys store.Keys) (*house, error) {
+	s, err := store.Open(ctx, filepath.Join(b.cfg.Box.State, "store"), store.Options{
+		Origin: "pinward/" + b.cfg.Box.ID, Keys: keys, Log: b.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h := &house{store: s, log: b.log}
+	if err := h.settle(ctx, b.cfg); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	h.buildDoors(b)
+	h.start(b)
+	return h, nil
+}
+
+// settle runs before anything else does: a hand-over that a crash cut off becomes unknown by the
+// same code as in normal running, and no sender counts as ready before it says so.
+func (h *house) settle(ctx context.Context, c Config) error {
+	return h.store.Update(ctx, self, func(tx *store.Tx) error {
+		if err := outbox.ResetSenders(tx); err != nil {
+			return fmt.Errorf("reset senders: %w", err)
+		}
+		if n, err := outbox.Recover(tx); err != nil {
+			return fmt.Errorf("recover outbox: %w", err)
+		} else if n > 0 {
+			h.log.Info("hand-overs cut off by the last stop are unknown now", "messages", n)
+		}
+		if err := otp.Install(tx); err != nil {
+			return fmt.Errorf("install shipped services: %w", err)
+		}
+		attrs := []store.Attr{{Key: "box", Value: c.Box.ID}}
+		return tx.Record(store.Entry{Action: "daemon.start", Outcome: store.OK, Attrs: attrs})
+	})
+}
+
+func (h *house) buildDoors(b *box) {
+	h.api = api.New(api.Options{Store: h.store, Health: b.Health, Log: b.log, Version: b.opts.Version})
+	h.console = console.New(console.Options{Store: h.store, Health: b.Health, Passwords: b.passwords, Log: b.log})
+	h.intake = map[string]mllp.Handler{}
+	for _, l := range b.cfg.HL7 {
+		h.intake[l.Name] = intake.New(intake.Options{Store: h.store, Log: b.log, Listener: l.intake()}).Handle
+	}
+}
+
+// start gives each modem its loops: one that runs it, one that gives it messages, one that takes in
+// what it reports.
+func (h *house) start(b *box) {
+	send, stopSend := context.WithCancel(context.Background())
+	rest, stopRest := context.WithCancel(context.Background())
+	h.stopSend, h.stopRest = stopSend, stopRest
+	for _, p := range b.cfg.Modems {
+		m := b.newModem(p)
+		s := &sender{port: p, modem: m, store: h.store, sources: sources, log: b.log, pulse: b.pulses.add("sender " + p.Name)}
+		h.senders = append(h.senders, s)
+		h.rest.Go(func() {
+			if err := m.Run(rest); err != nil && rest.Err() == nil {
+				b.fail(fmt.Errorf("run modem %s: %w", p.Name, err))
+			}
+		})
+		h.rest.Go(func() { inbox{store: h.store, log: b.log}.run(rest, m) })
+		h.sending.Go(func() {
+			if err := s.run(send); err != nil {
+				b.log.Error("end sender", "modem", p.Name, "error", err)
+			}
+		})
+	}
+	h.rest.Go(func() { h.sweep(rest, b.pulses.add("sweeper")) })
+	h.rest.Go(func() {
+		select {
+		case <-h.store.Failed():
+			b.fail(fmt.Errorf("store failed: %w", h.store.Err()))
+		case <-rest.Done():
+		}
+	})
+}
+
+// close ends the house in order: what is on air gets a moment, nothing new is taken, everything
+// that is known is kept, then the store signs its last head.
+func (h *house) close(ctx context.Context) error {
+	h.stopSend()
+	h.sending.Wait()
+	h.stopRest()
+	h.rest.Wait()
+	stopped := h.store.Update(ctx, self, func(tx *store.Tx) error {
+		return tx.Record(store.Entry{Action: "daemon.stop", Outcome: store.OK})
+	})
+	return errors.Join(stopped, h.store.Close())
+}
+
+// sweeps are the verbs that end what is over; each is a transaction of its own, so that one that
+// fails holds no other up.
+type sweep struct {
+	name  string
+	every time.Duration
+	sweep func(*store.Tx) error
+}
+
+var sweeps = []sweep{
+	{"verifications", time.Second, otp.Sweep},
+	{"outbox", time.Second, outbox.Expire},
+	{"consent", time.Minute, consent.Sweep},
+	{"inbox", time.Minute, sweepInbox},
+	{"intake", time.Minute, intake.Sweep},
+	{"api", time.Minute, api.Sweep},
+	{"sessions", time.Minute, access.Sweep},
+	{"rehearsal", time.Second, func(tx *store.Tx) error { return outbox.Rehearse(tx, sources) }},
+}
+
+// sweepLimits forgets counters that have run out, a few at a time, round and round.
+func sweepLimits() func(*store.Tx) error {
+	var at []byte
+	return func(tx *store.Tx) (err error) {
+		at, err = limit.Sweep(tx, at, 256)
+		return err
+	}
+}
+
+func (h *house) sweep(ctx context.Context, p *pulse) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	sweeps := append(sweeps[:len(sweeps):len(sweeps)], sweep{"limits", 10 * time.Second, sweepLimits()})
+	last := make([]time.Time, len(sweeps))
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			p.beat()
+			for i, sw := range sweeps {
+				if now.Sub(last[i]) < sw.every {
+					continue
+				}
+				last[i] = now
+				if err := h.store.Update(ctx, self, sw.sweep); err != nil && ctx.Err() == nil {
+					h.log.Error("sweep", "what", sw.name, "error", err)
+				}
+			}
+		}
+	}
+}
+
+// check is what hangs on the keys: the store, and on it the modems. One modem that can send is
+// enough; a dead one beside it is a warning.
+func (h *house) check() health.Check {
+	modems := health.Check{Name: "modems", Ask: func() (health.State, string) {
+		for _, s := range h.senders {
+			if s.modem.Status().Ready {
+				return health.OK, ""
+			}
+		}
+		return health.Fail, "no modem can send"
+	}}
+	for _, s := range h.senders {
+		modems.Children = append(modems.Children, health.Check{Name: s.port.Name, Ask: func() (health.State, string) {
+			if st := s.modem.Status(); !st.Ready {
+				return health.Warn, st.Cause
+			}
+			return health.OK, ""
+		}})
+	}
+	return health.Check{Name: "store", Children: []health.Check{modems}, Ask: func() (health.State, string) {
+		if h.store.Err() != nil {
+			return health.Fail, "the store stopped; the process is about to end"
+		}
+		return health.OK, ""
+	}}
+}
+
+// describe adds what only an open box has to its status.
+func (h *house) describe(s *admin.Status) {
+	s.Signer = h.store.Fingerprint()
+	s.Entries = h.store.Stats().Entries
+	s.Modems = map[string]modem.Status{}
+	for _, sender := range h.senders {
+		s.Modems[sender.port.Name] = sender.modem.Status()
+	}
+	err := h.store.View(context.Background(), func(tx *store.Tx) error {
+		site, err := contact.SiteOf(tx)
+		if err != nil {
+			return err
+		}
+		s.Mode = site.Mode.String()
+		s.Accepts = outbox.Accepting(tx) == nil
+		lanes, err := outbox.Depth(tx)
+		s.Queue = map[string]int{}
+		for _, l := range lanes {
+			s.Queue[l.Lane.String()] = l.Due
+		}
+		return err
+	})
+	if err != nil {
+		h.log.Error("read status", "error", err)
+	}
+}
+
+// intake is what the HL7 door needs to know of its listener.
+func (l HL7Listener) intake() intake.Listener {
+	mode := contact.Shadow
+	switch l.Mode {
+	case "pilot":
+		mode = contact.Pilot
+	case "live":
+		mode = contact.Live
+	}
+	zone, err := time.LoadLocation(l.Zone)
+	if err != nil || l.Zone == "" {
+		zone = nil // the site's
+	}
+	return intake.Listener{Name: l.Name, Mode: mode, Zone: zone, ACK: l.ACK}
+}

@@ -1,0 +1,191 @@
+package daemon
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"pinward/daemon/consent"
+	"pinward/daemon/contact"
+	"pinward/daemon/notice"
+	"pinward/daemon/otp"
+	"pinward/daemon/outbox"
+	"pinward/modem"
+	"pinward/store"
+)
+
+// Actions that the inbox records.
+const (
+	actText     store.Action = "text.received"
+	actUnusable store.Action = "text.unusable"
+)
+
+// partWait is how long the parts of a longer text may come apart; then what is there is read, so
+// that a STOP in it is not lost to a part that never comes.
+const partWait = 10 * time.Minute
+
+// seenFor is how long a text is remembered, so that the copy a modem gives twice counts once.
+const seenFor = 7 * 24 * time.Hour
+
+// incoming is a text, or the parts of it that are there. It is sealed like all else and goes when
+// the text has been read.
+type incoming struct {
+	From  string
+	SIM   string
+	First time.Time
+	Parts []string
+	Have  []bool
+}
+
+// seen marks a text that was taken in, by its hash.
+type seen struct{ At time.Time }
+
+var (
+	waiting = store.NewTable[incoming]("inbox.parts", store.Bookkeeping("parts of a text until the whole is read; the reading is the entry"))
+	hashes  = store.NewTable[seen]("inbox.seen", store.Bookkeeping("hashes of texts already read"))
+)
+
+// inbox takes in what the modems report. What comes in is acknowledged to the modem after it is
+// kept: the SIM's copy is deleted only then, and a text that comes twice is read once.
+type inbox struct {
+	store *store.Store
+	log   *slog.Logger
+}
+
+// run reads the events of one modem until its channel closes.
+func (in inbox) run(ctx context.Context, m *modem.Modem) {
+	for ev := range m.Events() {
+		err := in.take(ctx, m.Status().ICCID, ev)
+		if err != nil && ctx.Err() == nil {
+			in.log.Error("take in modem event", "error", err)
+		}
+		if ev.Done != nil {
+			ev.Done(err)
+		}
+	}
+}
+
+func (in inbox) take(ctx context.Context, sim string, ev modem.Event) error {
+	switch {
+	case ev.Report != nil:
+		return in.report(ctx, sim, *ev.Report)
+	case ev.Text != nil:
+		return in.text(ctx, sim, *ev.Text)
+	}
+	return nil // a ring: the modem has hung up, and nothing else is to be done about it
+}
+
+func (in inbox) report(ctx context.Context, sim string, r modem.Report) error {
+	to, err := contact.FromNetwork(r.To, contact.Plan{})
+	if err != nil {
+		return nil // a receipt for a number that is none is nobody's receipt
+	}
+	return in.store.Update(ctx, self, func(tx *store.Tx) error {
+		return outbox.Receive(tx, outbox.Receipt{SIM: sim, Ref: r.Ref, To: to, Status: r.Status, At: r.Discharge})
+	})
+}
+
+// text keeps one part, and reads the text once it is whole. One transaction: if we crash before it
+// is durable the SIM still holds the part; if after, the hash makes the second copy harmless.
+func (in inbox) text(ctx context.Context, sim string, t modem.Text) error {
+	return in.store.Update(ctx, self, func(tx *store.Tx) error {
+		if _, known, err := hashes.Get(tx, t.Hash[:]); err != nil || known {
+			return err
+		}
+		if err := hashes.Put(tx, t.Hash[:], seen{At: tx.Now()}); err != nil {
+			return err
+		}
+		if t.Parts <= 1 {
+			return read(tx, incoming{From: t.From, SIM: sim, First: tx.Now(), Parts: []string{t.Body}})
+		}
+		key := partsKey(tx, sim, t)
+		whole, ok, err := waiting.Get(tx, key)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			whole = incoming{From: t.From, SIM: sim, First: tx.Now(), Parts: make([]string, t.Parts), Have: make([]bool, t.Parts)}
+		}
+		if t.Part < 1 || t.Part > len(whole.Parts) || t.Parts != len(whole.Parts) {
+			return errors.Join(record(tx, actUnusable, store.Failed, sim), waiting.Delete(tx, key))
+		}
+		whole.Parts[t.Part-1], whole.Have[t.Part-1] = t.Body, true
+		for _, have := range whole.Have {
+			if !have {
+				return waiting.Put(tx, key, whole)
+			}
+		}
+		if err := waiting.Delete(tx, key); err != nil {
+			return err
+		}
+		return read(tx, whole)
+	})
+}
+
+// partsKey tells the parts of one text from those of another: the reference alone wraps (23.040
+// 9.2.3.24.1), so the sender and the number of parts belong to it.
+func partsKey(tx *store.Tx, sim string, t modem.Text) []byte {
+	key := tx.Blind("inbox/parts", sim+"|"+t.From)
+	key = binary.BigEndian.AppendUint16(key, t.Ref)
+	return append(key, byte(t.Parts))
+}
+
+// read offers a text to consent, otp and notice, in that order; the first that knows what to do
+// with it ends the round. An alphanumeric sender or a short code is no patient: it is counted, and
+// nothing answers it.
+func read(tx *store.Tx, in incoming) error {
+	site, err := contact.SiteOf(tx)
+	if err != nil {
+		return err
+	}
+	from, err := contact.FromNetwork(in.From, site.Plan())
+	if err != nil {
+		return record(tx, actUnusable, store.Refused, in.SIM)
+	}
+	body := ""
+	for _, p := range in.Parts {
+		body += p
+	}
+	if err := record(tx, actText, store.OK, in.SIM); err != nil {
+		return err
+	}
+	text := consent.In{From: from, Body: body, SIM: in.SIM, At: tx.Now()}
+	for _, offer := range []func(*store.Tx, consent.In) (bool, error){consent.Incoming, otp.Incoming, notice.Incoming} {
+		if handled, err := offer(tx, text); err != nil || handled {
+			return err
+		}
+	}
+	return consent.Unread(tx, text)
+}
+
+func record(tx *store.Tx, a store.Action, o store.Outcome, sim string) error {
+	return tx.Record(store.Entry{Action: a, Outcome: o, Attrs: []store.Attr{{Key: "sim", Value: sim}}})
+}
+
+// sweep reads texts whose missing parts will not come, and forgets old hashes.
+func sweepInbox(tx *store.Tx) error {
+	if err := waiting.Each(tx, store.Range{}, func(key []byte, in incoming) error {
+		if tx.Now().Sub(in.First) < partWait {
+			return nil
+		}
+		if err := waiting.Delete(tx, key); err != nil {
+			return err
+		}
+		return read(tx, in)
+	}); err != nil {
+		return fmt.Errorf("sweep incoming parts: %w", err)
+	}
+	left := 256 // in small steps, so that no transaction grows long
+	return hashes.Each(tx, store.Range{}, func(key []byte, s seen) error {
+		if tx.Now().Sub(s.At) < seenFor {
+			return nil
+		}
+		if left--; left < 0 {
+			return store.Stop
+		}
+		return hashes.Delete(tx, key)
+	})
+}

@@ -1,0 +1,193 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"pinward/daemon/access"
+	"pinward/daemon/health"
+	"pinward/modem"
+	"pinward/modem/port"
+	"pinward/store"
+	"pinward/tpm"
+)
+
+// Options is what the program brings besides the configuration.
+type Options struct {
+	// Keys replaces the TPM's. Only cmd/demo brings any; pinwardd has no way to.
+	Keys store.Keys
+	// Owner, when set, is the user that the control socket takes its caller for, without a login.
+	// Only cmd/demo sets it.
+	Owner string
+	// Reload, when it delivers, makes the daemon read its certificates again.
+	Reload <-chan os.Signal
+	// Version is shown by status and in metrics.
+	Version string
+	Log     *slog.Logger
+}
+
+// loginQueue is how many may wait for their password to be hashed.
+const loginQueue = 16
+
+// stopLimit is how long an ordered stop may take; the unit kills after it.
+const stopLimit = 9 * time.Second
+
+// box is the appliance while it runs: its doors are open in every state, and house is what stands
+// behind them once the keys are there.
+type box struct {
+	cfg    Config
+	opts   Options
+	log    *slog.Logger
+	pulses pulses
+	// openPort is openPort; a test brings modems in process.
+	openPort func(context.Context, ModemPort) (io.ReadWriteCloser, error)
+	certs    *certificates
+	began    time.Time
+
+	// passwords hashes for every door, one at a time: a flood of logins takes one core at most.
+	passwords *access.Passwords
+
+	house atomic.Pointer[house] // nil while empty or sealed
+	state atomic.Pointer[State]
+	fatal chan error // the first error that ends the process; buffered
+
+	turning sync.Mutex  // held while the state changes: opening, commissioning
+	device  *tpm.Device // guarded by turning; nil until the TPM is first asked
+
+	judging sync.Mutex
+	judged  health.Node // guarded by judging: the last answer
+}
+
+// Run is the daemon: it opens the doors, opens the store if the keys can be had, serves until ctx
+// ends or something fatal happens, and stops in order. It returns nil after an ordered stop.
+//
+// A box whose keys are not there yet, or cannot be unsealed, is no error: it serves a page that
+// says what to do, and waits for the operator.
+func Run(ctx context.Context, c Config, o Options) error {
+	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), openPort: openPort, passwords: access.NewPasswords(loginQueue)}
+	doors, err := b.openDoors()
+	if err != nil {
+		return err
+	}
+	doors.serve()
+	err = b.work(ctx, doors)
+	b.notify(daemon.SdNotifyStopping)
+	return errors.Join(err, b.stop(doors))
+}
+
+// work brings the box up and waits for the end.
+func (b *box) work(ctx context.Context, doors *doors) error {
+	b.bringUp(ctx)
+	b.notify(daemon.SdNotifyReady + "\nSTATUS=" + b.state.Load().String())
+	tick := time.NewTicker(b.watchdogEvery())
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-b.fatal:
+			return err
+		case err := <-doors.failed:
+			return err
+		case <-b.opts.Reload:
+			b.reload()
+		case <-tick.C:
+			b.feedWatchdog()
+		}
+	}
+}
+
+// stop ends the box from the outside in: no new requests, then no new messages, then the store.
+func (b *box) stop(doors *doors) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	err := doors.close(ctx)
+	b.turning.Lock()
+	defer b.turning.Unlock()
+	if h := b.house.Swap(nil); h != nil {
+		err = errors.Join(err, h.close(ctx))
+	}
+	if b.device != nil {
+		err = errors.Join(err, b.device.Close())
+	}
+	return errors.Join(err, doors.closeControl(ctx))
+}
+
+// fail ends the process with its reason; only the first one counts.
+func (b *box) fail(err error) {
+	select {
+	case b.fatal <- err:
+	default:
+	}
+}
+
+func (b *box) reload() {
+	b.notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonicMicros()))
+	if err := b.certs.load(); err != nil {
+		b.log.Error("reload certificates: the old ones stay in use", "error", err)
+	}
+	b.notify(daemon.SdNotifyReady)
+}
+
+// notify tells systemd, where there is one.
+func (b *box) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		b.log.Warn("notify systemd", "error", err)
+	}
+}
+
+func (b *box) watchdogEvery() time.Duration {
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		return pulseEvery
+	}
+	return every / 2
+}
+
+// feedWatchdog feeds it only while every loop shows life and the store commits.
+func (b *box) feedWatchdog() {
+	if silent := b.pulses.silent(6 * pulseEvery); len(silent) > 0 {
+		b.log.Error("loops are silent: the watchdog is not fed", "loops", silent)
+		return
+	}
+	b.notify(daemon.SdNotifyWatchdog + "\nSTATUS=" + b.state.Load().String())
+}
+
+// Health is the tree of what depends on what, asked now. It is kept so that a node whose state has
+// not changed keeps its Since.
+func (b *box) Health() health.Node {
+	keys := health.Check{Name: "keys", Ask: func() (health.State, string) {
+		if st := b.state.Load(); st != nil && st.Name != Open {
+			return health.Fail, st.String()
+		}
+		return health.OK, ""
+	}}
+	if h := b.house.Load(); h != nil {
+		keys.Children = append(keys.Children, h.check())
+	}
+	b.judging.Lock()
+	defer b.judging.Unlock()
+	b.judged = health.Judge(health.Check{Name: "pinward", Children: []health.Check{keys}}, b.judged, time.Now())
+	return b.judged
+}
+
+// openPort opens a modem's serial port.
+func openPort(ctx context.Context, p ModemPort) (io.ReadWriteCloser, error) {
+	return port.Open(ctx, p.Device, port.Options{})
+}
+
+// newModem makes a modem behind its port; nothing is opened before it runs.
+func (b *box) newModem(p ModemPort) *modem.Modem {
+	return modem.New(func(ctx context.Context) (io.ReadWriteCloser, error) {
+		return b.openPort(ctx, p)
+	}, modem.Options{Name: p.Name, PIN: credential(p.PIN), Log: b.log.With("modem", p.Name)})
+}

@@ -1,0 +1,255 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"pinward/daemon/outbox"
+	"pinward/modem"
+	"pinward/store"
+)
+
+// self is the actor of what the daemon does by itself: it hands messages over, reads receipts, and
+// ends what is over.
+var self = store.Actor{Kind: "daemon", ID: "pinwardd"}
+
+const (
+	// onAirPatience is how long a part on air may keep a modem from a code that waits for it; after
+	// it the hand-over is given up and counts as unknown (DESIGN section 4).
+	onAirPatience = 45 * time.Second
+	// stopPatience is how long a part on air may go on when the daemon stops. The unit's own limit
+	// is 10 s; what is cut off becomes unknown, as after a crash.
+	stopPatience = 5 * time.Second
+	// firstPartTime is what a part is taken to need before this modem has shown it (5.1 of the
+	// modem reference: about 3 s, seldom 14 s).
+	firstPartTime = 4 * time.Second
+)
+
+// sender is one modem that takes messages when it is idle. Its goroutine alone gives the modem
+// messages, and it holds at most one; all else stays in the outbox.
+type sender struct {
+	port    ModemPort
+	modem   *modem.Modem
+	store   *store.Store
+	sources outbox.Sources
+	log     *slog.Logger
+	pulse   *pulse // told at each turn of the loop, for the watchdog
+
+	partTime time.Duration // owned by run: moving average of the hand-over of one part
+}
+
+// run takes messages until ctx ends, and returns when the last hand-over is settled.
+func (s *sender) run(ctx context.Context) error {
+	due, stop := s.store.Watch(outbox.Due)
+	defer stop()
+	s.partTime = firstPartTime
+	for {
+		s.pulse.beat()
+		next, err := s.turn(ctx)
+		if ctx.Err() != nil {
+			return s.leave(ctx)
+		}
+		if err != nil {
+			// The store failed or is full; both end elsewhere. Wait, so as not to spin.
+			s.log.Error("take message", "modem", s.port.Name, "error", err)
+			next = time.Now().Add(time.Second)
+		}
+		timer := time.NewTimer(max(0, time.Until(next)))
+		select {
+		case <-ctx.Done():
+		case <-due:
+		case <-s.modem.Changed():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// turn reports the modem's state and hands messages over while there are any; it returns when to
+// look again at the latest.
+func (s *sender) turn(ctx context.Context) (time.Time, error) {
+	for ctx.Err() == nil {
+		st := s.modem.Status()
+		var job outbox.Job
+		var found bool
+		var next time.Time
+		err := s.store.Update(ctx, self, func(tx *store.Tx) error {
+			next = tx.Now().Add(pulseEvery)
+			if err := outbox.Report(tx, s.state(st)); err != nil || !st.Ready {
+				return err
+			}
+			var err error
+			if job, found, err = outbox.Next(tx, s.port.Name, s.sources); err != nil || found {
+				return err
+			}
+			if at, ok, err := outbox.NextDue(tx); err != nil {
+				return err
+			} else if ok && at.Before(next) {
+				// Due already, and still not ours: another sender's, or held back. Do not spin.
+				next = at
+				if wait := tx.Now().Add(idleRetry); next.Before(wait) {
+					next = wait
+				}
+			}
+			return nil
+		})
+		if err != nil || !found {
+			return next, err
+		}
+		s.pulse.busy(true)
+		err = s.handOver(ctx, st.ICCID, job)
+		s.pulse.busy(false)
+		if err != nil {
+			return next, err
+		}
+	}
+	return time.Time{}, ctx.Err()
+}
+
+// idleRetry bounds how often a sender looks again for a message that is due but not for it.
+const idleRetry = 250 * time.Millisecond
+
+func (s *sender) state(st modem.Status) outbox.Sender {
+	return outbox.Sender{
+		Name: s.port.Name, SIM: st.ICCID, Carrier: s.port.Carrier, Ready: st.Ready, Cause: st.Cause,
+		PerMinute: s.port.PerMinute, PerDay: s.port.PerDay, PartTime: s.partTime,
+	}
+}
+
+// leave tells the outbox that this sender takes nothing any more.
+func (s *sender) leave(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	return s.store.Update(ctx, self, func(tx *store.Tx) error {
+		st := s.state(s.modem.Status())
+		st.Ready, st.Cause = false, "the daemon stops"
+		return outbox.Report(tx, st)
+	})
+}
+
+// handOver gives every part of a message to the modem and settles the outcome. If we crash between
+// the two, the message is still marked sending, and the next start makes it unknown.
+func (s *sender) handOver(ctx context.Context, sim string, job outbox.Job) error {
+	air, cancel := s.airtime(ctx)
+	defer cancel()
+	result := s.submit(air, job)
+	return s.store.Update(context.WithoutCancel(ctx), self, func(tx *store.Tx) error {
+		return outbox.Settle(tx, job.Message.ID, job.Attempt, result)
+	})
+}
+
+// airtime is the time that a hand-over has: as long as the network needs, and when the daemon stops
+// a little longer than that.
+func (s *sender) airtime(ctx context.Context) (context.Context, context.CancelFunc) {
+	air, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	var timer *time.Timer
+	var mu sync.Mutex
+	stop := context.AfterFunc(ctx, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		timer = time.AfterFunc(stopPatience, func() { cancel(errors.New("the daemon stops")) })
+	})
+	return air, func() {
+		stop()
+		mu.Lock()
+		defer mu.Unlock()
+		if timer != nil {
+			timer.Stop()
+		}
+		cancel(nil)
+	}
+}
+
+// submit hands the parts over one by one: the first that fails ends it, because a handset cannot
+// reassemble parts of different attempts.
+func (s *sender) submit(ctx context.Context, job outbox.Job) outbox.Result {
+	parts, err := modem.Encode(modem.SMS{
+		To: job.Message.To.E164(), Text: job.Rendered.Text, Validity: job.Rendered.Validity,
+		Replace: replaceType(job.Rendered.Replace), Report: job.Rendered.Report, ConcatRef: job.ConcatRef,
+	})
+	if err != nil {
+		return outbox.Result{Outcome: outbox.Refused, Cause: err.Error()}
+	}
+	relent := s.relentIfCodeWaits(ctx)
+	defer relent()
+	var done []outbox.Part
+	for _, part := range parts {
+		began := time.Now()
+		sent, err := s.modem.Send(ctx, part)
+		if err != nil {
+			return failed(err, done)
+		}
+		s.learn(time.Since(began))
+		done = append(done, outbox.Part{Ref: sent.Ref, State: outbox.Sent})
+	}
+	return outbox.Result{Outcome: outbox.Sent, Parts: done}
+}
+
+// replaceType is the TP-PID of "replace short message type n" (23.040 9.2.3.9), 0 for none.
+func replaceType(n uint8) uint8 {
+	if n == 0 {
+		return 0
+	}
+	return 0x40 | n
+}
+
+func failed(err error, done []outbox.Part) outbox.Result {
+	r := outbox.Result{Outcome: outbox.Unknown, Parts: done, Cause: err.Error()}
+	switch {
+	case errors.Is(err, modem.ErrRefused):
+		r.Outcome = outbox.Refused
+	case errors.Is(err, modem.ErrNotSent) && len(done) == 0:
+		r.Outcome = outbox.NotSent
+	}
+	if cms, ok := errors.AsType[*modem.CMSError](err); ok {
+		r.Code, r.Class = cms.Code, fmt.Sprint(cms.Class)
+	}
+	return r
+}
+
+// learn keeps the moving average that admission reckons with.
+func (s *sender) learn(took time.Duration) {
+	if s.partTime == firstPartTime {
+		s.partTime = took
+		return
+	}
+	s.partTime += (took - s.partTime) / 8
+}
+
+// relentIfCodeWaits gives the part on air up, after onAirPatience, if a code waits that no other
+// sender could take. The returned function ends the watch and waits for it.
+func (s *sender) relentIfCodeWaits(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		wait := onAirPatience
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(wait):
+			}
+			wait = time.Second
+			if s.codeWaits(ctx) {
+				s.modem.GiveUp()
+				return
+			}
+		}
+	})
+	return func() { cancel(); watch.Wait() }
+}
+
+func (s *sender) codeWaits(ctx context.Context) bool {
+	var waits bool
+	err := s.store.View(ctx, func(tx *store.Tx) (err error) {
+		waits, err = outbox.CodeWaits(tx)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("look for waiting codes", "error", err)
+	}
+	return waits
+}

@@ -1,0 +1,215 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"pinward/daemon/access"
+	"pinward/daemon/admin"
+	"pinward/daemon/contact"
+	"pinward/store"
+	"pinward/tpm"
+)
+
+// The states of the box. READY=1 holds in each of them: a box that waits for its operator is no
+// reason to restart it.
+const (
+	Empty  = "empty"  // no keys yet: it waits to be commissioned
+	Sealed = "sealed" // keys locked: it waits to be unsealed
+	Open   = "open"   // working
+)
+
+// State is where the box stands, why, and what the operator should do.
+type State struct {
+	Name  string
+	Cause string
+	Next  string
+	Since time.Time
+}
+
+// String is the one line that `systemctl status` shows.
+func (s State) String() string {
+	if s.Cause == "" {
+		return s.Name
+	}
+	return s.Name + ": " + s.Cause
+}
+
+func (b *box) enter(name, cause, next string) {
+	b.state.Store(&State{Name: name, Cause: cause, Next: next, Since: time.Now()})
+	b.log.Info("state", "state", name, "cause", cause)
+}
+
+func (b *box) statePath() string { return filepath.Join(b.cfg.Box.State, "tpm.json") }
+
+// bringUp opens the box if the keys can be had without a person.
+func (b *box) bringUp(ctx context.Context) {
+	b.turning.Lock()
+	defer b.turning.Unlock()
+	if b.opts.Keys != nil {
+		b.open(ctx, b.opts.Keys)
+		return
+	}
+	st, err := tpm.LoadState(b.statePath())
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		b.enter(Empty, "this box has not been commissioned", "run: pinward setup")
+	case err != nil:
+		b.enter(Sealed, err.Error(), "restore "+b.statePath()+" from the backup, then restart")
+	default:
+		b.unsealTPM(ctx, st, "")
+	}
+}
+
+// unsealTPM asks the TPM for the root key; what it says decides what the operator reads.
+func (b *box) unsealTPM(ctx context.Context, st tpm.State, passphrase string) {
+	keys, err := b.keys(ctx, func(dev *tpm.Device) (*tpm.Keys, error) { return tpm.Unseal(ctx, dev, st, passphrase) })
+	if err != nil {
+		b.enter(Sealed, err.Error(), "run: pinward key unseal")
+		return
+	}
+	b.open(ctx, keys)
+}
+
+// keys opens the TPM and gets keys from it; the device stays open with the keys that sign through it.
+func (b *box) keys(ctx context.Context, get func(*tpm.Device) (*tpm.Keys, error)) (*tpm.Keys, error) {
+	if b.device == nil {
+		dev, err := tpm.OpenDevice(b.cfg.TPM.Device)
+		if err != nil {
+			return nil, err
+		}
+		b.device = dev
+	}
+	return get(b.device)
+}
+
+// open opens the house. A store that cannot be opened leaves the box sealed with the reason: the
+// doors stay open and say so.
+func (b *box) open(ctx context.Context, keys store.Keys) {
+	h, err := b.openHouse(ctx, keys)
+	if err != nil {
+		b.log.Error("open store", "error", err)
+		b.enter(Sealed, "the store cannot be opened: "+err.Error(), "restore the store from the backup, then restart")
+		return
+	}
+	b.house.Store(h)
+	b.enter(Open, "", "")
+}
+
+// commission makes the keys of an empty box, opens it, and makes its first person.
+//
+// The state file is written before the store: if we crash in between, the next start finds keys and
+// makes an empty store; the kit that was shown then is the right one.
+func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error) {
+	b.turning.Lock()
+	defer b.turning.Unlock()
+	if st := b.state.Load(); st.Name != Empty {
+		return admin.Kit{}, fmt.Errorf("%w: it is %s, and only an empty box can be commissioned", admin.ErrState, st.Name)
+	}
+	hash, err := b.passwords.Hash(ctx, req.Admin.Password)
+	if err != nil {
+		return admin.Kit{}, fmt.Errorf("%w: admin password: %w", admin.ErrState, err)
+	}
+	if err := req.Site.Check(); err != nil {
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	var kit tpm.Kit
+	keys, err := b.keys(ctx, func(dev *tpm.Device) (*tpm.Keys, error) {
+		st, k, keys, err := tpm.Commission(ctx, dev, tpm.CommissionOptions{
+			Mode: tpm.Mode(b.cfg.TPM.Unseal), Passphrase: req.Passphrase, BoxID: b.cfg.Box.ID,
+		})
+		if err != nil {
+			return nil, err
+		}
+		kit = k
+		return keys, tpm.SaveState(b.statePath(), st)
+	})
+	if err != nil {
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	b.open(ctx, keys)
+	h := b.house.Load()
+	if h == nil {
+		return admin.Kit{}, fmt.Errorf("%w: %s", admin.ErrState, b.state.Load().Cause)
+	}
+	err = h.store.Update(ctx, store.Actor{Kind: "root", ID: "setup"}, func(tx *store.Tx) error {
+		if err := contact.SetSite(tx, req.Site); err != nil {
+			return err
+		}
+		_, err := access.CreateUser(tx, req.Admin.Name, hash, []access.Role{access.Admin, access.Auditor, access.Operator})
+		return err
+	})
+	if err != nil {
+		return admin.Kit{}, err
+	}
+	return admin.Kit{Box: b.cfg.Box.ID, Signer: h.store.Fingerprint(), Shares: []string{kit.Share(1), kit.Share(2), kit.Share(3)}}, nil
+}
+
+// unseal opens a sealed box for the operator: by passphrase, or by two shares of the recovery kit,
+// which also seals the root key anew to the TPM as it is now.
+func (b *box) unseal(ctx context.Context, req admin.Unseal) error {
+	b.turning.Lock()
+	defer b.turning.Unlock()
+	if st := b.state.Load(); st.Name != Sealed {
+		return fmt.Errorf("%w: it is %s, not sealed", admin.ErrState, st.Name)
+	}
+	st, err := tpm.LoadState(b.statePath())
+	if err != nil {
+		return fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	if len(req.Shares) == 0 {
+		b.unsealTPM(ctx, st, req.Passphrase)
+	} else if err := b.recover(ctx, st, req); err != nil {
+		return fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	if now := b.state.Load(); now.Name != Open {
+		return fmt.Errorf("%w: still sealed: %s", admin.ErrState, now.Cause)
+	}
+	h := b.house.Load()
+	return h.store.Update(ctx, store.Actor{Kind: "root", ID: "unseal"}, func(tx *store.Tx) error {
+		how := "passphrase"
+		if len(req.Shares) > 0 {
+			how = "recovery kit"
+		}
+		return tx.Record(store.Entry{Action: "key.unseal", Outcome: store.OK, Attrs: []store.Attr{{Key: "by", Value: how}}})
+	})
+}
+
+func (b *box) recover(ctx context.Context, st tpm.State, req admin.Unseal) error {
+	recovered, err := tpm.Recover(ctx, st, req.Shares)
+	if err != nil {
+		return err
+	}
+	defer recovered.Close()
+	keys, err := b.keys(ctx, func(dev *tpm.Device) (*tpm.Keys, error) {
+		resealed, keys, err := tpm.Reseal(ctx, dev, recovered, tpm.ResealOptions{
+			Mode: tpm.Mode(b.cfg.TPM.Unseal), Passphrase: req.Passphrase, NewTPM: req.NewTPM,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return keys, tpm.SaveState(b.statePath(), resealed)
+	})
+	if err != nil {
+		return err
+	}
+	b.open(ctx, keys)
+	return nil
+}
+
+// status is what the control socket shows.
+func (b *box) status() admin.Status {
+	st := b.state.Load()
+	s := admin.Status{
+		State: st.Name, Cause: st.Cause, Next: st.Next, Since: st.Since,
+		Box: b.cfg.Box.ID, Version: b.opts.Version, Health: b.Health(),
+	}
+	if h := b.house.Load(); h != nil {
+		h.describe(&s)
+	}
+	return s
+}
