@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -34,6 +35,25 @@ func (s *Store) commitLoop() {
 
 		d, fatal, err := s.commit(b)
 		s.publish(b, d, fatal, err)
+		s.gather(b)
+	}
+}
+
+// gather lets the callers that were just told come back with their next transaction, while they keep
+// coming. Without it they would take turns: one half waits for the commit of the other, and each
+// commit is half as large as it could be. It yields and never sleeps, and a lone caller is not held
+// up at all.
+func (s *Store) gather(told *batch) {
+	before := -1
+	for range 4 {
+		s.mu.Lock()
+		n := s.batch.txs
+		s.mu.Unlock()
+		if told.txs+n < 2 || n == before {
+			return
+		}
+		before = n
+		runtime.Gosched()
 	}
 }
 

@@ -47,6 +47,7 @@ type batch struct {
 	entries []pendingEntry
 	raw     []rawPut // heads, signers: public, and in clear
 	topics  map[*Topic]struct{}
+	txs     int // transactions in it
 
 	state    state // at the end of the batch
 	ringNew  bool  // state.ring is not the one on the disk

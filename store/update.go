@@ -95,6 +95,7 @@ func (s *Store) run(tx *Tx, now time.Time, fn func(*Tx) error) error {
 			b.layer.put(t, k, c.values[k])
 		}
 	}
+	b.txs++
 	b.entries = append(b.entries, tx.entries...)
 	b.raw = append(b.raw, tx.raw...)
 	for _, t := range tx.topics {
