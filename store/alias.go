@@ -6,6 +6,8 @@ import "pinward/store/audit"
 type (
 	// Actor is who asks for a transaction.
 	Actor = audit.Actor
+	// ActorKind says what sort of actor that is.
+	ActorKind = audit.ActorKind
 	// Entry is what a transaction says it did.
 	Entry = audit.Entry
 	// Action names what was done.
@@ -23,4 +25,14 @@ const (
 	OK      = audit.OK
 	Refused = audit.Refused
 	Failed  = audit.Failed
+)
+
+// The kinds of actors.
+const (
+	KindUser    = audit.KindUser
+	KindClient  = audit.KindClient
+	KindPeer    = audit.KindPeer
+	KindDaemon  = audit.KindDaemon
+	KindRoot    = audit.KindRoot
+	KindPatient = audit.KindPatient
 )
