@@ -164,6 +164,107 @@ func TestResendWhileQueuedSendsOneText(t *testing.T) {
 	}
 }
 
+// Nor do further steps follow a text that a resend overtook, and both texts
+// have the type by which a handset replaces one by the other.
+func TestResendEndsTheRouteOfTheTextBeforeIt(t *testing.T) {
+	b := newBox(t)
+	b.mustStart(StartRequest{Service: "patient-signup", To: patient})
+	first, _ := b.send(outbox.Sent)
+	b.mustStart(StartRequest{Service: "patient-signup", To: patient})
+	second, _ := b.send(outbox.Sent)
+	if first.Rendered.Replace != 1 || second.Rendered.Replace != 1 {
+		t.Errorf("replace types %d and %d", first.Rendered.Replace, second.Rendered.Replace)
+	}
+	b.do(func(tx *store.Tx) error {
+		m, ok, err := outbox.Get(tx, first.Message.ID)
+		if !ok || !m.Stopped {
+			t.Error("the first text's route goes on")
+		}
+		if _, err := Render(tx, first.Message); !errors.Is(err, outbox.ErrGone) {
+			t.Errorf("a text that was overtaken is rendered again: %v", err)
+		}
+		if _, err := Render(tx, second.Message); err != nil {
+			t.Errorf("a step of the second text: %v", err)
+		}
+		return err
+	})
+}
+
+func TestNothingIsRenderedAfterTheEnd(t *testing.T) {
+	b := newBox(t)
+	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
+	job, _ := b.send(outbox.Sent)
+	b.check(CheckRequest{ID: v.ID, Code: sixDigits.FindString(job.Rendered.Text)})
+	b.do(func(tx *store.Tx) error {
+		if _, err := Render(tx, job.Message); !errors.Is(err, outbox.ErrGone) {
+			t.Errorf("the code of an approved verification is rendered: %v", err)
+		}
+		job.Message.Ref = "VE00000000000000000000000000000000"
+		if _, err := Render(tx, job.Message); !errors.Is(err, outbox.ErrGone) {
+			t.Errorf("a message of nothing is rendered: %v", err)
+		}
+		return nil
+	})
+}
+
+func TestDeskCallsOnlyOnAClick(t *testing.T) {
+	b := newBox(t)
+	b.do(func(tx *store.Tx) error {
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Carrier: "a", Ready: true, Voice: true})
+	})
+	calls := func(channel string) (n int) {
+		b.t.Helper()
+		v := b.mustStart(StartRequest{Service: "prescription-pickup", To: patient, Channel: channel})
+		b.do(func(tx *store.Tx) error {
+			m, _, err := outbox.Get(tx, v.Sends[len(v.Sends)-1].Message)
+			for _, s := range m.Route {
+				if s.Channel == outbox.Call {
+					n++
+				}
+			}
+			return err
+		})
+		return n
+	}
+	if auto, call := calls(ChannelAuto), calls(ChannelCall); auto != 0 || call != 1 {
+		t.Errorf("%d calls on the route of auto, %d on that of call", auto, call)
+	}
+}
+
+// A stranger's guesses hold back the public, not the desk; and a success ends
+// the row.
+func TestFailuresOfThePublicDoNotHoldStaffBackAndASuccessEndsTheRow(t *testing.T) {
+	inBubble(t, func(b *box) {
+		fail := func(staff bool, n int) (Verification, string) {
+			b.t.Helper()
+			v := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Staff: staff})
+			code := b.code()
+			for i := range n {
+				if _, _, err := b.check(CheckRequest{ID: v.ID, Code: wrong(code)}); err != nil {
+					t.Fatalf("try %d: %v", i+1, err)
+				}
+			}
+			return v, code
+		}
+		fail(false, 5)
+		time.Sleep(5 * time.Minute)
+		v, _ := fail(false, 1)
+		if _, _, err := b.check(CheckRequest{ID: v.ID, Code: "000000"}); !Refusal(err) {
+			t.Fatalf("the public is not held back: %v", err)
+		}
+		b.do(func(tx *store.Tx) error {
+			_, err := Cancel(tx, v.ID)
+			return err
+		})
+		for range 2 {
+			v, code := fail(true, 4)
+			if _, valid, err := b.check(CheckRequest{ID: v.ID, Code: code}); err != nil || !valid {
+				t.Fatalf("staff: valid %t, %v", valid, err)
+			}
+		}
+	})
+}
+
 func TestAnotherReferenceIsAnotherVerification(t *testing.T) {
 	b := newBox(t)
 	one := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Reference: "form-1"})

@@ -70,13 +70,8 @@ func sweepOne(tx *store.Tx, id []byte) (gone bool, err error) {
 		}
 		return true, verifications.Delete(tx, id)
 	}
-	switch v.State {
-	case Pending:
+	if v.State == Pending {
 		if err := expire(tx, v); err != nil {
-			return false, err
-		}
-	case MaxChecks: // its life as a block is over
-		if err := release(tx, v); err != nil {
 			return false, err
 		}
 	}

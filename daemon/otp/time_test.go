@@ -242,7 +242,7 @@ func TestStopThatAnswersACodeStopsCodesAndOffersACall(t *testing.T) {
 // A STOP that came while the text waited is heeded at the last moment.
 func TestStopWhileQueuedWithdrawsTheText(t *testing.T) {
 	b := newBox(t)
-	b.mustStart(StartRequest{Service: "patient-signup", To: patient})
+	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
 	b.do(func(tx *store.Tx) error {
 		wrong := true
 		return contact.Flag(tx, patient, contact.Flags{WrongNumber: &wrong}, "desk")
@@ -250,6 +250,13 @@ func TestStopWhileQueuedWithdrawsTheText(t *testing.T) {
 	if _, ok := b.send(outbox.Sent); ok {
 		t.Error("a text goes to a number flagged as wrong")
 	}
+	b.do(func(tx *store.Tx) error {
+		m, _, err := outbox.Get(tx, v.Sends[0].Message)
+		if m.State != outbox.Canceled {
+			t.Errorf("its message is %s", m.State)
+		}
+		return err
+	})
 }
 
 func TestCodeTextedBackCountsWhereTheServiceAllows(t *testing.T) {
