@@ -113,6 +113,7 @@ func New(open func(ctx context.Context) (io.ReadWriteCloser, error), o Options) 
 // Run drives the modem until ctx ends: it opens the port, brings the modem up, watches it, and opens or resets it again when it
 // fails. A modem that cannot be had is a state, not an error; Run returns nil after every goroutine and the port are closed.
 func (m *Modem) Run(ctx context.Context) error {
+	lost := ""
 	for ctx.Err() == nil {
 		m.ladder.started = time.Now()
 		err := m.once(ctx)
@@ -125,7 +126,10 @@ func (m *Modem) Run(ctx context.Context) error {
 		if isSIM(err) {
 			m.phase(PhaseBlocked, cause)
 		}
-		m.o.Log.Info("modem lost", "modem", m.o.Name, "error", err, "again_in", wait)
+		if text := err.Error(); text != lost { // not each second while a stick lies on the table
+			lost = text
+			m.o.Log.Info("modem lost", "modem", m.o.Name, "error", err, "again_in", wait)
+		}
 		sleep(ctx, wait)
 	}
 	m.phase(PhaseDown, "stopped")
