@@ -313,6 +313,7 @@ func TestAnswersAndCancelGoToWhomTheyShould(t *testing.T) {
 		if items := b.items(); len(items) != 1 || items[0].Kind != consent.ItemDeclined || items[0].Ref != n.ID {
 			t.Errorf("%d work items after NO", len(items))
 		}
+		time.Sleep(time.Second) // work items of one instant have no order
 		b.mustAsk(Request{Template: "appointment.reminder", To: patient})
 		b.send(outbox.Sent)
 		if !b.in(patient, "I need to cancel my visit") {

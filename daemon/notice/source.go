@@ -22,7 +22,7 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	if err != nil {
 		return outbox.Rendered{}, err
 	}
-	if !n.Canceled.IsZero() || n.Message != m.ID {
+	if !n.Canceled.IsZero() {
 		return outbox.Rendered{}, outbox.ErrGone
 	}
 	site, err := contact.SiteOf(tx)
