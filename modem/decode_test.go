@@ -3,6 +3,7 @@ package modem
 import (
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 )
 
 func TestDecodeDeliver(t *testing.T) {
-	// GSM 7-bit, from +27838890001: "How are you?" (a vector that goes round since the first PDU tutorials)
+	// A vector that goes round since the first PDU tutorials.
 	in, err := decode("07917283010010F5040BC87238880900F10000993092516195800AE8329BFD4697D9EC37")
 	if err != nil || in.text == nil {
 		t.Fatalf("%+v, %v", in, err)
@@ -30,7 +31,7 @@ func TestDecodeStatusReport(t *testing.T) {
 		t.Fatalf("%+v, %v", in, err)
 	}
 	r := in.report
-	if r.Ref != 42 || r.To != "+16175551234"[:1]+"16175551234" || r.Status != 0 {
+	if r.Ref != 42 || r.To != patient || r.Status != 0 {
 		t.Fatalf("report ref %d status %d", r.Ref, r.Status)
 	}
 	if want := time.Date(2026, 11, 22, 19, 34, 29, 0, time.UTC); !r.SCTS.Equal(want) {
@@ -43,7 +44,7 @@ func TestDecodeStatusReport(t *testing.T) {
 
 // Networks send these; sms refuses them whole.
 func TestDecodeWhatTheLibraryRefuses(t *testing.T) {
-	head, tail := "0791726301001005"[:0]+"00", "0AE8329BFD4697D9EC37"
+	const head, tail = "00", "0AE8329BFD4697D9EC37"
 	cases := []struct{ name, pdu, body string }{
 		{"time stamp of a centre without a clock", head + "04" + "0B916171551532F4" + "0000" + "FFFFFFFFFFFFFF" + tail, "hellohello"},
 		{"reserved coding group", head + "04" + "0B916171551532F4" + "0080" + "62112291439200" + tail, "hellohello"},
@@ -94,13 +95,17 @@ func TestListing(t *testing.T) {
 		`+CMGL: 0,1,,24`, "00AA", `+CMGL: 3,0,"",25`, "00BB", "noise", `+CMGL: 7,2,,10`, "00CC", `+CMGL: x,1,,24`, "00DD",
 		`+CMGL: 8,1,,24`, `+CMGL: 9,1,,24`, "00EE", `+CMGL: 10,1,,24`,
 	})
-	want := []entry{{0, false, "00AA"}, {3, false, "00BB"}, {7, true, "00CC"}, {9, false, "00EE"}}
-	if len(got) != len(want) {
+	want := []entry{{0, false, 24, "00AA"}, {3, false, 25, "00BB"}, {7, true, 10, "00CC"}, {9, false, 24, "00EE"}}
+	if !slices.Equal(got, want) {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Fatalf("%+v, want %+v", got[i], want[i])
+}
+
+// A PDU that was garbled on its way is neither offered nor deleted.
+func TestListedPDUMustBeWhole(t *testing.T) {
+	for pdu, want := range map[string]bool{"00AABB": true, "02FFFFAABB": true, "00AA": false, "00AABBCC": false, "": false, "zzAABB": false} {
+		if got := (entry{length: 2, pdu: pdu}).whole(); got != want {
+			t.Errorf("%q of 2 octets: %v, want %v", pdu, got, want)
 		}
 	}
 }

@@ -74,6 +74,8 @@ func (s *session) sweepOne() error {
 		used++
 		in, err := decode(e.pdu)
 		switch {
+		case !e.outgoing && !e.whole():
+			// Left where it is; the next poll reads it again.
 		case e.outgoing || err != nil:
 			// Drafts of whoever had this SIM before, and what is no TPDU at all: they only fill the storage.
 			s.m.o.Log.Warn("stored entry that is no incoming text deleted", "modem", s.m.o.Name)
@@ -165,7 +167,17 @@ func (m *Modem) offerStored(in incoming) {
 type entry struct {
 	index    int
 	outgoing bool // <stat> 2 or 3: stored by the host
+	length   int  // <length>: octets of the TPDU, without the service centre
 	pdu      string
+}
+
+// whole says that the PDU came as long as it was announced: a line that was garbled on its way is not what the SIM holds.
+func (e entry) whole() bool {
+	if len(e.pdu) < 2 {
+		return false
+	}
+	smsc, err := strconv.ParseUint(e.pdu[:2], 16, 8)
+	return err == nil && len(e.pdu) == 2*(1+int(smsc)+e.length)
 }
 
 // listing reads the answer to +CMGL=4. What does not fit is left out: it is seen again at the next poll, and stays.
@@ -177,10 +189,11 @@ func listing(info []string) []entry {
 			continue
 		}
 		index, err := strconv.Atoi(head[0])
-		if err != nil {
+		length, bad := strconv.Atoi(head[len(head)-1])
+		if err != nil || bad != nil {
 			continue
 		}
-		out = append(out, entry{index: index, outgoing: head[1] == "2" || head[1] == "3", pdu: info[i+1]})
+		out = append(out, entry{index: index, outgoing: head[1] == "2" || head[1] == "3", length: length, pdu: info[i+1]})
 		i++
 	}
 	return out

@@ -162,12 +162,12 @@ func (w *world) event(limit time.Duration) Event {
 	return Event{}
 }
 
-func (w *world) noEvent(for_ time.Duration) {
+func (w *world) noEvent(limit time.Duration) {
 	w.t.Helper()
 	select {
 	case e := <-w.m.Events():
 		w.t.Fatalf("unexpected event %+v", e)
-	case <-time.After(for_):
+	case <-time.After(limit):
 	}
 }
 
