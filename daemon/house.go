@@ -148,6 +148,7 @@ var sweeps = []sweep{
 	{"verifications", time.Second, otp.Sweep},
 	{"outbox", time.Second, outbox.Expire},
 	{"consent", time.Minute, consent.Sweep},
+	{"notices", time.Minute, notice.Sweep},
 	{"inbox", time.Minute, sweepInbox},
 	{"intake", time.Minute, intake.Sweep},
 	{"api", time.Minute, api.Sweep},

@@ -55,16 +55,32 @@ type inbox struct {
 	log   *slog.Logger
 }
 
-// run reads the events of one modem until its channel closes.
+// run takes in the events of one modem until ctx ends and what has come by then is kept.
 func (in inbox) run(ctx context.Context, m *modem.Modem) {
-	for ev := range m.Events() {
-		err := in.take(ctx, m.Status().ICCID, ev)
-		if err != nil && ctx.Err() == nil {
-			in.log.Error("take in modem event", "error", err)
+	for {
+		select {
+		case ev := <-m.Events():
+			in.handle(ctx, m, ev)
+		case <-ctx.Done():
+			for {
+				select {
+				case ev := <-m.Events():
+					in.handle(context.WithoutCancel(ctx), m, ev)
+				default:
+					return
+				}
+			}
 		}
-		if ev.Done != nil {
-			ev.Done(err)
-		}
+	}
+}
+
+func (in inbox) handle(ctx context.Context, m *modem.Modem, ev modem.Event) {
+	err := in.take(ctx, m.Status().ICCID, ev)
+	if err != nil && ctx.Err() == nil {
+		in.log.Error("take in modem event", "error", err)
+	}
+	if ev.Done != nil {
+		ev.Done(err)
 	}
 }
 

@@ -34,6 +34,10 @@ type Demo struct {
 	Signer   string `json:"signer"` // fingerprint of the audit's signer
 }
 
+// partTime is what the simulated networks take for a part, give or take a quarter; the driver's own
+// pause at the prompt comes on top, and 0.3 s are not passed.
+const partTime = 150 * time.Millisecond
+
 // upWithin is how long the demo gives itself to come up.
 const upWithin = 60 * time.Second
 
@@ -76,7 +80,9 @@ func newDemo(o options, log *slog.Logger) (*demo, error) {
 // addModems makes simulated modems on pseudo-terminals: the daemon opens them as it opens real ones.
 func (d *demo) addModems() error {
 	var err error
-	d.network, err = modemsim.NewNetwork(modemsim.NetworkOptions{Dir: filepath.Join(d.dir, "handsets"), Log: d.log})
+	d.network, err = modemsim.NewNetwork(modemsim.NetworkOptions{
+		Dir: filepath.Join(d.dir, "handsets"), Latency: partTime, Log: d.log,
+	})
 	if err != nil {
 		return fmt.Errorf("make network: %w", err)
 	}
