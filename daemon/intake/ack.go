@@ -1,0 +1,52 @@
+package intake
+
+import (
+	"time"
+
+	"pinward/hl7"
+)
+
+// reply writes the acknowledgment of a message, nil where none is wanted. Of one outcome and one
+// message it is the same bytes at each call: a repeat gets what the first got.
+func (in *Intake) reply(m *hl7.Message, out outcome, zone *time.Location) []byte {
+	code, wanted := in.code(m, out)
+	if !wanted {
+		return nil
+	}
+	return hl7.Ack(m, hl7.AckOptions{Code: code, Err: out.Wrong, ControlID: out.AckID, Now: out.At.In(zone)})
+}
+
+// code is MSA-1 by the listener's mode (HL7 v2.5.1 section 2.9). In original mode there is one answer,
+// after the message is stored, whatever MSH-15 and 16 ask for: most senders set them and wait for AA
+// (connect#2414, medplum#7115). Only NE is obeyed. In enhanced mode MSH-15 governs the accept
+// acknowledgment CA, CE or CR; a message that asks only for an application acknowledgment gets that,
+// as there is no later one.
+func (in *Intake) code(m *hl7.Message, out outcome) (code hl7.AckCode, wanted bool) {
+	accept, application := m.MSH(15).String(), m.MSH(16).String()
+	if accept == "NE" {
+		return "", false
+	}
+	code = out.Ack
+	if in.listener.ACK != "enhanced" || accept == "" && application == "" {
+		return code, true
+	}
+	if accept == "" {
+		return code, asked(application, code)
+	}
+	commit := map[hl7.AckCode]hl7.AckCode{hl7.AA: hl7.CA, hl7.AE: hl7.CE, hl7.AR: hl7.CR}[code]
+	return commit, asked(accept, code)
+}
+
+// asked reads a condition of table 0155. One that is not in it counts as always: a sender that waits
+// in vain sends for ever.
+func asked(condition string, code hl7.AckCode) bool {
+	switch condition {
+	case "NE":
+		return false
+	case "ER":
+		return !code.Accepted()
+	case "SU":
+		return code.Accepted()
+	}
+	return true
+}

@@ -1,0 +1,271 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pinward/daemon/contact"
+	"pinward/daemon/notice"
+	"pinward/daemon/otp"
+	"pinward/daemon/outbox"
+	"pinward/hl7"
+	"pinward/store"
+)
+
+// box is a store with a live site, one modem that is ready, and the intake of one live listener.
+type box struct {
+	t     testing.TB
+	store *store.Store
+	in    *Intake
+	next  int
+}
+
+var operator = store.Actor{Kind: "user", ID: "test"}
+
+func newBox(t testing.TB) *box {
+	t.Helper()
+	return newBoxIn(t, Listener{Name: "adt", Mode: contact.Live})
+}
+
+func newBoxIn(t testing.TB, l Listener) *box {
+	t.Helper()
+	s, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "store"), store.Options{
+		Origin: "pinward/test", Keys: newTestKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
+		Free: func(string) (uint64, uint64, error) { return 1 << 40, 1 << 41, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b := &box{t: t, store: s}
+	b.site(func(*contact.Site) {})
+	b.do(func(tx *store.Tx) error {
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Carrier: "a", Ready: true, PartTime: time.Second})
+	})
+	b.listen(l)
+	return b
+}
+
+// listen puts another intake before the same store, as after a restart.
+func (b *box) listen(l Listener) {
+	b.in = New(Options{Store: b.store, Log: slog.New(slog.DiscardHandler), Listener: l})
+}
+
+// site changes the site; an intake made before may see it a second later only.
+func (b *box) site(change func(*contact.Site)) {
+	b.t.Helper()
+	s := contact.Site{
+		Name: "Riverside", Brand: "Riverside", Zone: "America/New_York", Region: "US", Area: "617", HelpPhone: "617-555-1000",
+		Authority: "RIV", Mode: contact.Live, LinkHosts: []string{"portal.example.org"}, Languages: []string{"en", "es"},
+	}
+	change(&s)
+	b.do(func(tx *store.Tx) error { return contact.SetSite(tx, s) })
+}
+
+func (b *box) policy(p Policy) {
+	b.t.Helper()
+	b.do(func(tx *store.Tx) error { return SetPolicy(tx, p) })
+	b.in.ground.Store(nil)
+}
+
+func (b *box) do(fn func(*store.Tx) error) {
+	b.t.Helper()
+	if err := b.store.Update(context.Background(), operator, fn); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *box) see(fn func(*store.Tx) error) {
+	b.t.Helper()
+	if err := b.store.View(context.Background(), fn); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// send gives a message to the intake, and its answer taken apart. {at} and {now} in it are replaced by
+// MSH-7 and MSH-10; a message without MSH gets one of its first word.
+func (b *box) send(message string) ack {
+	b.t.Helper()
+	reply, err := b.in.Handle(context.Background(), hl7.Peer{}, []byte(b.message(message)))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.parse(reply)
+}
+
+// message writes "ADT^A04|PID|..." with "|" and line breaks as a whole message of this moment.
+func (b *box) message(s string) string {
+	b.next++
+	kind, rest, _ := strings.Cut(s, "\n")
+	if !strings.HasPrefix(kind, "MSH") {
+		kind = header(kind, fmt.Sprintf("C%04d", b.next), time.Now())
+	}
+	return strings.ReplaceAll(strings.TrimSpace(kind+"\n"+rest), "\n", "\r") + "\r"
+}
+
+func header(kind, control string, at time.Time) string {
+	return fmt.Sprintf("MSH|^~\\&|EPIC|RIVERSIDE|PINWARD|BOX|%s||%s|%s|P|2.5.1", at.Format("20060102150405-0700"), kind, control)
+}
+
+type ack struct {
+	raw     string
+	code    hl7.AckCode
+	control string // MSA-2
+	text    string // MSA-3
+}
+
+func (b *box) parse(reply []byte) ack {
+	b.t.Helper()
+	if reply == nil {
+		return ack{}
+	}
+	m, err := hl7.Parse(reply)
+	if err != nil {
+		b.t.Fatalf("the acknowledgment is no message: %v", err)
+	}
+	code, control, ok := m.Acknowledgment()
+	if !ok {
+		b.t.Fatal("the reply is no acknowledgment")
+	}
+	return ack{raw: string(reply), code: code, control: control, text: m.Get("MSA-3")}
+}
+
+// last explains the message that was sent last.
+func (b *box) last() Explanation {
+	b.t.Helper()
+	list := b.explain(fmt.Sprintf("C%04d", b.next))
+	if len(list) == 0 {
+		b.t.Fatal("the last message is not explained")
+	}
+	return list[len(list)-1]
+}
+
+func (b *box) explain(control string) (list []Explanation) {
+	b.t.Helper()
+	b.see(func(tx *store.Tx) (err error) {
+		list, err = Explain(tx, b.in.listener.Name, control)
+		return err
+	})
+	return list
+}
+
+func (b *box) subject(mrn string) (s contact.Subject, known bool) {
+	b.t.Helper()
+	b.see(func(tx *store.Tx) (err error) {
+		s, known, err = contact.Find(tx, contact.SubjectID{Authority: "RIV", MRN: mrn})
+		return err
+	})
+	return s, known
+}
+
+func (b *box) numbers(mrn string) (list []string) {
+	b.t.Helper()
+	s, _ := b.subject(mrn)
+	for _, n := range s.Phones {
+		list = append(list, n.Phone.E164())
+	}
+	return list
+}
+
+// texts lists what waits in the outbox: notices by template and key order, codes by service.
+func (b *box) texts() (list []queued) {
+	b.t.Helper()
+	b.see(func(tx *store.Tx) error {
+		page, _, err := outbox.List(tx, outbox.Filter{Limit: 1000}, "")
+		if err != nil {
+			return err
+		}
+		for _, m := range page {
+			if m.State != outbox.Queued {
+				continue
+			}
+			t := queued{to: m.To.E164(), due: m.Due, mode: m.Mode}
+			switch m.Kind {
+			case notice.Kind:
+				n, _, err := notice.Get(tx, m.Ref)
+				if err != nil {
+					return err
+				}
+				t.what, t.key, t.lang = n.Template, n.Key, n.Lang
+			case otp.Kind:
+				v, err := otp.Get(tx, m.Ref)
+				if err != nil {
+					return err
+				}
+				t.what, t.key, t.lang = v.Service, v.Reference, v.Locale
+			}
+			list = append(list, t)
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b queued) int {
+		if c := a.due.Compare(b.due); c != 0 {
+			return c
+		}
+		return strings.Compare(a.what, b.what)
+	})
+	return list
+}
+
+type queued struct {
+	what, key, lang, to string
+	due                 time.Time
+	mode                contact.Mode
+}
+
+// whats names the texts that wait, in the order in which they are due.
+func (b *box) whats() string {
+	b.t.Helper()
+	var names []string
+	for _, t := range b.texts() {
+		name := t.what
+		if t.what == "appointment.reminder" {
+			name = t.key
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " ")
+}
+
+// entries lists the log, the newest last.
+func (b *box) entries() (list []store.Record) {
+	b.t.Helper()
+	b.see(func(tx *store.Tx) error {
+		return tx.Entries(0, func(r store.Record) error {
+			list = append(list, r)
+			return nil
+		})
+	})
+	return list
+}
+
+func (b *box) count(action store.Action) (n int) {
+	for _, r := range b.entries() {
+		if r.Entry.Action == action {
+			n++
+		}
+	}
+	return n
+}
+
+func attrOf(e store.Entry, key string) string {
+	for _, a := range e.Attrs {
+		if a.Key == key {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// ts writes an instant as HL7 does.
+func ts(at time.Time) string { return at.UTC().Format("20060102150405") + "+0000" }

@@ -1,0 +1,120 @@
+package intake
+
+import (
+	"errors"
+
+	"pinward/daemon/contact"
+	"pinward/daemon/notice"
+	"pinward/hl7"
+)
+
+// merge is one retired id and who it belongs to.
+type merge struct{ into, loser contact.SubjectID }
+
+// maxMerges bounds what one message writes.
+const maxMerges = 32
+
+// readMerges reads the pairs of PID and MRG (ADT_A39, ADT_A30): each MRG belongs to the PID before it,
+// and each of its identifiers is a loser, for some senders put two into one.
+func (rd *reading) readMerges() error {
+	var into contact.SubjectID
+	for s := range rd.m.Segments() {
+		switch s.Name() {
+		case "PID":
+			id, ok := rd.identify(s.Field(3))
+			if !ok {
+				return missing("PID", 3, "no identifier of a person")
+			}
+			into = id
+		case "MRG":
+			if into.IsZero() {
+				return &hl7.Error{Code: hl7.CodeSegmentSequence, Segment: "MRG", Seq: 1, Reason: "no PID before it"}
+			}
+			if err := rd.readLosers(into, s); err != nil {
+				return err
+			}
+		}
+	}
+	if len(rd.merges) == 0 {
+		return missing("MRG", 1, "nobody to merge")
+	}
+	return nil
+}
+
+func (rd *reading) readLosers(into contact.SubjectID, mrg hl7.Segment) error {
+	for rep := range mrg.Field(1).Reps() {
+		cx := rep.CX()
+		if cx.ID == "" || otherIDs[cx.Type] {
+			continue
+		}
+		loser := rd.subject(cx)
+		for _, half := range []string{loser.MRN, loser.Authority} {
+			if err := checkLength(half, "MRG", 1); err != nil {
+				return err
+			}
+		}
+		if len(rd.merges) == maxMerges {
+			return &hl7.Error{Code: hl7.CodeInternal, Segment: "MRG", Reason: "more merges than one message may hold"}
+		}
+		rd.merges = append(rd.merges, merge{into, loser})
+	}
+	return nil
+}
+
+// mergeContacts retires the losers. Texts that wait for one follow to the survivor's number, which is
+// looked up when they go; codes for the loser's numbers are cancelled.
+func (w *work) mergeContacts() error {
+	for _, m := range w.merges {
+		c, err := contact.Merge(w.tx, m.into, m.loser, w.at)
+		if errors.Is(err, contact.ErrSameSubject) {
+			w.because("survivor and loser are the same")
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if c.Stale {
+			w.because("merge: a newer one went another way")
+			continue
+		}
+		w.did("merged")
+		for _, p := range c.Dropped {
+			if err := w.cancelCodes(m.loser, p); err != nil {
+				return err
+			}
+		}
+		if c.Died {
+			if err := w.silence(m.into, nil, "the patient died"); err != nil {
+				return err
+			}
+			continue
+		}
+		// Appointments came over that the loser had no number to be reminded of.
+		if err := w.remindAll(m.into); err != nil {
+			return err
+		}
+	}
+	return w.markDead()
+}
+
+// removeContact forgets a person's numbers and cancels all that waits.
+func (w *work) removeContact() error {
+	c, err := contact.Remove(w.tx, w.person.id, w.at)
+	if err != nil {
+		return err
+	}
+	if c.Stale {
+		w.because("removal: the event is older than what is known")
+		return nil
+	}
+	w.did("contact removed")
+	if _, err := notice.CancelSubject(w.tx, w.person.id, "the record was deleted"); err != nil {
+		return err
+	}
+	for _, p := range c.Dropped {
+		if err := w.cancelCodes(w.person.id, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}

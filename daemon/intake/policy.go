@@ -1,0 +1,116 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"pinward/daemon/contact"
+	"pinward/daemon/text"
+	"pinward/store"
+)
+
+// Policy is what the site decides about its messages. It lives in the store; each change is an entry.
+type Policy struct {
+	// Places are the names that patients read, of at most text.MaxSite characters, by HL7 location:
+	// "FACILITY/POINT OF CARE", "POINT OF CARE" or "FACILITY" of a PL such as AIL-3, the first that
+	// is there. A location without a name is printed as the site's brand, never as it was sent.
+	Places map[string]string
+	// Releasable are the kinds of results (OBR-4.1) whose arrival patients are told of, because the
+	// portal shows them; "*" is every kind. None is none.
+	Releasable []string
+	// Portal is where results are read; "" is the first of the site's link hosts.
+	Portal string
+	// Leads are how long before an appointment its reminders go, the longest first; none is 24 and 2
+	// hours.
+	Leads []time.Duration
+	// WorkPhones lets numbers at work (PID-14, use WPN) be texted.
+	WorkPhones bool
+	// ZSegment is the name of the segment that asks for a code or a text; "" is ZNT.
+	ZSegment string
+	// ShareYes takes PD1-12 = Y for "may be shared", as immunisation registries do (CDC 2.3.1). As
+	// shipped, Y means protected, and no text goes: the two readings are opposites.
+	ShareYes bool
+}
+
+// ActionPolicy is recorded when the policy changes.
+const ActionPolicy store.Action = "hl7.policy"
+
+var policies = store.NewTable[Policy]("intake.policy")
+
+var policyKey = []byte("policy")
+
+// PolicyOf returns the site's policy, the shipped one where none was set.
+func PolicyOf(tx *store.Tx) (Policy, error) {
+	p, _, err := policies.Get(tx, policyKey)
+	if err != nil {
+		return Policy{}, fmt.Errorf("read hl7 policy: %w", err)
+	}
+	return p, nil
+}
+
+// SetPolicy checks and keeps the policy. It holds within a second.
+func SetPolicy(tx *store.Tx, p Policy) error {
+	if err := p.validate(); err != nil {
+		return fmt.Errorf("hl7 policy: %w", err)
+	}
+	if err := policies.Put(tx, policyKey, p); err != nil {
+		return fmt.Errorf("keep hl7 policy: %w", err)
+	}
+	return tx.Record(store.Entry{Action: ActionPolicy, Outcome: store.OK, Attrs: []store.Attr{
+		{Key: "places", Value: strconv.Itoa(len(p.Places))},
+		{Key: "releasable", Value: strconv.Itoa(len(p.Releasable))},
+		{Key: "work_phones", Value: strconv.FormatBool(p.WorkPhones)},
+		{Key: "share_yes", Value: strconv.FormatBool(p.ShareYes)},
+	}})
+}
+
+// maxLeads bounds what one appointment writes.
+const maxLeads = 4
+
+func (p Policy) validate() error {
+	for _, name := range p.Places {
+		if err := text.CheckLabel(name, text.MaxSite); err != nil {
+			return fmt.Errorf("name of a place: %w", err)
+		}
+	}
+	if len(p.Leads) > maxLeads {
+		return fmt.Errorf("more than %d reminders", maxLeads)
+	}
+	for i, l := range p.Leads {
+		if l < soonest || l > notBefore || i > 0 && l >= p.Leads[i-1] {
+			return fmt.Errorf("leads are not falling, or one is not between %s and %s", soonest, notBefore)
+		}
+	}
+	if z := p.ZSegment; z != "" && (len(z) != 3 || z[0] != 'Z') {
+		return errors.New("name of the segment for requests is not of the form Zxx")
+	}
+	return nil
+}
+
+func (p Policy) releases(kind string) bool {
+	return slices.Contains(p.Releasable, "*") || slices.Contains(p.Releasable, kind)
+}
+
+func (p Policy) leads() []time.Duration {
+	if len(p.Leads) == 0 {
+		return []time.Duration{24 * time.Hour, 2 * time.Hour}
+	}
+	return p.Leads
+}
+
+func (p Policy) zSegment() string {
+	if p.ZSegment == "" {
+		return "ZNT"
+	}
+	return p.ZSegment
+}
+
+func (p Policy) portal(site contact.Site) string {
+	if p.Portal == "" && len(site.LinkHosts) > 0 {
+		return "https://" + site.LinkHosts[0] + "/"
+	}
+	return p.Portal
+}

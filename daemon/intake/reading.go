@@ -1,0 +1,152 @@
+package intake
+
+import (
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"time"
+
+	"pinward/daemon/contact"
+	"pinward/hl7"
+)
+
+// reading is what a message says, taken out of it before the transaction begins. It holds PHI and
+// does not outlive Handle.
+type reading struct {
+	*ground
+	m           *hl7.Message
+	source      string // of contact data: "hl7:" and the listener
+	peer        string // listener and sender, under which requests have their ids
+	mode        contact.Mode
+	control     string
+	kind        string // "ADT^A04"
+	fingerprint [32]byte
+	key         []byte // of seen; lookUp owns it
+	at          time.Time
+
+	rule  *Rule
+	why   []string   // why not more is done
+	wrong *hl7.Error // AE or AR; nothing is done then
+
+	person   person
+	visit    visit
+	merges   []merge
+	requests []request
+}
+
+// read finds the rule of a message and takes out what its effects need. wrong is what hl7.Parse said.
+func (in *Intake) read(g *ground, m *hl7.Message, frame []byte, wrong error) *reading {
+	rd := &reading{
+		ground: g, m: m, source: "hl7:" + in.listener.Name, mode: in.listener.Mode, control: m.ControlID(),
+		peer: in.listener.Name + "|" + m.SendingApp().Name() + "|" + m.SendingFacility().Name(),
+	}
+	code, event, _ := m.Type()
+	rd.kind = clip(safe(code) + "^" + safe(event))
+	if wrong != nil {
+		// What is not a message has no segments to compare; its bytes are what was seen.
+		rd.fingerprint = sha256.Sum256(frame)
+		rd.refuse(wrong)
+		return rd
+	}
+	rd.fingerprint = m.Fingerprint()
+	for _, step := range []func() error{m.CheckHeader, rd.readMode, func() error { return rd.readAll(in.rules) }} {
+		if err := step(); err != nil {
+			rd.refuse(err)
+			break
+		}
+	}
+	return rd
+}
+
+func (rd *reading) refuse(err error) {
+	if !errors.As(err, &rd.wrong) {
+		rd.wrong = &hl7.Error{Code: hl7.CodeInternal, Reason: "not readable"}
+	}
+}
+
+// readMode holds a message that is not for production off a live listener (table 0103). On the others
+// it makes the mode the strictest: what is for training reaches no one.
+func (rd *reading) readMode() error {
+	id := rd.m.ProcessingID()
+	if id == "" || id == "P" {
+		return nil
+	}
+	if rd.mode == contact.Live {
+		return &hl7.Error{Code: hl7.CodeProcessingID, Segment: "MSH", Seq: 1, Field: 11, Reason: "this listener takes production messages only"}
+	}
+	rd.mode = contact.Shadow
+	return nil
+}
+
+func (rd *reading) readAll(rules rules) error {
+	m := rd.m
+	rd.at = rd.eventTime()
+	var why string
+	rd.rule, why = rules.match(m, rd.policy)
+	requested := m.Segment(rd.policy.zSegment(), 1).Exists()
+	if rd.rule != nil {
+		for _, name := range rd.rule.Need {
+			if !m.Segment(name, 1).Exists() {
+				return &hl7.Error{Code: hl7.CodeSegmentSequence, Segment: name, Seq: 1, Reason: "segment is missing"}
+			}
+		}
+	} else if !requested {
+		rd.why = append(rd.why, why)
+		return nil
+	}
+	if why != "" && rd.rule != nil {
+		rd.why = append(rd.why, why)
+	}
+	if m.Segment("PID", 1).Exists() {
+		if err := rd.readPerson(); err != nil {
+			return err
+		}
+	}
+	if rd.rule.does(BookVisit) || rd.rule.does(EndVisit) {
+		if err := rd.readVisit(); err != nil {
+			return err
+		}
+	}
+	if rd.rule.does(MergeContact) {
+		if err := rd.readMerges(); err != nil {
+			return err
+		}
+	}
+	if requested {
+		return rd.readRequests()
+	}
+	return nil
+}
+
+// eventTime is when the event was recorded: EVN-2, else MSH-7, in which order the rooms below decide
+// what is newer. A time without hour and minute says nothing of order: midnight would make what was
+// sent today older than what came this morning. The zero time counts as now.
+func (rd *reading) eventTime() time.Time {
+	for _, ts := range []hl7.TS{rd.m.Segment("EVN", 1).Field(2).TS(), rd.m.MSH(7).TS()} {
+		at, precision, err := ts.Time(rd.zone)
+		if err == nil && precision >= hl7.PrecisionMinute {
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+// missing is AE 101 for a field.
+func missing(segment string, field int, reason string) error {
+	return &hl7.Error{Code: hl7.CodeRequiredFieldMissing, Segment: segment, Seq: 1, Field: field, Reason: reason}
+}
+
+// maxID is how long half of an identifier may be (contact's bound).
+const maxID = 256
+
+func checkLength(s, segment string, field int) error {
+	if len(s) > maxID {
+		return &hl7.Error{Code: hl7.CodeDataType, Segment: segment, Seq: 1, Field: field, Reason: "identifier is too long"}
+	}
+	return nil
+}
+
+// clip keeps what a sender chose within an entry's bounds.
+func clip(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxID)], "")
+}

@@ -1,0 +1,266 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pinward/daemon/contact"
+	"pinward/daemon/notice"
+	"pinward/daemon/otp"
+	"pinward/hl7"
+	"pinward/store"
+)
+
+// request is one Z segment that asks for a code or a text:
+//
+//	ZNT|1|OTP^login|REQ-123|SMS|en|20260101120000-0500|300
+//
+// set id, purpose^service or template, request id, channel, language, not before, seconds of use. It
+// never carries a code: codes are made and checked here, and a check comes by the API.
+type request struct {
+	code      bool   // a verification; else a notice
+	name      string // service, its purpose, or template
+	id        string // of the request: a second one with it does nothing
+	channel   string // otp.ChannelSMS, ...
+	lang      string
+	notBefore time.Time
+	life      time.Duration // 0 is not told
+}
+
+// maxRequests bounds what one message starts.
+const maxRequests = 4
+
+// readRequests reads the Z segments. They are ours, so what is wrong in one is the sender's mistake and
+// earns AE with its place.
+func (rd *reading) readRequests() error {
+	name := rd.policy.zSegment()
+	if rd.person.id.IsZero() {
+		return &hl7.Error{Code: hl7.CodeSegmentSequence, Segment: "PID", Seq: 1, Reason: "a request needs a patient"}
+	}
+	seq := 0
+	for s := range rd.m.All(name) {
+		seq++
+		wrong := func(code hl7.Code, field int, reason string) error {
+			return &hl7.Error{Code: code, Segment: name, Seq: seq, Field: field, Reason: reason}
+		}
+		if seq > maxRequests {
+			return wrong(hl7.CodeInternal, 0, "more requests than one message may hold")
+		}
+		r := request{name: s.Field(2).Comp(2).String(), id: s.Field(3).Comp(1).String()}
+		switch strings.ToUpper(s.Field(2).Comp(1).String()) {
+		case "OTP":
+			r.code = true
+		case "NOTICE", "TEXT":
+		case "":
+			return wrong(hl7.CodeRequiredFieldMissing, 2, "purpose is missing")
+		default:
+			return wrong(hl7.CodeTableValue, 2, "purpose is neither OTP nor NOTICE")
+		}
+		switch {
+		case r.name == "":
+			return wrong(hl7.CodeRequiredFieldMissing, 2, "service or template is missing")
+		case r.id == "":
+			return wrong(hl7.CodeRequiredFieldMissing, 3, "request id is missing")
+		case len(r.id) > maxID || len(r.name) > maxID:
+			return wrong(hl7.CodeDataType, 3, "identifier is too long")
+		}
+		channel, ok := channels[strings.ToUpper(s.Field(4).Comp(1).String())]
+		if !ok {
+			return wrong(hl7.CodeTableValue, 4, "channel is none of SMS, CALL, AUTO")
+		}
+		r.channel = channel
+		if tag := readLanguage(s.Field(5)); tag != nil {
+			r.lang = *tag
+		}
+		if ts := s.Field(6).TS(); !ts.IsZero() {
+			at, _, err := ts.Time(rd.zone)
+			if err != nil {
+				return wrong(hl7.CodeDataType, 6, "not a time")
+			}
+			r.notBefore = at
+		}
+		if v := s.Field(7); v.Valued() {
+			n, err := strconv.Atoi(v.String())
+			if err != nil || n <= 0 || n > int(notBefore/time.Second) {
+				return wrong(hl7.CodeDataType, 7, "not a number of seconds")
+			}
+			r.life = time.Duration(n) * time.Second
+		}
+		rd.requests = append(rd.requests, r)
+	}
+	return nil
+}
+
+var channels = map[string]string{
+	"": otp.ChannelAuto, "AUTO": otp.ChannelAuto, "SMS": otp.ChannelSMS, "TEXT": otp.ChannelSMS,
+	"CALL": otp.ChannelCall, "VOICE": otp.ChannelCall,
+}
+
+// requests keeps what a request id led to, as long as seen keeps messages: one that comes again, even
+// in another message, does nothing.
+var requests = store.NewTable[string]("intake.requests",
+	store.Bookkeeping("request ids, so that a repeat starts nothing; the start has its own entry"))
+
+// requestMaxAge is how old a message may be to start a code: nobody waits for it any more.
+const requestMaxAge = 15 * time.Minute
+
+func (w *work) request(r request) error {
+	now := w.tx.Now()
+	if !r.code {
+		return w.requestNotice(r)
+	}
+	use := requestMaxAge
+	if r.life > 0 {
+		use = min(use, max(r.life, time.Minute))
+	}
+	switch {
+	case !w.at.IsZero() && now.Sub(w.at) > use:
+		w.because("verification: the message is older than %s (or its clock or zone is wrong)", use)
+		return nil
+	case r.notBefore.After(now.Add(time.Minute)):
+		w.because("verification: a code cannot be asked for ahead of its time")
+		return nil
+	}
+	this := weekOf(now)
+	for _, n := range []uint16{this, this - 1} {
+		_, known, err := requests.Get(w.tx, requestKey(w.tx, n, w.peer, r.id))
+		if err != nil {
+			return fmt.Errorf("look for request: %w", err)
+		}
+		if known {
+			w.because("verification: this request was made before")
+			return nil
+		}
+	}
+	id, err := w.start(r)
+	if err != nil || id == "" {
+		return err
+	}
+	w.did("verification started")
+	return requests.Put(w.tx, requestKey(w.tx, this, w.peer, r.id), id)
+}
+
+// start begins the verification, and gives its id; "" where it was refused.
+func (w *work) start(r request) (string, error) {
+	to, err := w.numberForCode()
+	if err != nil {
+		return "", err
+	}
+	if to.IsZero() {
+		w.because("verification refused: no number")
+		return "", w.tx.Record(store.Entry{Action: otp.ActionStart, Outcome: store.Refused, Subject: w.person.id.Key(),
+			Attrs: []store.Attr{{Key: "service", Value: clip(r.name)}, {Key: "cause", Value: "no number"}}})
+	}
+	service, err := findService(w.tx, r.name)
+	if err != nil {
+		return "", err
+	}
+	req := otp.StartRequest{
+		Service: service.Name, To: to, Subject: w.person.id, OnBehalfOf: w.tx.Actor().OnBehalfOf,
+		Locale: r.lang, Channel: r.channel, Mode: w.mode,
+	}
+	if req.Service == "" {
+		req.Service = clip(r.name) // refused and recorded by Start
+	}
+	if service.Reference {
+		req.Reference = r.id // the check has to name the request
+	}
+	v, err := otp.Start(w.tx, req)
+	if errors.Is(err, otp.ErrLocale) {
+		req.Locale = "" // a code in the site's language is better than none
+		v, err = otp.Start(w.tx, req)
+	}
+	if overloaded(err) {
+		return "", &busyError{err}
+	}
+	if err != nil {
+		return "", w.refused("verification", err)
+	}
+	return v.ID, nil
+}
+
+// findService finds a service by name or SID, or by what its codes are for ("login"). The zero Service
+// is none.
+func findService(tx *store.Tx, name string) (otp.Service, error) {
+	s, err := otp.FindService(tx, name)
+	if !errors.Is(err, otp.ErrUnknownService) {
+		return s, err
+	}
+	all, err := otp.Services(tx)
+	if err != nil {
+		return otp.Service{}, err
+	}
+	for _, s := range all {
+		if strings.EqualFold(s.Purpose, name) && !s.Retired {
+			return s, nil
+		}
+	}
+	return otp.Service{}, nil
+}
+
+// numberForCode is the person's number: a code is asked for by somebody, so it goes to one who wants no
+// other texts too.
+func (w *work) numberForCode() (contact.Phone, error) {
+	p, ok, err := contact.Textable(w.tx, w.person.id)
+	if err != nil || ok {
+		return p, err
+	}
+	s, known, err := contact.Find(w.tx, w.person.id)
+	if err != nil || !known || len(s.Phones) == 0 {
+		return contact.Phone{}, err
+	}
+	i := slices.IndexFunc(s.Phones, func(n contact.Number) bool { return n.Type != contact.LineLandline })
+	return s.Phones[max(i, 0)].Phone, nil
+}
+
+// busyError undoes the whole message: no sender can take its code in time, and the engine, which gets
+// no answer, brings it again.
+type busyError struct{ err error }
+
+func (e *busyError) Error() string { return "no sender can take a code in time" }
+func (e *busyError) Unwrap() error { return e.err }
+
+// overloaded tells that otp.Start found no sender in time (an *outbox.Busy). This room does not know
+// the outbox, so the type goes by its name; a test holds it to the real one.
+func overloaded(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if fmt.Sprintf("%T", err) == "*outbox.Busy" {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *work) requestNotice(r request) error {
+	slots, ok, err := w.noticeSlots(r.name, r.lang)
+	if err != nil || !ok {
+		return err
+	}
+	req := notice.Request{
+		Template: clip(r.name), Lang: r.lang, Subject: w.person.id, Slots: slots, At: r.notBefore,
+		OnBehalfOf: w.tx.Actor().OnBehalfOf, Group: w.group("request", w.peer), Key: r.id, Mode: w.mode,
+	}
+	now := w.tx.Now()
+	if req.At.Before(now) {
+		req.At = now
+	}
+	if req.At.Sub(now) > notBefore {
+		w.because("notice: it lies too far ahead")
+		return nil
+	}
+	if r.life > 0 {
+		req.Expires = req.At.Add(r.life)
+	}
+	_, already, err := notice.Send(w.tx, req)
+	switch {
+	case err == nil && already:
+		w.because("notice: this request was made before")
+	case err == nil:
+		w.did("notice queued")
+	}
+	return w.refused("notice", err)
+}

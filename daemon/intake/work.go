@@ -1,0 +1,246 @@
+package intake
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pinward/daemon/consent"
+	"pinward/daemon/contact"
+	"pinward/daemon/notice"
+	"pinward/daemon/otp"
+	"pinward/hl7"
+	"pinward/store"
+)
+
+// work is one message being carried out in its transaction.
+type work struct {
+	*reading
+	tx   *store.Tx
+	done []string
+	told bool // a text about the appointment goes now; no reminder is needed at once
+}
+
+// effects is what each Effect does.
+var effects = map[Effect]func(*work) error{
+	UpdateContact: (*work).updateContact,
+	KnowContact:   (*work).knowContact,
+	MarkDead:      (*work).markDead,
+	MergeContact:  (*work).mergeContacts,
+	RemoveContact: (*work).removeContact,
+	BookVisit:     (*work).bookVisit,
+	EndVisit:      (*work).endVisit,
+	SendNotice:    (*work).sendNotice,
+}
+
+// run carries the message out. An error is trouble of our own, and nothing happened; what policy
+// refuses is explained by w.why.
+func (w *work) run() error {
+	if w.wrong != nil {
+		return nil
+	}
+	do := []Effect{KnowContact} // whoever only asks for a code is no master of the person's data
+	if w.rule != nil {
+		do = w.rule.Do
+	}
+	for _, e := range do {
+		if err := effects[e](w); err != nil {
+			return fmt.Errorf("%s: %w", e, err)
+		}
+	}
+	for _, r := range w.requests {
+		if err := w.request(r); err != nil {
+			return fmt.Errorf("request: %w", err)
+		}
+	}
+	return nil
+}
+
+func (w *work) did(format string, args ...any) { w.done = append(w.done, fmt.Sprintf(format, args...)) }
+
+func (w *work) because(format string, args ...any) {
+	w.why = append(w.why, fmt.Sprintf(format, args...))
+}
+
+// refused explains a refusal, which its verb has recorded in the transaction. It gives back any other
+// error. The texts of refusals are constants of their rooms.
+func (w *work) refused(what string, err error) error {
+	if err == nil || !notice.Refusal(err) && !otp.Refusal(err) && !consent.Refused(err) {
+		return err
+	}
+	w.because("%s refused: %s", what, err.Error())
+	return nil
+}
+
+func (w *work) outcome() outcome {
+	out := outcome{
+		At: w.tx.Now(), Type: w.kind, Ack: hl7.AA, Wrong: w.wrong, Did: strings.Join(w.done, "; "), AckID: newAckID(),
+	}
+	if w.wrong != nil {
+		out.Ack = w.wrong.AckCode()
+		out.Did, out.Why = "", w.wrong.Error()
+		return out
+	}
+	out.Why = strings.Join(w.why, "; ")
+	switch {
+	case w.rule != nil:
+		out.Rule = w.rule.Name
+	case len(w.requests) > 0:
+		out.Rule = "request"
+	}
+	return out
+}
+
+// group names what notices are about. It holds no identifier and keeps within notice's bounds.
+func (w *work) group(what, id string) string {
+	return what + "/" + hex.EncodeToString(w.tx.Blind("intake.group", id))
+}
+
+func (w *work) updateContact() error {
+	u := w.person.update
+	if u.ID.IsZero() {
+		return nil // an SIU may come without a patient
+	}
+	var before contact.Subject
+	if u.Phones != nil {
+		var err error
+		if before, _, err = contact.Find(w.tx, u.ID); err != nil {
+			return err
+		}
+		if !w.person.homes {
+			numbers := slices.Concat(otherThanWork(before.Phones), *u.Phones)
+			u.Phones = &numbers
+		}
+	}
+	c, err := contact.Upsert(w.tx, u)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Stale:
+		w.because("contact: the event is older than what is known, or its id was merged away")
+	case c.Created:
+		w.did("contact created")
+	case len(c.Fields) > 0:
+		w.did("contact updated (%s)", strings.Join(c.Fields, ", "))
+	}
+	return w.follow(u, c, before)
+}
+
+func otherThanWork(list []contact.Number) []contact.Number {
+	return slices.DeleteFunc(slices.Clone(list), func(n contact.Number) bool { return n.Use == "WPN" })
+}
+
+// follow does what a changed contact asks for.
+func (w *work) follow(u contact.SubjectUpdate, c contact.Change, before contact.Subject) error {
+	if c.Died {
+		return w.silence(u.ID, nil, "the patient died")
+	}
+	for _, p := range c.Dropped {
+		if err := w.cancelCodes(u.ID, p); err != nil {
+			return err
+		}
+		if err := w.tellFormer(before, p); err != nil {
+			return err
+		}
+	}
+	if u.VIP != nil && *u.VIP && slices.Contains(c.Fields, "vip") {
+		n, err := notice.CancelSubject(w.tx, u.ID, "the patient is marked as VIP")
+		if n > 0 {
+			w.did("%d texts cancelled", n)
+		}
+		return err
+	}
+	if c.NumberChanged && c.Old.IsZero() && !c.New.IsZero() {
+		return w.remindAll(u.ID)
+	}
+	return nil
+}
+
+func (w *work) knowContact() error {
+	if w.person.id.IsZero() {
+		return nil
+	}
+	_, known, err := contact.Find(w.tx, w.person.id)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return w.updateContact()
+	}
+	return w.markDead()
+}
+
+func (w *work) markDead() error {
+	dead := w.person.update.Dead
+	if dead == nil {
+		return nil
+	}
+	died, err := contact.MarkDead(w.tx, w.person.id, w.at, *dead)
+	if err != nil || !died {
+		return err
+	}
+	return w.silence(w.person.id, nil, "the patient died")
+}
+
+// silence cancels all that waits for a person: texts at once, and codes for the numbers given, or for
+// those that are known.
+func (w *work) silence(id contact.SubjectID, phones []contact.Phone, why string) error {
+	n, err := notice.CancelSubject(w.tx, id, why)
+	if err != nil {
+		return err
+	}
+	if phones == nil {
+		s, _, err := contact.Find(w.tx, id)
+		if err != nil {
+			return err
+		}
+		for _, number := range s.Phones {
+			phones = append(phones, number.Phone)
+		}
+	}
+	for _, p := range phones {
+		if err := w.cancelCodes(id, p); err != nil {
+			return err
+		}
+	}
+	w.did("%s: %d texts cancelled", why, n)
+	return nil
+}
+
+// cancelCodes ends what is pending for a number that is no longer this person's. Others may share it.
+func (w *work) cancelCodes(id contact.SubjectID, p contact.Phone) error {
+	pending, err := otp.PendingOf(w.tx, p)
+	if err != nil {
+		return err
+	}
+	for _, v := range pending {
+		if v.Subject != id {
+			continue
+		}
+		if _, err := otp.Cancel(w.tx, v.ID); err != nil && !errors.Is(err, otp.ErrNotFound) {
+			return err
+		}
+		w.did("verification cancelled")
+	}
+	return nil
+}
+
+// tellFormer tells the old number that it was taken off, where it had been proven: it was an
+// authenticator, and whoever changed it need not be the patient (NIST SP 800-63B 4.6).
+func (w *work) tellFormer(before contact.Subject, old contact.Phone) error {
+	proven := slices.ContainsFunc(before.Phones, func(n contact.Number) bool { return n.Phone == old && !n.Verified.IsZero() })
+	if !proven || before.Confidential || before.Dead != nil {
+		return nil
+	}
+	_, _, err := notice.Send(w.tx, notice.Request{
+		Template: "number.changed", Lang: before.Language, To: old, System: true, Mode: w.mode,
+		Group: w.group("number", before.ID.Key()), Key: old.E164(),
+	})
+	if err == nil {
+		w.did("former number told")
+	}
+	return w.refused("word to the former number", err)
+}
