@@ -127,17 +127,34 @@ func (h *house) start(b *box) {
 // that is known is kept, then the store signs its last head.
 func (h *house) close(ctx context.Context) error {
 	h.stopSend()
-	h.sending.Wait()
+	if err := wait(ctx, &h.sending); err != nil {
+		return fmt.Errorf("end senders: %w", err)
+	}
 	h.stopRest()
-	h.rest.Wait()
+	if err := wait(ctx, &h.rest); err != nil {
+		return fmt.Errorf("end modems: %w", err)
+	}
 	stopped := h.store.Update(ctx, self, func(tx *store.Tx) error {
 		return tx.Record(store.Entry{Action: "daemon.stop", Outcome: store.OK})
 	})
 	return errors.Join(stopped, h.store.Close())
 }
 
-// sweeps are the verbs that end what is over; each is a transaction of its own, so that one that
-// fails holds no other up.
+// wait waits for goroutines to end, as long as ctx allows: a stop that hangs must not keep the next
+// start from happening. The process ends right after, and what it leaves is what a crash leaves.
+func wait(ctx context.Context, wg *sync.WaitGroup) error {
+	ended := make(chan struct{})
+	go func() { wg.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sweep is a verb that ends what is over. Each is a transaction of its own, so that one that fails
+// holds no other up.
 type sweep struct {
 	name  string
 	every time.Duration
