@@ -189,5 +189,5 @@ func openPort(ctx context.Context, p ModemPort) (io.ReadWriteCloser, error) {
 func (b *box) newModem(p ModemPort) *modem.Modem {
 	return modem.New(func(ctx context.Context) (io.ReadWriteCloser, error) {
 		return b.openPort(ctx, p)
-	}, modem.Options{Name: p.Name, PIN: credential(p.PIN), Log: b.log.With("modem", p.Name)})
+	}, modem.Options{Name: p.Name, PIN: credential(p.PIN), Log: b.log})
 }

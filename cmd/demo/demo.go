@@ -177,9 +177,9 @@ func (d *demo) tell(o Demo) {
 Send a code, read it, check it:
 
   D=%s; v() { curl -s --cacert $D/ca.pem -u "$(jq -r .account $D/demo.json):$(jq -r .secret $D/demo.json)" "$@"; echo; }
-  v -d To=+16175550199 -d Channel=sms %s/v2/Services/%s/Verifications
+  v --data-urlencode To=+16175550199 -d Channel=sms %s/v2/Services/%s/Verifications
   curl -s %s/handsets/+16175550199/messages
-  v -d To=+16175550199 -d Code=123456 %s/v2/Services/%s/VerificationCheck
+  v --data-urlencode To=+16175550199 -d Code=123456 %s/v2/Services/%s/VerificationCheck
 `, d.modems, o.Handsets, o.Console, o.User, o.API, o.CA, o.MLLP, o.Socket, filepath.Join(d.dir, "demo.json"),
 		d.dir, o.API, o.Service, o.Handsets, o.API, o.Service)
 }
