@@ -123,8 +123,8 @@ func handset(ts *testscript.TestScript, number string) (list []handsetMessage) {
 	return list
 }
 
-// hl7 FILE turns a file with one segment a line into a message, and puts times into it: {now}, and
-// {+DURATION} from now, in HL7's form with zone.
+// hl7 FROM TO puts times into a message with one segment a line: {now}, and {+DURATION} from now, in
+// HL7's form with zone. mllp_send --loose makes segments of the lines.
 func hl7Message(ts *testscript.TestScript, _ bool, args []string) {
 	const form = "20060102150405-0700"
 	raw := ts.ReadFile(args[0])
@@ -137,7 +137,7 @@ func hl7Message(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return time.Now().Add(d).Format(form)
 	})
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.ReplaceAll(out, "\n", "\r")), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(out), 0o600))
 }
 
 // within DURATION CMD ARGS... repeats a command until it succeeds.
