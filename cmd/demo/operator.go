@@ -138,7 +138,7 @@ func (d *demo) accounts(ctx context.Context, op operator) (accounts, error) {
 	if err := op.call(ctx, http.MethodPut, "/limits", limits, nil); err != nil {
 		return acc, err
 	}
-	client := map[string]any{"name": "demo portal", "mode": "live"}
+	client := map[string]any{"name": "demo portal", "mode": "live", "scopes": []string{"portal", "nurse", "engine"}}
 	if err := op.call(ctx, http.MethodPost, "/clients", client, &acc); err != nil {
 		return acc, err
 	}
