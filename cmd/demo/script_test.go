@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
-			for _, name := range []string{"HTTPS", "MLLP", "HANDSETS"} {
+			for _, name := range []string{"HTTPS", "MLLP", "LISTEN"} {
 				addr, err := freePort()
 				if err != nil {
 					return err
