@@ -16,14 +16,14 @@ import (
 // because the daemon's unit can make no internet socket itself.
 type Dial func(ctx context.Context, name string) (net.Conn, error)
 
-// errRelay is what the relay answers when it will not or cannot connect.
-var errRelay = errors.New("relay refused")
+// ErrRelay is what the relay answers when it will not or cannot connect.
+var ErrRelay = errors.New("relay refused")
 
-// relayDial asks the relay behind a Unix socket (SOCK_SEQPACKET): one packet with the name goes out,
+// RelayDial asks the relay behind a Unix socket (SOCK_SEQPACKET): one packet with the name goes out,
 // one packet comes back, "ok" with exactly one descriptor or a reason without.
 //
 // The descriptor is a connected socket. If we crash here the kernel closes it; the relay keeps none.
-func relayDial(socket string) Dial {
+func RelayDial(socket string) Dial {
 	return func(ctx context.Context, name string) (net.Conn, error) {
 		d := net.Dialer{Timeout: 5 * time.Second}
 		c, err := d.DialContext(ctx, "unixpacket", socket)
@@ -63,7 +63,7 @@ func receive(c *net.UnixConn, name string) (net.Conn, error) {
 		return nil, errors.New("malformed answer of the relay")
 	}
 	if len(fds) == 0 {
-		return nil, fmt.Errorf("%w: %s", errRelay, strings.ToValidUTF8(string(answer[:n]), "?"))
+		return nil, fmt.Errorf("%w: %s", ErrRelay, strings.ToValidUTF8(string(answer[:n]), "?"))
 	}
 	f := os.NewFile(uintptr(fds[0]), "relay:"+name)
 	defer f.Close() // FileConn keeps a copy of its own

@@ -160,7 +160,7 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	return outbox.Rendered{Text: out, Validity: m.Expires.Sub(tx.Now())}, nil
 }
 
-// ErrNoBody: the text is wiped, or never was kept.
+// ErrNoBody says that the text is wiped, or never was kept.
 var ErrNoBody = errors.New("text is wiped")
 
 // Body returns the text of a work item while it is kept.

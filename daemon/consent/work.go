@@ -35,7 +35,7 @@ type WorkItem struct {
 	Note   string        `json:"note,omitempty"` // what was done, in the person's words
 }
 
-// ErrNoItem: no work item has this id, or it is closed already.
+// ErrNoItem says that no work item has this id, or it is closed already.
 var ErrNoItem = errors.New("no such open work item")
 
 var (
