@@ -87,10 +87,11 @@ func (d *demo) addModems() error {
 		return fmt.Errorf("make network: %w", err)
 	}
 	carriers := [...]string{"Northern", "Southern"}
+	profiles := [...]string{"ec25", "sim7600", "ec25", "generic"}
 	for i := range d.modems {
 		name := fmt.Sprintf("modem%d", i+1)
 		carrier := carriers[i%len(carriers)]
-		m, err := d.network.AddModem(modemsim.ModemOptions{Name: name, Carrier: carrier})
+		m, err := d.network.AddModem(modemsim.ModemOptions{Name: name, Carrier: carrier, Profile: profiles[i%len(profiles)]})
 		if err != nil {
 			return fmt.Errorf("add %s: %w", name, err)
 		}

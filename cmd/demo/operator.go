@@ -108,6 +108,9 @@ func (o operator) waitReady(ctx context.Context, modems int) (status, error) {
 	})
 }
 
+// serviceName is the service in demo.json: six digits, valid for its whole life of five minutes.
+const serviceName = "patient-signup"
+
 // accounts are the demo's client and person. The box keeps only hashes, so the demo keeps them.
 type accounts struct{ Account, Secret, Token, Service, User, Password string }
 
@@ -152,12 +155,12 @@ func (d *demo) accounts(ctx context.Context, op operator) (accounts, error) {
 		return acc, err
 	}
 	for _, s := range services {
-		if s.Name == "portal-login" {
+		if s.Name == serviceName {
 			acc.Service = s.SID
 		}
 	}
 	if acc.Service == "" {
-		return acc, errors.New("the box ships no service portal-login")
+		return acc, errors.New("the box ships no service " + serviceName)
 	}
 	return acc, writeJSON(path, acc)
 }
