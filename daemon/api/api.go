@@ -6,24 +6,21 @@
 package api
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"pinward/daemon/access"
-	"pinward/daemon/consent"
 	"pinward/daemon/health"
-	"pinward/daemon/notice"
-	"pinward/daemon/otp"
 	"pinward/store"
 )
 
-// Options is what the program gives this door.
+// Options is what the program gives this door. All but Version are required.
 type Options struct {
 	Store   *store.Store
-	Health  func() health.Node
+	Health  func() health.Node // the tree as it was last judged; it must return at once
 	Log     *slog.Logger
-	Version string
+	Version string // of the program, for metrics
 }
 
 type api struct {
@@ -33,11 +30,11 @@ type api struct {
 }
 
 // New makes the handler of the API's paths. It expects to be asked for nothing else: an unknown path
-// is answered in the API's own shape.
+// is answered in the shape of the path's beginning.
 func New(o Options) http.Handler {
 	a := &api{Options: o, metrics: newMetrics(o)}
 	m := http.NewServeMux()
-	for _, r := range a.routes() {
+	for _, r := range routes() {
 		m.HandleFunc(r.pattern, a.native(r))
 	}
 	a.verifyRoutes(m)
@@ -45,28 +42,63 @@ func New(o Options) http.Handler {
 	m.HandleFunc("GET /readyz", a.readyz)
 	m.Handle("GET /metrics", a.metrics.handler())
 	m.HandleFunc("GET /v1/openapi.json", serveOpenAPI)
-	m.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) { writeProblem(w, faultOf(errPath)) })
-	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeVerifyError(w, faultOf(errPath)) })
-	return a.metrics.count(m)
+	m.HandleFunc("GET /v1/problems/{kind}", a.problemPage)
+	m.HandleFunc("/v1/", a.lost(m, showProblem))
+	m.HandleFunc("/", a.lost(m, showVerifyError))
+	return a.metrics.count(private(m))
 }
 
-// route is one operation of the native API; the OpenAPI document is held against this list.
+// private keeps answers, which may name a patient's number, out of every cache.
+func private(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// lost answers what no route takes: another method of a known path, or no such path.
+func (a *api) lost(m *http.ServeMux, show shape) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var methods []string
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+			_, pattern := m.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host})
+			if strings.HasPrefix(pattern, method+" ") {
+				methods = append(methods, method)
+			}
+		}
+		err := errPath
+		if methods != nil {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			err = errMethod
+		}
+		a.send(w, r, reply{}, err, show)
+	}
+}
+
+// route is one operation of the native API; the OpenAPI document is made from this list.
 type route struct {
 	pattern string
 	may     access.Permission
 	// Exactly one of the two is set. An effect is one decision: it runs in one transaction that also
 	// keeps its answer under the request's idempotency key.
 	read   func(*api, *http.Request, *store.Tx, access.Principal) (any, error)
-	effect func(*api, *http.Request, []byte) (effect, error)
+	effect func(*http.Request, []byte) (decision, error)
+	// viewed notes, in a transaction of its own before the read, that somebody looks at data which
+	// names patients.
+	viewed func(*http.Request, *store.Tx) error
 	// goesOn marks what belongs to something already accepted: it goes on while the disk is too full
 	// for anything new.
 	goesOn bool
 }
 
-// effect decides within a transaction and returns what to answer.
-type effect func(*store.Tx, access.Principal) (status int, answer any, err error)
+// decision is what a request asks for, decoded.
+type decision struct {
+	onBehalfOf string // the person for whom the caller says to speak
+	do         func(*store.Tx, access.Principal) (status int, answer any, err error)
+}
 
-func (a *api) routes() []route {
+func routes() []route {
 	return []route{
 		{pattern: "POST /v1/verifications", may: access.Verify, effect: startVerification},
 		{pattern: "GET /v1/verifications/{id}", may: access.VerifyRead, read: getVerification},
@@ -76,13 +108,13 @@ func (a *api) routes() []route {
 		{pattern: "POST /v1/notices", may: access.Notify, effect: sendNotice},
 		{pattern: "GET /v1/notices/{id}", may: access.NotifyRead, read: getNotice},
 		{pattern: "DELETE /v1/notices/{id}", may: access.Notify, goesOn: true, effect: cancelNotice},
-		{pattern: "GET /v1/messages", may: access.NotifyRead, read: listMessages},
+		{pattern: "GET /v1/messages", may: access.NotifyRead, viewed: viewedMessages, read: listMessages},
 		{pattern: "GET /v1/messages/{id}", may: access.NotifyRead, read: getMessage},
-		{pattern: "GET /v1/contacts", may: access.ContactRead, read: getContact},
-		{pattern: "GET /v1/appointments", may: access.ContactRead, read: listAppointments},
+		{pattern: "GET /v1/contacts", may: access.ContactRead, viewed: viewedSubject("contact"), read: getContact},
+		{pattern: "GET /v1/appointments", may: access.ContactRead, viewed: viewedSubject("appointments"), read: listAppointments},
 		{pattern: "GET /v1/services", may: access.VerifyRead, read: listServices},
 		{pattern: "GET /v1/templates", may: access.NotifyRead, read: listTemplates},
-		{pattern: "GET /v1/audit", may: access.AuditRead, read: searchAudit},
+		{pattern: "GET /v1/audit", may: access.AuditRead, viewed: viewedAudit, read: searchAudit},
 		{pattern: "GET /v1/health", may: access.StatusRead, read: getHealth},
 	}
 }
@@ -90,82 +122,46 @@ func (a *api) routes() []route {
 // native serves one route: who asks, whether they may, then the read or the effect.
 func (a *api) native(rt route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		p, err := a.principal(r)
-		if err == nil && !p.Can(rt.may) {
-			err = errForbidden
+		p, err := a.admit(r, rt.may)
+		var out reply
+		switch {
+		case err != nil:
+		case rt.read != nil:
+			out, err = a.read(r, rt, p)
+		default:
+			out, err = a.effect(w, r, rt, p)
 		}
-		if err != nil {
-			a.problem(w, r, err)
-			return
-		}
-		if rt.read != nil {
-			a.serveRead(w, r, rt, p)
-			return
-		}
-		a.serveEffect(w, r, rt, p)
+		a.send(w, r, out, err, showProblem)
 	}
 }
 
-func (a *api) serveRead(w http.ResponseWriter, r *http.Request, rt route, p access.Principal) {
-	var answer any
-	open := a.Store.View
-	if rt.may == access.AuditRead { // reading the audit is an entry itself
-		open = func(ctx context.Context, fn func(*store.Tx) error) error { return a.Store.Update(ctx, p.Actor, fn) }
+// read reads from a snapshot. Noting that somebody looked is a short transaction of its own, so that
+// a long read never holds the writer up.
+func (a *api) read(r *http.Request, rt route, p access.Principal) (out reply, err error) {
+	if rt.viewed != nil {
+		if err := a.Store.Update(r.Context(), p.Actor, func(tx *store.Tx) error { return rt.viewed(r, tx) }); err != nil {
+			return out, err
+		}
 	}
-	err := open(r.Context(), func(tx *store.Tx) (err error) {
-		answer, err = rt.read(a, r, tx, p)
+	err = a.Store.View(r.Context(), func(tx *store.Tx) error {
+		answer, err := rt.read(a, r, tx, p)
+		if err != nil {
+			return err
+		}
+		out, err = encode(http.StatusOK, answer)
 		return err
 	})
-	if err != nil {
-		a.problem(w, r, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, answer)
+	return out, err
 }
 
-func (a *api) serveEffect(w http.ResponseWriter, r *http.Request, rt route, p access.Principal) {
+func (a *api) effect(w http.ResponseWriter, r *http.Request, rt route, p access.Principal) (reply, error) {
 	body, err := readBody(w, r)
 	if err != nil {
-		a.problem(w, r, err)
-		return
+		return reply{}, err
 	}
-	do, err := rt.effect(a, r, body)
+	d, err := rt.effect(r, body)
 	if err != nil {
-		a.problem(w, r, err)
-		return
+		return reply{}, err
 	}
-	reply, err := a.once(r, body, p, rt.goesOn, do)
-	if err != nil {
-		a.problem(w, r, err)
-		return
-	}
-	reply.write(w)
-}
-
-// decide runs a decision. A refusal is a decision too: it is recorded in the transaction, which
-// commits, and comes back as the error. Only what belongs to something accepted goes on while the
-// disk is nearly full.
-func (a *api) decide(r *http.Request, p access.Principal, goesOn bool, fn func(*store.Tx) error) error {
-	open := a.Store.Accept
-	if goesOn {
-		open = a.Store.Update
-	}
-	var refused error
-	err := open(r.Context(), p.Actor, func(tx *store.Tx) error {
-		err := fn(tx)
-		if refusal(err) {
-			refused = err
-			return nil
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return refused
-}
-
-// refusal tells a decision from trouble, for every verb that this door calls.
-func refusal(err error) bool {
-	return err != nil && (otp.Refusal(err) || notice.Refusal(err) || consent.Refused(err) || access.Refusal(err))
+	return a.once(r, body, p, rt.goesOn, d)
 }

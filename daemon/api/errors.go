@@ -1,12 +1,10 @@
 package api
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"pinward/daemon/access"
@@ -21,15 +19,15 @@ import (
 )
 
 // fault is an error as both shapes show it. Its words are for outsiders: they name a place and a
-// reason, never a value.
+// reason, never a value. A refusal is kept under its idempotency key in this form.
 type fault struct {
-	status int
-	code   int    // of the Verify shape (reference of its error codes: the vendor's list)
-	kind   string // last part of the problem's type, for programs
-	title  string
-	detail string
-	field  string        // which part of the request
-	retry  time.Duration // Retry-After, if any
+	Status int           `json:"status"`
+	Code   int           `json:"code"`             // of the Verify shape (the vendor's list of codes)
+	Kind   string        `json:"kind"`             // last part of the problem's type, for programs
+	Title  string        `json:"title"`            // the same for every fault of a kind
+	Detail string        `json:"detail,omitempty"` // of this one
+	Field  string        `json:"field,omitempty"`  // which part of the request
+	Retry  time.Duration `json:"-"`                // Retry-After, if any; what has one is not kept
 }
 
 // invalid is a request that is wrong in itself.
@@ -45,10 +43,30 @@ func bad(field, format string, args ...any) error {
 	return &invalid{http.StatusBadRequest, field, fmt.Sprintf(format, args...)}
 }
 
+// after is a refusal that ends by itself, and when.
+type after struct {
+	error
+	wait time.Duration
+}
+
+func (e *after) Unwrap() error { return e.error }
+
 var (
 	errPath        = errors.New("no such path")
+	errMethod      = errors.New("method not allowed")
 	errAbsent      = errors.New("no such record")
 	errIdempotency = errors.New("idempotency key was used for another request")
+)
+
+// Faults whose details come with the error.
+var (
+	faultInvalid  = fault{Status: 400, Code: 60200, Kind: "invalid", Title: "the request is wrong"}
+	faultLimit    = fault{Status: 429, Code: 20429, Kind: "limit", Title: "too many requests"}
+	faultBusy     = fault{Status: 503, Code: 20503, Kind: "busy", Title: "no modem could take a code within 10 seconds"}
+	faultNumber   = fault{Status: 422, Code: 60200, Kind: "number-refused", Title: "the number is refused"}
+	faultSlot     = fault{Status: 400, Code: 60200, Kind: "slot", Title: "a slot cannot be filled"}
+	faultStopping = fault{Status: 503, Code: 20503, Kind: "stopping", Title: "the box is stopping", Retry: 10 * time.Second}
+	faultInternal = fault{Status: 500, Code: 20500, Kind: "internal", Title: "the request failed; the box's log says why"}
 )
 
 // faults is the one table from errors to answers.
@@ -56,126 +74,107 @@ var faults = []struct {
 	err error
 	fault
 }{
-	{errUnauthorized, fault{status: 401, code: 20003, kind: "unauthorized", title: "authentication required"}},
-	{errForbidden, fault{status: 403, code: 20003, kind: "forbidden", title: "this caller may not do that"}},
-	{errPath, fault{status: 404, code: 20404, kind: "not-found", title: "no such path"}},
-	{errAbsent, fault{status: 404, code: 20404, kind: "not-found", title: "no such record"}},
-	{errIdempotency, fault{status: 422, code: 60200, kind: "idempotency-key-reused", title: "this Idempotency-Key was used for another request"}},
-	{otp.ErrNotFound, fault{status: 404, code: 20404, kind: "not-found", title: "no such verification, or it is over"}},
-	{otp.ErrUnknownService, fault{status: 404, code: 20404, kind: "unknown-service", title: "no such service", field: "service"}},
-	{otp.ErrLocale, fault{status: 404, code: 20404, kind: "locale-not-supported", title: "no text in this language", field: "locale"}},
-	{otp.ErrChannel, fault{status: 400, code: 60223, kind: "channel-not-offered", title: "the service does not offer this channel", field: "channel"}},
-	{otp.ErrMaxSends, fault{status: 429, code: 60203, kind: "max-sends", title: "max send attempts reached"}},
-	{otp.ErrMaxChecks, fault{status: 429, code: 60202, kind: "max-checks", title: "max check attempts reached"}},
-	{otp.ErrReference, fault{status: 409, code: 60200, kind: "reference-mismatch", title: "the check names another reference than the start", field: "reference"}},
-	{otp.ErrReferenceNeeded, fault{status: 400, code: 60200, kind: "reference-needed", title: "this service binds each code to a reference", field: "reference"}},
-	{otp.ErrAmount, fault{status: 400, code: 60206, kind: "amount-mismatch", title: "amount and payee do not match", field: "amount"}},
-	{otp.ErrStaffOnly, fault{status: 403, code: 60200, kind: "staff-only", title: "the service is for staff"}},
-	{otp.ErrSubjectNeeded, fault{status: 400, code: 60200, kind: "subject-needed", title: "the service works for known patients only", field: "subject"}},
-	{otp.ErrNumberNotBound, fault{status: 403, code: 60200, kind: "number-not-bound", title: "the number is not the patient's for long enough", field: "to"}},
-	{otp.ErrCustomCode, fault{status: 400, code: 60200, kind: "custom-code", title: "the service takes no code from the client", field: "custom_code"}},
-	{otp.ErrAsserted, fault{status: 403, code: 60200, kind: "assertion", title: "the service does not let a client approve"}},
-	{limit.ErrBlocked, fault{status: 403, code: 60238, kind: "blocked", title: "blocked after too many wrong codes in a row"}},
-	{consent.ErrOptedOut, fault{status: 422, code: 21610, kind: "opted-out", title: "the number has opted out", field: "to"}},
-	{consent.ErrOptedOutOfCodes, fault{status: 422, code: 21610, kind: "opted-out-of-codes", title: "the number has opted out of texts with codes; a call is still possible", field: "to"}},
-	{consent.ErrNoOptIn, fault{status: 422, code: 21610, kind: "no-opt-in", title: "the number has not opted in", field: "to"}},
-	{consent.ErrWrongNumber, fault{status: 422, code: 60200, kind: "wrong-number", title: "the number is flagged as wrong", field: "to"}},
-	{consent.ErrDead, fault{status: 422, code: 60200, kind: "not-sent", title: "nothing is sent about this patient", field: "subject"}},
-	{consent.ErrNoTexts, fault{status: 422, code: 60200, kind: "no-texts", title: "the patient wants no texts", field: "subject"}},
-	{outbox.ErrNoStep, fault{status: 409, code: 60200, kind: "no-step", title: "there is no other way to send it now"}},
-	{outbox.ErrOver, fault{status: 409, code: 60200, kind: "over", title: "it is over; nothing can be changed"}},
-	{outbox.ErrNotFound, fault{status: 404, code: 20404, kind: "not-found", title: "no such message"}},
-	{notice.ErrNotFound, fault{status: 404, code: 20404, kind: "not-found", title: "no such notice"}},
-	{notice.ErrUnknownTemplate, fault{status: 404, code: 20404, kind: "unknown-template", title: "no such template", field: "template"}},
-	{notice.ErrNoNumber, fault{status: 422, code: 60200, kind: "no-number", title: "the patient has no number that can be texted", field: "subject"}},
-	{notice.ErrPointless, fault{status: 422, code: 60200, kind: "pointless", title: "by the time it may go, it is of no use", field: "expires_at"}},
-	{text.ErrNoTemplate, fault{status: 404, code: 20404, kind: "unknown-template", title: "no such template", field: "template"}},
-	{store.ErrFull, fault{status: 503, code: 20503, kind: "disk-full", title: "the disk is full; nothing new is accepted until there is space", retry: time.Minute}},
-	{access.ErrDenied, fault{status: 401, code: 20003, kind: "unauthorized", title: "authentication required"}},
+	{errUnauthorized, fault{Status: 401, Code: 20003, Kind: "unauthorized", Title: "authentication required"}},
+	{errForbidden, fault{Status: 403, Code: 20003, Kind: "forbidden", Title: "this caller may not do that"}},
+	{errPath, fault{Status: 404, Code: 20404, Kind: "no-path", Title: "no such path"}},
+	{errMethod, fault{Status: 405, Code: 20004, Kind: "no-method", Title: "this path does not take that method"}},
+	{errAbsent, fault{Status: 404, Code: 20404, Kind: "not-found", Title: "no such record"}},
+	{errIdempotency, fault{Status: 422, Code: 60200, Kind: "idempotency-key-reused", Title: "this Idempotency-Key was used for another request"}},
+	{otp.ErrNotFound, fault{Status: 404, Code: 20404, Kind: "no-verification", Title: "no such verification, or it is over"}},
+	{otp.ErrUnknownService, fault{Status: 404, Code: 20404, Kind: "unknown-service", Title: "no such service", Field: "service"}},
+	{otp.ErrLocale, fault{Status: 404, Code: 20404, Kind: "locale-not-supported", Title: "no text in this language", Field: "locale"}},
+	{otp.ErrChannel, fault{Status: 400, Code: 60223, Kind: "channel-not-offered", Title: "the service does not offer this channel", Field: "channel"}},
+	{otp.ErrMaxSends, fault{Status: 429, Code: 60203, Kind: "max-sends", Title: "max send attempts reached"}},
+	{otp.ErrMaxChecks, fault{Status: 429, Code: 60202, Kind: "max-checks", Title: "max check attempts reached"}},
+	{otp.ErrReference, fault{Status: 409, Code: 60200, Kind: "reference-mismatch", Title: "the check names another reference than the start", Field: "reference"}},
+	{otp.ErrReferenceNeeded, fault{Status: 400, Code: 60200, Kind: "reference-needed", Title: "this service binds each code to a reference", Field: "reference"}},
+	{otp.ErrAmount, fault{Status: 400, Code: 60206, Kind: "amount-mismatch", Title: "amount and payee do not match", Field: "amount"}},
+	{otp.ErrStaffOnly, fault{Status: 403, Code: 60200, Kind: "staff-only", Title: "the service is for staff"}},
+	{otp.ErrSubjectNeeded, fault{Status: 400, Code: 60200, Kind: "subject-needed", Title: "the service works for known patients only", Field: "subject"}},
+	{otp.ErrNumberNotBound, fault{Status: 403, Code: 60200, Kind: "number-not-bound", Title: "the number is not the patient's for long enough", Field: "to"}},
+	{otp.ErrCustomCode, fault{Status: 400, Code: 60200, Kind: "custom-code", Title: "the service takes no code from the client", Field: "custom_code"}},
+	{otp.ErrAsserted, fault{Status: 403, Code: 60200, Kind: "assertion", Title: "the service does not let a client approve"}},
+	{limit.ErrBlocked, fault{Status: 403, Code: 60238, Kind: "blocked", Title: "blocked after too many wrong codes in a row"}},
+	{consent.ErrOptedOut, fault{Status: 422, Code: 21610, Kind: "opted-out", Title: "the number has opted out", Field: "to"}},
+	{consent.ErrOptedOutOfCodes, fault{Status: 422, Code: 21610, Kind: "opted-out-of-codes", Title: "the number has opted out of texts with codes; a call is still possible", Field: "to"}},
+	{consent.ErrNoOptIn, fault{Status: 422, Code: 21610, Kind: "no-opt-in", Title: "the number has not opted in", Field: "to"}},
+	{consent.ErrWrongNumber, fault{Status: 422, Code: 60200, Kind: "wrong-number", Title: "the number is flagged as wrong", Field: "to"}},
+	{consent.ErrDead, fault{Status: 422, Code: 60200, Kind: "not-sent", Title: "nothing is sent about this patient", Field: "subject"}},
+	{consent.ErrNoTexts, fault{Status: 422, Code: 60200, Kind: "no-texts", Title: "the patient wants no texts", Field: "subject"}},
+	{outbox.ErrNoStep, fault{Status: 409, Code: 60200, Kind: "no-step", Title: "there is no other way to send it now"}},
+	{outbox.ErrOver, fault{Status: 409, Code: 60200, Kind: "over", Title: "it is over; nothing can be changed"}},
+	{outbox.ErrNotFound, fault{Status: 404, Code: 20404, Kind: "no-message", Title: "no such message"}},
+	{notice.ErrNotFound, fault{Status: 404, Code: 20404, Kind: "no-notice", Title: "no such notice"}},
+	{notice.ErrUnknownTemplate, fault{Status: 404, Code: 20404, Kind: "unknown-template", Title: "no such template", Field: "template"}},
+	{notice.ErrNoNumber, fault{Status: 422, Code: 60200, Kind: "no-number", Title: "the patient has no number that can be texted", Field: "subject"}},
+	{notice.ErrPointless, fault{Status: 422, Code: 60200, Kind: "pointless", Title: "by the time it may go, it is of no use", Field: "expires_at"}},
+	{store.ErrFull, fault{Status: 503, Code: 20503, Kind: "disk-full", Title: "the disk is full; nothing new is accepted until there is space", Retry: time.Minute}},
+	{store.ErrClosed, faultStopping},
 }
 
 // faultOf finds the answer to an error; what the table does not know is trouble of ours, and its
 // words stay in the log.
 func faultOf(err error) fault {
-	if e, ok := errors.AsType[*invalid](err); ok {
-		return fault{status: e.status, code: 60200, kind: "invalid", title: "the request is wrong", detail: e.detail, field: e.field}
+	f := find(err)
+	if e, ok := errors.AsType[*after](err); ok {
+		f.Retry = e.wait
 	}
-	if e, ok := errors.AsType[*keptFault](err); ok {
-		return e.fault
+	return f
+}
+
+func find(err error) fault {
+	if e, ok := errors.AsType[*invalid](err); ok {
+		f := faultInvalid
+		f.Status, f.Detail, f.Field = e.status, e.detail, e.field
+		return f
 	}
 	if e, ok := errors.AsType[*limit.Exceeded](err); ok {
-		return fault{status: 429, code: 20429, kind: "limit", title: "too many requests", detail: "the budget " + e.Budget + " is used up", retry: e.RetryAfter}
+		f := faultLimit
+		f.Detail, f.Retry = "the budget "+e.Budget+" is used up", e.RetryAfter
+		return f
 	}
 	if e, ok := errors.AsType[*outbox.Busy](err); ok {
-		return fault{status: 503, code: 20503, kind: "busy", title: "no modem could take a code within 10 seconds", detail: e.Reason, retry: e.RetryAfter}
+		f := faultBusy
+		f.Detail, f.Retry = e.Reason, e.RetryAfter
+		return f
 	}
 	if e, ok := errors.AsType[*contact.NumberError](err); ok {
 		return numberFault(e)
 	}
 	if e, ok := errors.AsType[*text.SlotError](err); ok {
-		return fault{status: 400, code: 60200, kind: "slot", title: "a slot cannot be filled", detail: string(e.Reason), field: "slots." + e.Slot}
+		f := faultSlot
+		f.Detail, f.Field = string(e.Reason), "slots."+e.Slot
+		return f
 	}
 	for _, f := range faults {
 		if errors.Is(err, f.err) {
 			return f.fault
 		}
 	}
-	return fault{status: 500, code: 20500, kind: "internal", title: "the request failed; the box's log says why"}
+	return faultInternal
 }
 
-// numberFault tells a number that is none (400) from one that policy refuses (403 in the Verify
-// shape's words: not reachable from here).
+// numberFault tells a number that is none from one that exists and that this site does not reach: in
+// the Verify shape the first is an invalid parameter, the second a forbidden region.
 func numberFault(e *contact.NumberError) fault {
-	f := fault{status: 422, code: 60200, kind: "number-refused", title: "the number is refused", detail: string(e.Reason), field: "to"}
+	f := faultNumber
+	f.Detail, f.Field = string(e.Reason), "to"
 	if e.Reason == contact.Foreign || e.Reason == contact.Premium {
-		f.code = 60605
+		f.Code = 60605
 	}
 	return f
 }
 
-// problem answers in the native shape, RFC 9457.
-func (a *api) problem(w http.ResponseWriter, r *http.Request, err error) {
-	f := faultOf(err)
-	if f.status == http.StatusInternalServerError {
-		a.Log.Error("serve request", "method", r.Method, "pattern", r.Pattern, "error", err)
+// refusal tells a decision from trouble, for every verb that this door calls. A decision commits,
+// with the entry that its verb has written.
+func refusal(err error) bool {
+	if _, ok := errors.AsType[*contact.NumberError](err); ok {
+		return true
 	}
-	writeProblem(w, f)
+	return err != nil && (otp.Refusal(err) || notice.Refusal(err) || consent.Refused(err) || access.Refusal(err))
 }
 
-func (f fault) headers(w http.ResponseWriter) {
-	if f.retry > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retry.Seconds()))))
-	}
-	if f.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Basic realm="pinward"`)
-	}
-}
-
-// problemBody is application/problem+json (RFC 9457 section 3.1), with one member of our own.
-type problemBody struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
-	Field  string `json:"field,omitempty"` // which part of the request is at fault
-}
-
-// problemType begins the type of each problem.
-const problemType = "urn:pinward:problem:"
-
-func (f fault) problem() problemBody {
-	return problemBody{Type: problemType + f.kind, Title: f.title, Status: f.status, Detail: f.detail, Field: f.field}
-}
-
-func writeProblem(w http.ResponseWriter, f fault) {
-	f.headers(w)
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(f.status)
-	_ = json.NewEncoder(w).Encode(f.problem()) // the caller is gone: there is nobody to tell
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v)
+// gone reports whether the error only says that nobody waits for the answer any more.
+func gone(r *http.Request, err error) bool {
+	return r.Context().Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
 }

@@ -1,11 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"crypto/sha256"
-	"encoding/json"
+	"encoding/binary"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"pinward/daemon/access"
@@ -19,95 +19,93 @@ const keyLife = 24 * time.Hour
 type kept struct {
 	At      time.Time `json:"at"`
 	Request []byte    `json:"request"` // SHA-256 of method, path and body
-	Status  int       `json:"status"`
-	Type    string    `json:"type"`
-	Body    []byte    `json:"body"`
+	Status  int       `json:"status,omitempty"`
+	Body    []byte    `json:"body,omitempty"`
+	Fault   *fault    `json:"fault,omitempty"` // instead of status and body
 }
 
-var answers = store.NewTable[kept]("api.answers", store.Bookkeeping("answers by idempotency key; the effect has its own entry"))
+const whyKept = "answers by idempotency key; the effect has its own entry"
 
-// reply is an answer that is ready to be written, and to be kept.
-type reply struct {
-	status   int
-	kind     string
-	body     []byte
-	replayed bool
-	fault    fault // of a refusal: its headers are not kept
-}
+var (
+	answers = store.NewTable[kept]("api.answers", store.Bookkeeping(whyKept)) // key: blinded caller and key
+	// written orders the answers by when they were kept, for Sweep: key = instant, then the key of the
+	// answer.
+	written = store.NewTable[struct{}]("api.answers.written", store.Bookkeeping(whyKept))
+)
 
-func (p reply) write(w http.ResponseWriter) {
-	p.fault.headers(w)
-	if p.replayed {
-		w.Header().Set("Idempotency-Replayed", "true")
-	}
-	if len(p.body) > 0 {
-		w.Header().Set("Content-Type", p.kind)
-	}
-	w.WriteHeader(p.status)
-	_, _ = w.Write(p.body) // the caller is gone: there is nobody to tell
-}
-
-// once runs an effect, and keeps its answer in the same transaction, so that a request which is sent
-// again after a lost answer has one effect. A refusal is kept too, unless it only says "later".
-func (a *api) once(r *http.Request, body []byte, p access.Principal, goesOn bool, do effect) (out reply, err error) {
+// once makes a decision, and keeps its answer in the same transaction, so that a request which is
+// sent again after a lost answer has one effect. Requests of one key that come at once meet one after
+// the other in the store, and the later ones get the answer of the first. A refusal is kept too,
+// unless it says "later".
+func (a *api) once(r *http.Request, body []byte, p access.Principal, goesOn bool, d decision) (out reply, err error) {
 	key := r.Header.Get("Idempotency-Key")
 	if !validKey(key) {
 		return out, bad("Idempotency-Key", "1 to 255 visible ASCII characters")
 	}
 	request := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", r.Method, r.URL.Path, body))
-	err = a.decide(r, p, goesOn, func(tx *store.Tx) error {
+	err = a.decide(r, p, goesOn, d.onBehalfOf, func(tx *store.Tx) error {
 		if key == "" {
-			out, err = run(tx, p, do)
+			out, err = d.run(tx, p)
 			return err
 		}
-		at := tx.Blind("api.idempotency", p.Actor.ID+"\x00"+key)
+		at := tx.Blind("api.idempotency", string(p.Actor.Kind)+"\x00"+p.Actor.ID+"\x00"+key)
 		old, found, err := answers.Get(tx, at)
 		if err != nil {
 			return err
 		}
 		if found && tx.Now().Sub(old.At) < keyLife {
-			if string(old.Request) != string(request[:]) {
+			if !bytes.Equal(old.Request, request[:]) {
 				return errIdempotency
 			}
-			out = reply{status: old.Status, kind: old.Type, body: old.Body, replayed: true}
+			out = reply{status: old.Status, body: old.Body, fault: old.Fault, replayed: true}
 			return nil
 		}
-		out, err = run(tx, p, do)
-		if err != nil && (!refusal(err) || later(faultOf(err))) {
-			return err
-		}
+		out, err = d.run(tx, p)
 		if err != nil {
 			f := faultOf(err)
-			if out, err = encode(f.status, "application/problem+json", f.problem()); err != nil {
+			if !refusal(err) || !f.lasts() {
 				return err
 			}
-			out.fault = f
+			out = reply{fault: &f}
 		}
-		return answers.Put(tx, at, kept{At: tx.Now(), Request: request[:], Status: out.status, Type: out.kind, Body: out.body})
+		return keep(tx, at, kept{Request: request[:], Status: out.status, Body: out.body, Fault: out.fault})
 	})
 	return out, err
 }
 
-// later tells a refusal that the same request may not meet again.
-func later(f fault) bool { return f.retry > 0 || f.status >= 500 }
+// decide runs a decision. A refusal is a decision too: it is recorded in the transaction, which
+// commits, and comes back as the error. Only what belongs to something accepted goes on while the
+// disk is nearly full.
+func (a *api) decide(r *http.Request, p access.Principal, goesOn bool, onBehalfOf string, fn func(*store.Tx) error) error {
+	open := a.Store.Accept
+	if goesOn {
+		open = a.Store.Update
+	}
+	by := p.Actor
+	if named := onBehalf(p, onBehalfOf); named != "" {
+		by.OnBehalfOf = named
+	}
+	var refused error
+	err := open(r.Context(), by, func(tx *store.Tx) error {
+		err := fn(tx)
+		if refusal(err) {
+			refused = err
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return refused
+}
 
-func run(tx *store.Tx, p access.Principal, do effect) (reply, error) {
-	status, answer, err := do(tx, p)
+func (d decision) run(tx *store.Tx, p access.Principal) (reply, error) {
+	status, answer, err := d.do(tx, p)
 	if err != nil {
 		return reply{}, err
 	}
-	if answer == nil {
-		return reply{status: status}, nil
-	}
-	return encode(status, "application/json", answer)
-}
-
-func encode(status int, kind string, v any) (reply, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return reply{}, fmt.Errorf("encode answer: %w", err)
-	}
-	return reply{status: status, kind: kind, body: append(b, '\n')}, nil
+	return encode(status, answer)
 }
 
 func validKey(key string) bool {
@@ -119,45 +117,43 @@ func validKey(key string) bool {
 	return len(key) <= 255
 }
 
-// Sweep forgets kept answers whose time is over, a few at a time.
-func Sweep(tx *store.Tx) error {
-	left := 256
-	return answers.Each(tx, store.Range{}, func(key []byte, k kept) error {
-		if tx.Now().Sub(k.At) < keyLife {
-			return nil
-		}
-		if left--; left < 0 {
-			return store.Stop
-		}
-		return answers.Delete(tx, key)
-	})
+func keep(tx *store.Tx, at []byte, k kept) error {
+	k.At = tx.Now()
+	if err := answers.Put(tx, at, k); err != nil {
+		return fmt.Errorf("keep answer: %w", err)
+	}
+	if err := written.Put(tx, append(instantKey(k.At), at...), struct{}{}); err != nil {
+		return fmt.Errorf("keep answer: %w", err)
+	}
+	return nil
 }
 
-// raw is an answer that is encoded already.
-type raw []byte
+func instantKey(t time.Time) []byte { return binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano())) }
 
-// MarshalJSON implements json.Marshaler.
-func (b raw) MarshalJSON() ([]byte, error) { return b, nil }
+// sweptAtOnce bounds one Sweep; what is left is taken by the next.
+const sweptAtOnce = 500
 
-// keptFault is a refusal found again under its idempotency key, for the shape that shows errors its
-// own way.
-type keptFault struct{ fault }
-
-func (e *keptFault) Error() string { return e.title }
-
-func replayedFault(p reply) error {
-	f := p.fault
-	if f.status == 0 {
-		var b problemBody
-		if err := json.Unmarshal(p.body, &b); err != nil {
-			return fmt.Errorf("decode kept answer: %w", err)
+// Sweep forgets kept answers whose time is over. The daemon calls it about each minute; without it
+// nothing is answered from too old an answer, it only stays on the books.
+func Sweep(tx *store.Tx) error {
+	over := instantKey(tx.Now().Add(-keyLife))
+	left := sweptAtOnce
+	err := written.Each(tx, store.Range{}, func(key []byte, _ struct{}) error {
+		if left--; left < 0 || len(key) < len(over) || bytes.Compare(key[:len(over)], over) > 0 {
+			return store.Stop
 		}
-		f = fault{status: b.Status, code: 60200, title: b.Title, detail: b.Detail, field: b.Field, kind: strings.TrimPrefix(b.Type, problemType)}
-		for _, known := range faults {
-			if known.kind == f.kind {
-				f.code = known.code
-			}
+		if err := written.Delete(tx, key); err != nil {
+			return err
 		}
+		at := key[len(over):]
+		k, ok, err := answers.Get(tx, at)
+		if err != nil || !ok || !bytes.Equal(instantKey(k.At), key[:len(over)]) {
+			return err // the key has been used again since
+		}
+		return answers.Delete(tx, at)
+	})
+	if err != nil {
+		return fmt.Errorf("sweep kept answers: %w", err)
 	}
-	return &keptFault{f}
+	return nil
 }

@@ -2,38 +2,71 @@ package api
 
 import (
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"pinward/daemon/access"
 	"pinward/daemon/contact"
+	"pinward/daemon/otp"
 	"pinward/daemon/record"
 	"pinward/daemon/text"
 	"pinward/store"
 )
 
-// limitOf reads ?limit=.
-func limitOf(r *http.Request, usual, most int) (int, error) {
-	s := r.URL.Query().Get("limit")
-	if s == "" {
-		return usual, nil
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 || n > most {
-		return 0, bad("limit", "a number from 1 to %d", most)
-	}
-	return n, nil
+// subject names a patient by the authority that assigns the record number.
+type subject struct {
+	Authority string `json:"authority"`
+	MRN       string `json:"mrn"`
 }
 
-// subjectOf reads ?authority=&mrn=; the site's own authority needs not be named.
+func showSubject(id contact.SubjectID) *subject {
+	if id.IsZero() {
+		return nil
+	}
+	return &subject{id.Authority, id.MRN}
+}
+
+// subjectRequest is a subject in a request: the site's own authority needs not be named.
+type subjectRequest struct {
+	Authority string `json:"authority" max:"256"`
+	MRN       string `json:"mrn" required:"true" max:"256"`
+}
+
+func (s *subjectRequest) id(site contact.Site) contact.SubjectID {
+	if s == nil {
+		return contact.SubjectID{}
+	}
+	id := contact.SubjectID{Authority: s.Authority, MRN: s.MRN}
+	if id.Authority == "" {
+		id.Authority = site.Authority
+	}
+	return id
+}
+
+// subjectOf reads ?authority=&mrn=.
 func subjectOf(r *http.Request, tx *store.Tx) (contact.SubjectID, error) {
 	q := r.URL.Query()
-	s := &subject{q.Get("authority"), q.Get("mrn")}
+	s := &subjectRequest{q.Get("authority"), q.Get("mrn")}
 	if s.MRN == "" {
 		return contact.SubjectID{}, bad("mrn", "must be set")
 	}
-	return s.id(tx)
+	if err := line("authority", s.Authority, 256); err != nil {
+		return contact.SubjectID{}, err
+	}
+	if err := line("mrn", s.MRN, 256); err != nil {
+		return contact.SubjectID{}, err
+	}
+	site, err := contact.SiteOf(tx)
+	return s.id(site), err
+}
+
+func viewedSubject(what string) func(*http.Request, *store.Tx) error {
+	return func(r *http.Request, tx *store.Tx) error {
+		id, err := subjectOf(r, tx)
+		if err != nil {
+			return err
+		}
+		return record.Viewed(tx, what, id)
+	}
 }
 
 // contactAnswer is what is known about a patient's numbers.
@@ -46,11 +79,11 @@ type contactAnswer struct {
 	Numbers  []number `json:"numbers"`
 }
 
-// number is one of them, best first as the box would use them.
+// number is one of them.
 type number struct {
 	To       string    `json:"to"`
 	Use      string    `json:"use"`  // HL7 table 0201
-	Type     string    `json:"type"` // mobile, landline or unknown
+	Type     string    `json:"type"` // mobile, landline, or "" for not known
 	Since    time.Time `json:"since"`
 	Verified time.Time `json:"verified,omitzero"`
 }
@@ -124,87 +157,32 @@ func listTemplates(_ *api, _ *http.Request, tx *store.Tx, _ access.Principal) (a
 	return list, nil
 }
 
-// entry is one record of the audit, opened.
-type entry struct {
-	Seq        uint64            `json:"seq"`
-	At         time.Time         `json:"at"`
-	Actor      string            `json:"actor"` // "user:jane", "client:AC...", "peer:...", "daemon:pinwardd"
-	OnBehalfOf string            `json:"on_behalf_of"`
-	Action     string            `json:"action"`
-	Outcome    string            `json:"outcome"` // ok, refused or failed
-	Object     string            `json:"object"`
-	Subject    string            `json:"subject"` // AUTHORITY|MRN
-	Attrs      map[string]string `json:"attrs"`
+// service is a policy for verifications, as clients need to know it.
+type service struct {
+	SID        string `json:"sid"`
+	Name       string `json:"name"`
+	CodeLength int    `json:"code_length"`
+	Life       int    `json:"life"` // seconds
+	Staff      bool   `json:"staff"`
+	Reference  bool   `json:"reference"` // a start has to name one, and its checks too
+	Subject    bool   `json:"subject"`   // a start has to name a known patient
+	Amount     bool   `json:"amount"`    // a start has to name amount and payee
 }
 
-func showEntry(r store.Record) entry {
-	e := entry{
-		Seq: r.Seq, At: r.Time, Actor: string(r.Actor.Kind) + ":" + r.Actor.ID, OnBehalfOf: r.Actor.OnBehalfOf,
-		Action: string(r.Entry.Action), Outcome: r.Entry.Outcome.String(), Object: r.Entry.Object, Subject: r.Entry.Subject,
-		Attrs: map[string]string{},
-	}
-	for _, a := range r.Entry.Attrs {
-		e.Attrs[a.Key] = a.Value
-	}
-	return e
-}
-
-// searchAudit looks for entries, newest first. The search itself becomes an entry.
-func searchAudit(_ *api, r *http.Request, tx *store.Tx, _ access.Principal) (any, error) {
-	q, err := auditQuery(r)
+func listServices(_ *api, _ *http.Request, tx *store.Tx, _ access.Principal) (any, error) {
+	all, err := otp.Services(tx)
 	if err != nil {
 		return nil, err
 	}
-	found, err := record.Search(tx, q)
-	if err != nil {
-		return nil, err
+	list := []service{}
+	for _, s := range all {
+		if !s.Retired {
+			list = append(list, service{s.SID, s.Name, s.CodeLength, int(s.Life.Seconds()), s.Staff, s.Reference, s.Bound, s.Amount})
+		}
 	}
-	if err := record.Note(tx, q); err != nil {
-		return nil, err
-	}
-	entries := []entry{}
-	for _, r := range found.Records {
-		entries = append(entries, showEntry(r))
-	}
-	next := ""
-	if found.Next > 0 {
-		next = strconv.FormatUint(found.Next, 10)
-	}
-	return page{entries, next}, nil
+	return list, nil
 }
 
-func auditQuery(r *http.Request) (record.Query, error) {
-	v := r.URL.Query()
-	q := record.Query{Action: v.Get("action"), Object: v.Get("object")}
-	if _, id, ok := strings.Cut(v.Get("actor"), ":"); ok {
-		q.Actor = id // as an entry shows it
-	} else {
-		q.Actor = v.Get("actor")
-	}
-	if s := v.Get("subject"); s != "" {
-		authority, mrn, ok := strings.Cut(s, "|")
-		if !ok {
-			return q, bad("subject", "AUTHORITY|MRN")
-		}
-		q.Subject = contact.SubjectID{Authority: authority, MRN: mrn}
-	}
-	for name, to := range map[string]*time.Time{"from": &q.From, "to": &q.To} {
-		if s := v.Get(name); s != "" {
-			at, err := time.Parse(time.RFC3339, s)
-			if err != nil {
-				return q, bad(name, "a time as in RFC 3339")
-			}
-			*to = at
-		}
-	}
-	if s := v.Get("cursor"); s != "" {
-		before, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			return q, bad("cursor", "one that an earlier answer gave")
-		}
-		q.Before = before
-	}
-	var err error
-	q.Limit, err = limitOf(r, 100, 1000)
-	return q, err
+func getHealth(a *api, _ *http.Request, _ *store.Tx, _ access.Principal) (any, error) {
+	return a.Health(), nil
 }

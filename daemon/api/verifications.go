@@ -1,77 +1,52 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"pinward/daemon/access"
 	"pinward/daemon/contact"
-	"pinward/daemon/limit"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/text"
 	"pinward/store"
 )
 
-// subject names a patient by the authority that assigns the record number.
-type subject struct {
-	Authority string `json:"authority"`
-	MRN       string `json:"mrn"`
+// startRequest is the body of POST /v1/verifications.
+type startRequest struct {
+	Service        string          `json:"service" required:"true"`
+	To             string          `json:"to" required:"true"`
+	Channel        string          `json:"channel"`
+	Locale         string          `json:"locale"`
+	Reference      string          `json:"reference" max:"256"`
+	Subject        *subjectRequest `json:"subject"`
+	OnBehalfOf     string          `json:"on_behalf_of" max:"256"`
+	EndUserAddress string          `json:"end_user_address"`
+	Fresh          bool            `json:"fresh"`
+	Amount         int64           `json:"amount"` // cents
+	Payee          string          `json:"payee"`
 }
 
-func (s *subject) id(tx *store.Tx) (contact.SubjectID, error) {
-	if s == nil {
-		return contact.SubjectID{}, nil
+func startVerification(r *http.Request, body []byte) (decision, error) {
+	var req startRequest
+	if err := decode(r, body, &req); err != nil {
+		return decision{}, err
 	}
-	if s.MRN == "" {
-		return contact.SubjectID{}, bad("subject.mrn", "must be set")
+	from, err := source("end_user_address", req.EndUserAddress)
+	if err != nil {
+		return decision{}, err
 	}
-	id := contact.SubjectID{Authority: s.Authority, MRN: s.MRN}
-	if id.Authority == "" {
+	do := func(tx *store.Tx, p access.Principal) (int, any, error) {
 		site, err := contact.SiteOf(tx)
 		if err != nil {
-			return id, err
-		}
-		id.Authority = site.Authority
-	}
-	return id, nil
-}
-
-// start is the body of POST /v1/verifications.
-type start struct {
-	Service        string   `json:"service"`
-	To             string   `json:"to"`
-	Channel        string   `json:"channel"`
-	Locale         string   `json:"locale"`
-	Reference      string   `json:"reference"`
-	Subject        *subject `json:"subject"`
-	OnBehalfOf     string   `json:"on_behalf_of"`
-	EndUserAddress string   `json:"end_user_address"`
-	Fresh          bool     `json:"fresh"`
-	Amount         int64    `json:"amount"`
-	Payee          string   `json:"payee"`
-}
-
-func startVerification(_ *api, r *http.Request, body []byte) (effect, error) {
-	var req start
-	if err := decode(r, body, &req); err != nil {
-		return nil, err
-	}
-	if req.Service == "" {
-		return nil, bad("service", "must be set")
-	}
-	return func(tx *store.Tx, p access.Principal) (int, any, error) {
-		to, err := phone(tx, "to", req.To)
-		if err != nil {
 			return 0, nil, err
 		}
-		id, err := req.Subject.id(tx)
-		if err != nil {
-			return 0, nil, err
-		}
-		v, err := otp.Start(tx, otp.StartRequest{
-			Service: req.Service, To: to, Subject: id, OnBehalfOf: onBehalf(p, req.OnBehalfOf), Locale: req.Locale,
+		v, err := start(tx, p, site, req.To, otp.StartRequest{
+			Service: req.Service, Subject: req.Subject.id(site), OnBehalfOf: onBehalf(p, req.OnBehalfOf), Locale: req.Locale,
 			Channel: req.Channel, Reference: req.Reference, Amount: req.Amount, Payee: req.Payee,
-			EndUserAddress: req.EndUserAddress, Client: p.Actor.ID, Staff: p.Staff, Mode: modeOf(p), Fresh: req.Fresh,
+			EndUserAddress: from, Fresh: req.Fresh,
 		})
 		if err != nil {
 			return 0, nil, err
@@ -82,7 +57,38 @@ func startVerification(_ *api, r *http.Request, body []byte) (effect, error) {
 		}
 		answer, err := showVerification(tx, v)
 		return status, answer, err
-	}, nil
+	}
+	return decision{req.OnBehalfOf, do}, nil
+}
+
+// start starts a verification in the name of a caller, in either shape.
+func start(tx *store.Tx, p access.Principal, site contact.Site, to string, req otp.StartRequest) (v otp.Verification, err error) {
+	if req.To, err = contact.ParsePhone(to, site.Plan()); err != nil {
+		if e, ok := errors.AsType[*contact.NumberError](err); ok {
+			if err := otp.RefuseNumber(tx, req.Service, e); err != nil {
+				return v, err
+			}
+		}
+		return v, err
+	}
+	req.Client, req.Staff, req.Mode = p.Actor.ID, p.Staff, modeOf(p)
+	v, err = otp.Start(tx, req)
+	if e, ok := errors.AsType[*text.SlotError](err); ok {
+		if e.Slot == string(text.Payee) || e.Slot == string(text.Amount) {
+			return v, bad(e.Slot, "it cannot stand in a text: %s", e.Reason)
+		}
+		// The site's own wording is at fault, and no caller can mend it.
+		return v, fmt.Errorf("render text of code: slot %s: %s", e.Slot, e.Reason)
+	}
+	return v, until(tx, v, err)
+}
+
+// until adds to a refusal that lasts for the life of the verification when that ends.
+func until(tx *store.Tx, v otp.Verification, err error) error {
+	if errors.Is(err, otp.ErrMaxSends) || errors.Is(err, otp.ErrMaxChecks) {
+		return &after{err, max(v.Expires.Sub(tx.Now()), time.Second)}
+	}
+	return err
 }
 
 // onBehalf is the person for whom the caller speaks; a person speaks for themselves.
@@ -102,26 +108,14 @@ func modeOf(p access.Principal) contact.Mode {
 	return m
 }
 
-// phone reads a number by the site's plan.
-func phone(tx *store.Tx, field, raw string) (contact.Phone, error) {
-	if raw == "" {
-		return contact.Phone{}, bad(field, "must be set")
-	}
-	site, err := contact.SiteOf(tx)
-	if err != nil {
-		return contact.Phone{}, err
-	}
-	return contact.ParsePhone(raw, site.Plan())
-}
-
 // verification is the answer about one. It never holds the code.
 type verification struct {
 	ID         string    `json:"id"`
 	Service    string    `json:"service"`
 	To         string    `json:"to"`
 	Channel    string    `json:"channel"`
-	Status     string    `json:"status"`
-	Valid      bool      `json:"valid"`
+	Status     otp.State `json:"status"`
+	Valid      bool      `json:"valid"` // of a check: the code was right; else whether it is approved
 	Locale     string    `json:"locale"`
 	Reference  string    `json:"reference"`
 	Subject    *subject  `json:"subject"`
@@ -135,47 +129,34 @@ type verification struct {
 
 // send is one time that the code was asked for, and how its message stands.
 type send struct {
-	ID      string    `json:"id"`
-	At      time.Time `json:"at"`
-	Channel string    `json:"channel"`
-	Message string    `json:"message"`
-	Status  string    `json:"status"`
+	ID      string       `json:"id"`
+	At      time.Time    `json:"at"`
+	Channel string       `json:"channel"`
+	Message string       `json:"message"`
+	Status  outbox.State `json:"status"`
 }
 
 func showVerification(tx *store.Tx, v otp.Verification) (verification, error) {
 	out := verification{
-		ID: v.ID, Service: v.Service, To: v.To.E164(), Channel: v.Channel, Status: string(v.State), Valid: v.State == otp.Approved,
-		Locale: v.Locale, Reference: v.Reference, OnBehalfOf: v.OnBehalfOf, Sends: []send{},
+		ID: v.ID, Service: v.Service, To: v.To.E164(), Channel: v.Channel, Status: v.State, Valid: v.State == otp.Approved,
+		Locale: v.Locale, Reference: v.Reference, Subject: showSubject(v.Subject), OnBehalfOf: v.OnBehalfOf, Sends: []send{},
 		CreatedAt: v.Created, UpdatedAt: v.Updated, ExpiresAt: v.Expires,
 	}
-	if !v.Subject.IsZero() {
-		out.Subject = &subject{v.Subject.Authority, v.Subject.MRN}
-	}
-	max, err := maxChecks(tx, v)
-	if err != nil {
+	var err error
+	if out.ChecksLeft, err = otp.ChecksLeft(tx, v); err != nil {
 		return out, err
 	}
-	out.ChecksLeft = max - v.Checks
 	for _, s := range v.Sends {
-		m, _, err := outbox.Get(tx, s.Message)
+		m, ok, err := outbox.Get(tx, s.Message)
 		if err != nil {
 			return out, err
 		}
-		out.Sends = append(out.Sends, send{ID: s.ID, At: s.At, Channel: s.Channel, Message: s.Message, Status: string(m.State)})
+		if !ok {
+			m.State = outbox.Unknown // its record is past its time
+		}
+		out.Sends = append(out.Sends, send{ID: s.ID, At: s.At, Channel: s.Channel, Message: s.Message, Status: m.State})
 	}
 	return out, nil
-}
-
-func maxChecks(tx *store.Tx, v otp.Verification) (int, error) {
-	s, err := otp.FindService(tx, v.Service)
-	if err != nil {
-		return 0, err
-	}
-	if s.MaxChecks > 0 {
-		return s.MaxChecks, nil
-	}
-	l, err := limit.Of(tx)
-	return l.Checks, err
 }
 
 func getVerification(_ *api, r *http.Request, tx *store.Tx, _ access.Principal) (any, error) {
@@ -186,57 +167,54 @@ func getVerification(_ *api, r *http.Request, tx *store.Tx, _ access.Principal) 
 	return showVerification(tx, v)
 }
 
-// check is the body of POST /v1/verifications/{id}/check.
-type check struct {
-	Code      string `json:"code"`
-	Reference string `json:"reference"`
+// checkRequest is the body of POST /v1/verifications/{id}/check.
+type checkRequest struct {
+	Code      string `json:"code" required:"true"`
+	Reference string `json:"reference" max:"256"`
 	Amount    int64  `json:"amount"`
 	Payee     string `json:"payee"`
 }
 
 // checkVerification answers 200 for a wrong code as well: that a code is wrong is an answer and no
 // error. Whoever reads it looks at "valid".
-func checkVerification(_ *api, r *http.Request, body []byte) (effect, error) {
-	var req check
+func checkVerification(r *http.Request, body []byte) (decision, error) {
+	var req checkRequest
 	if err := decode(r, body, &req); err != nil {
-		return nil, err
+		return decision{}, err
 	}
-	if req.Code == "" {
-		return nil, bad("code", "must be set")
-	}
-	return func(tx *store.Tx, _ access.Principal) (int, any, error) {
+	return decision{do: func(tx *store.Tx, _ access.Principal) (int, any, error) {
 		v, valid, err := otp.Check(tx, otp.CheckRequest{
 			ID: r.PathValue("id"), Code: req.Code, Reference: req.Reference, Amount: req.Amount, Payee: req.Payee,
 		})
 		if err != nil {
-			return 0, nil, err
+			return 0, nil, until(tx, v, err)
 		}
 		answer, err := showVerification(tx, v)
 		answer.Valid = valid
 		return http.StatusOK, answer, err
-	}, nil
+	}}, nil
 }
 
-func cancelVerification(_ *api, r *http.Request, body []byte) (effect, error) {
+func cancelVerification(r *http.Request, body []byte) (decision, error) {
 	if err := noBody(r, body); err != nil {
-		return nil, err
+		return decision{}, err
 	}
-	return func(tx *store.Tx, _ access.Principal) (int, any, error) {
+	return decision{do: func(tx *store.Tx, _ access.Principal) (int, any, error) {
 		v, err := otp.Cancel(tx, r.PathValue("id"))
 		if err != nil {
 			return 0, nil, err
 		}
 		answer, err := showVerification(tx, v)
 		return http.StatusOK, answer, err
-	}, nil
+	}}, nil
 }
 
 // hastenVerification makes the next way of the last send due now: "call instead".
-func hastenVerification(_ *api, r *http.Request, body []byte) (effect, error) {
+func hastenVerification(r *http.Request, body []byte) (decision, error) {
 	if err := noBody(r, body); err != nil {
-		return nil, err
+		return decision{}, err
 	}
-	return func(tx *store.Tx, _ access.Principal) (int, any, error) {
+	return decision{do: func(tx *store.Tx, _ access.Principal) (int, any, error) {
 		v, err := otp.Get(tx, r.PathValue("id"))
 		if err != nil {
 			return 0, nil, err
@@ -249,7 +227,7 @@ func hastenVerification(_ *api, r *http.Request, body []byte) (effect, error) {
 		}
 		answer, err := showVerification(tx, v)
 		return http.StatusOK, answer, err
-	}, nil
+	}}, nil
 }
 
 // noBody takes an empty body or an empty object.
@@ -258,28 +236,4 @@ func noBody(r *http.Request, body []byte) error {
 		return nil
 	}
 	return decode(r, body, &struct{}{})
-}
-
-// service is a policy for verifications, as clients need to know it.
-type service struct {
-	SID        string `json:"sid"`
-	Name       string `json:"name"`
-	CodeLength int    `json:"code_length"`
-	Life       int    `json:"life"` // seconds
-	Staff      bool   `json:"staff"`
-	Reference  bool   `json:"reference"`
-}
-
-func listServices(_ *api, _ *http.Request, tx *store.Tx, _ access.Principal) (any, error) {
-	all, err := otp.Services(tx)
-	if err != nil {
-		return nil, err
-	}
-	list := []service{}
-	for _, s := range all {
-		if !s.Retired {
-			list = append(list, service{s.SID, s.Name, s.CodeLength, int(s.Life.Seconds()), s.Staff, s.Reference})
-		}
-	}
-	return list, nil
 }

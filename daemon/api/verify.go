@@ -2,10 +2,10 @@ package api
 
 import (
 	"encoding/json"
-	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,8 +15,9 @@ import (
 	"pinward/store"
 )
 
-// This file serves the subset of Twilio Verify v2 that portals use: form bodies in, JSON out, dates
-// in ISO 8601 (that is what its clients decode), errors as {code, message, more_info, status}.
+// This file and verify_*.go serve the subset of Twilio Verify v2 that portals use: form bodies in,
+// JSON out, dates in ISO 8601 (that is what its clients decode), errors as {code, message, more_info,
+// status}.
 
 var (
 	serviceSID      = regexp.MustCompile(`^VA[0-9a-fA-F]{32}$`)
@@ -43,46 +44,53 @@ type call struct {
 }
 
 // verify serves one route of this shape. POST requests obey Idempotency-Key as the native ones do.
-func (a *api) verify(may access.Permission, do func(call) (int, any, error)) http.HandlerFunc {
+func (a *api) verify(may access.Permission, do func(call) (reply, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		p, err := a.principal(r)
-		if err == nil && !p.Can(may) {
-			err = errForbidden
-		}
+		p, err := a.admit(r, may)
 		c := call{Request: r, p: p}
 		if err == nil && r.Method == http.MethodPost {
 			c.body, c.form, err = form(w, r)
 		}
-		var status int
-		var answer any
+		var out reply
 		if err == nil {
-			status, answer, err = do(c)
+			out, err = do(c)
 		}
-		if err != nil {
-			f := faultOf(err)
-			if f.status == http.StatusInternalServerError {
-				a.Log.Error("serve request", "method", r.Method, "pattern", r.Pattern, "error", err)
-			}
-			writeVerifyError(w, f)
-			return
-		}
-		writeJSON(w, status, answer)
+		a.send(w, r, out, err, showVerifyError)
 	}
 }
 
+// form reads the body; each field is one line of a bounded size, whatever it means.
 func form(w http.ResponseWriter, r *http.Request) ([]byte, url.Values, error) {
 	body, err := readBody(w, r)
 	if err != nil {
 		return nil, nil, err
 	}
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
+	if !contentType(r, "application/x-www-form-urlencoded") {
 		return nil, nil, &invalid{http.StatusUnsupportedMediaType, "Content-Type", "send application/x-www-form-urlencoded"}
 	}
 	v, err := url.ParseQuery(string(body))
 	if err != nil {
 		return nil, nil, bad("body", "no form")
 	}
+	for name := range v {
+		if err := line(keyName(name), strings.ToValidUTF8(v.Get(name), "\uFFFD"), maxBody); err != nil {
+			return nil, nil, err
+		}
+	}
 	return body, v, nil
+}
+
+// view runs fn over a snapshot and answers with what it returns.
+func (a *api) view(c call, fn func(*store.Tx) (any, error)) (out reply, err error) {
+	err = a.Store.View(c.Context(), func(tx *store.Tx) error {
+		answer, err := fn(tx)
+		if err != nil {
+			return err
+		}
+		out, err = encode(http.StatusOK, answer)
+		return err
+	})
+	return out, err
 }
 
 // verifyError is an error in this shape; status equals the HTTP status.
@@ -93,29 +101,23 @@ type verifyError struct {
 	Status   int    `json:"status"`
 }
 
-func (f fault) verify() verifyError {
-	message := f.title
-	if f.field != "" {
-		message += ": " + f.field
-	}
-	if f.detail != "" {
-		message += ": " + f.detail
-	}
-	return verifyError{f.code, message, problemType + f.kind, f.status}
-}
-
-func writeVerifyError(w http.ResponseWriter, f fault) {
+func showVerifyError(w http.ResponseWriter, r *http.Request, f fault) {
 	// A number that cannot be texted is an invalid parameter in this shape.
-	if f.status == http.StatusUnprocessableEntity {
-		f.status = http.StatusBadRequest
-		if f.code == 60605 || f.code == 21610 {
-			f.status = http.StatusForbidden
+	if f.Status == http.StatusUnprocessableEntity {
+		f.Status = http.StatusBadRequest
+		if f.Code == 60605 || f.Code == 21610 {
+			f.Status = http.StatusForbidden
 		}
 	}
-	f.headers(w)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(f.status)
-	_ = json.NewEncoder(w).Encode(f.verify()) // the caller is gone: there is nobody to tell
+	e := verifyError{f.Code, f.Title, "https://" + r.Host + problemPath + f.Kind, f.Status}
+	if f.Detail != "" {
+		e.Message += ": " + strings.TrimSpace(f.Field+" "+f.Detail)
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // made of strings and numbers alone
+	}
+	writeJSON(w, f.Status, "application/json", append(body, '\n'))
 }
 
 // vVerification is the answer about a verification. No numeric error_code is ever added: a client in
@@ -126,7 +128,7 @@ type vVerification struct {
 	AccountSID  string    `json:"account_sid"`
 	To          string    `json:"to"`
 	Channel     string    `json:"channel"`
-	Status      string    `json:"status"`
+	Status      otp.State `json:"status"`
 	Valid       bool      `json:"valid"`
 	Lookup      struct{}  `json:"lookup"`
 	Amount      *string   `json:"amount"`
@@ -147,7 +149,7 @@ type vSent struct {
 func (c call) show(v otp.Verification) vVerification {
 	out := vVerification{
 		SID: v.ID, ServiceSID: v.ServiceSID, AccountSID: c.p.Actor.ID, To: v.To.E164(), Channel: v.Channel,
-		Status: string(v.State), Valid: v.State == otp.Approved, Attempts: []vSent{},
+		Status: v.State, Valid: v.State == otp.Approved, Attempts: []vSent{},
 		DateCreated: second(v.Created), DateUpdated: second(v.Updated),
 		URL: c.base() + "/v2/Services/" + v.ServiceSID + "/Verifications/" + v.ID,
 	}
@@ -169,18 +171,30 @@ func (c call) service(tx *store.Tx) (otp.Service, error) {
 	if !serviceSID.MatchString(sid) {
 		return otp.Service{}, otp.ErrUnknownService
 	}
-	return otp.FindService(tx, sid)
+	return otp.FindService(tx, "VA"+strings.ToLower(sid[2:]))
 }
 
-// number reads To; the shape asks for E.164.
-func (c call) number(tx *store.Tx, raw string) (contact.Phone, error) {
+// e164 holds To to the form that this shape asks for.
+func e164(field, raw string) error {
 	if raw == "" {
-		return contact.Phone{}, bad("To", "must be set")
+		return bad(field, "must be set")
 	}
 	if !strings.HasPrefix(raw, "+") {
-		return contact.Phone{}, bad("To", "must be E.164, such as +16175551234")
+		return bad(field, "must be E.164, such as +16175551234")
 	}
-	return phone(tx, "To", raw)
+	return nil
+}
+
+// number164 reads a number that a look-up or a check names.
+func number164(tx *store.Tx, field, raw string) (contact.Phone, error) {
+	if err := e164(field, raw); err != nil {
+		return contact.Phone{}, err
+	}
+	site, err := contact.SiteOf(tx)
+	if err != nil {
+		return contact.Phone{}, err
+	}
+	return contact.ParsePhone(raw, site.Plan())
 }
 
 // find finds a verification by SID or by number, within the path's service.
@@ -191,10 +205,10 @@ func (c call) find(tx *store.Tx, sidOrNumber string) (otp.Verification, error) {
 	}
 	var v otp.Verification
 	if verificationSID.MatchString(sidOrNumber) {
-		v, err = otp.Get(tx, sidOrNumber)
+		v, err = otp.Get(tx, "VE"+strings.ToLower(sidOrNumber[2:]))
 	} else {
 		var to contact.Phone
-		if to, err = c.number(tx, sidOrNumber); err == nil {
+		if to, err = number164(tx, "Sid", sidOrNumber); err == nil {
 			v, err = otp.Find(tx, s.Name, to, "")
 		}
 	}
@@ -204,7 +218,7 @@ func (c call) find(tx *store.Tx, sidOrNumber string) (otp.Verification, error) {
 	return v, err
 }
 
-// channels of the shape; email, whatsapp and sna exist there and not here.
+// channel reads the channels of the shape; email, whatsapp and sna exist there and not here.
 func channel(c string) (string, error) {
 	switch c {
 	case otp.ChannelSMS, otp.ChannelCall, otp.ChannelAuto:
@@ -213,4 +227,31 @@ func channel(c string) (string, error) {
 		return "", bad("Channel", "must be set")
 	}
 	return "", otp.ErrChannel
+}
+
+// amountOf shows amount and payee, null where the service names none.
+func amountOf(v otp.Verification) (amount, payee *string) {
+	if v.Amount == 0 && v.Payee == "" {
+		return nil, nil
+	}
+	a := strconv.FormatInt(v.Amount/100, 10) + "." + strconv.FormatInt(100+v.Amount%100, 10)[1:]
+	return &a, &v.Payee
+}
+
+var amountShape = regexp.MustCompile(`^\$?([0-9]{1,9})(\.[0-9]{1,2})?$`)
+
+// cents reads an amount such as "12.50"; none is 0.
+func cents(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	m := amountShape.FindStringSubmatch(s)
+	if m == nil {
+		return 0, bad("Amount", "an amount such as 12.50")
+	}
+	n, err := strconv.ParseInt(m[1]+(strings.TrimPrefix(m[2], ".") + "00")[:2], 10, 64)
+	if err != nil {
+		return 0, bad("Amount", "an amount such as 12.50")
+	}
+	return n, nil
 }

@@ -2,42 +2,53 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"pinward/daemon/access"
+	"pinward/daemon/health"
 	"pinward/daemon/outbox"
 	"pinward/store"
 )
-
-func getHealth(a *api, _ *http.Request, _ *store.Tx, _ access.Principal) (any, error) {
-	return a.Health(), nil
-}
 
 // healthz says that the process answers; it asks nothing else.
 func (a *api) healthz(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// readyz says whether a code would be accepted now, with one line for each cause why not. It needs no
-// login and shows no details.
+// readyz says whether a code would be accepted now, and then one line for each check of the health
+// tree. It asks by the way of a start, through the writer, so a store that is full or stuck is not
+// ready. It needs no login and shows no details.
 func (a *api) readyz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	causes := a.Health().Causes()
-	err := a.Store.View(r.Context(), outbox.Accepting)
-	if err != nil {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, "a code would not be accepted now")
-	} else {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	switch err := a.Store.Accept(ctx, nobody, outbox.Accepting); {
+	case err == nil:
 		fmt.Fprintln(w, "ready")
+	case errors.Is(err, store.ErrFull):
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "not ready: the disk is full")
+	default:
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "not ready: a code would not be accepted now")
 	}
-	for _, c := range causes {
-		fmt.Fprintf(w, "%s: %s\n", c.Path[len(c.Path)-1], c.State)
+	checkLines(w, "", a.Health())
+}
+
+func checkLines(w io.Writer, above string, n health.Node) {
+	name := above + n.Name
+	fmt.Fprintf(w, "%s: %s\n", name, n.State)
+	for _, c := range n.Children {
+		checkLines(w, name+"/", c)
 	}
 }
 
@@ -46,6 +57,7 @@ func (a *api) readyz(w http.ResponseWriter, r *http.Request) {
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
 }
 
 func newMetrics(o Options) *metrics {
@@ -54,14 +66,22 @@ func newMetrics(o Options) *metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pinward_http_requests_total", Help: "Requests to the API by route and status class.",
 		}, []string{"route", "class"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "pinward_http_request_seconds", Help: "How long requests to the API took, by route.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
+		}, []string{"route"}),
 	}
-	m.registry.MustRegister(m.requests, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.seconds, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), gauges{o})
 	return m
 }
 
+// patience bounds what a monitor waits for, so that a store that is busy does not collect waiting
+// monitors.
+const patience = 5 * time.Second
+
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }
 
 // statusWriter remembers the status for the counter.
@@ -80,11 +100,13 @@ func (w *statusWriter) WriteHeader(status int) {
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // count counts by route pattern, so that no path with an id becomes a label.
-func (m *metrics) count(mux *http.ServeMux) http.Handler {
+func (m *metrics) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
 		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		mux.ServeHTTP(sw, r)
-		m.requests.WithLabelValues(r.Pattern, fmt.Sprintf("%dxx", sw.status/100)).Inc()
+		next.ServeHTTP(sw, r)
+		m.requests.WithLabelValues(r.Pattern, strconv.Itoa(sw.status/100)+"xx").Inc()
+		m.seconds.WithLabelValues(r.Pattern).Observe(time.Since(began).Seconds())
 	})
 }
 
@@ -110,12 +132,15 @@ func (gauges) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		for i := range labels {
+			labels[i] = strings.ToValidUTF8(labels[i], "?") // a carrier's name is what its network sent
+		}
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	gauge(descInfo, 1, g.o.Version)
 	gauge(descHealth, float64(g.o.Health().Worst()))
 	ch <- prometheus.MustNewConstMetric(descEntries, prometheus.CounterValue, float64(g.o.Store.Stats().Entries))
-	ctx, cancel := scrapeContext()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := g.o.Store.View(ctx, func(tx *store.Tx) error {
 		lanes, err := outbox.Depth(tx)
@@ -139,9 +164,4 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		g.o.Log.Error("read metrics", "error", err)
 	}
-}
-
-// scrapeContext bounds a scrape, so that a store that is busy does not collect waiting scrapes.
-func scrapeContext() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), 5*time.Second)
 }
