@@ -15,24 +15,33 @@ import (
 	"pinward/hl7/mllp"
 )
 
-// feed makes the messages of a morning: three of four bring a patient up to date, one books a visit.
-func feed(n uint64, at time.Time) []byte {
+// feed makes the messages of a morning, each about another patient. Of kind "mix" three of four bring
+// a patient up to date and one books a visit.
+func feed(kind string, n uint64, at time.Time) []byte {
 	pid := fmt.Sprintf("PID|1||%d^^^RIV^MR||DOE^JANE^Q||19700101|F|||1 ELM ST^^BOSTON^MA^02110||(617)%03d-%04d^PRN^CP|||EN|M||A%d\r",
 		n, 200+n%700, 2000+n%7000, n)
 	tail := "PV1|1|O|CLINIC^^^RIV||||1234^HOUSE^GREGORY|||MED||||||||V" + fmt.Sprint(n) + "\r"
-	if n%4 == 3 {
+	if kind == "SIU" || kind == "mix" && n%4 == 3 {
 		return []byte(header("SIU^S12^SIU_S12", fmt.Sprint(n), at) + "\r" +
 			fmt.Sprintf("SCH|P%d^EPIC|F%d^EPIC||||CHECKUP^Check-up|||30|MIN|^^30^%s|||||||||||||||BOOKED\r", n, n, ts(at.Add(72*time.Hour))) +
 			pid + tail + "RGS|1\rAIL|1||CLINIC^^^RIV\r")
 	}
-	return []byte(header("ADT^A04^ADT_A01", fmt.Sprint(n), at) + "\r" + "EVN|A04|" + at.Format("20060102150405-0700") + "||||JDOE\r" + pid +
+	event := "A04"
+	if kind == "ignored" {
+		event = "A02" // a transfer
+	}
+	return []byte(header("ADT^"+event+"^ADT_A01", fmt.Sprint(n), at) + "\r" + "EVN|A04|" + at.Format("20060102150405-0700") + "||||JDOE\r" + pid +
 		"PD1|||RIVERSIDE^^4711|1234^HOUSE^GREGORY||||||||02^Any\r" + "NK1|1|DOE^JOHN|SPO||6175559876\r" + tail)
 }
 
 // BenchmarkHandle accepts messages durably, without a network.
 func BenchmarkHandle(b *testing.B) {
-	for _, workers := range []int{1, 64} {
-		b.Run(fmt.Sprintf("%d", workers), func(b *testing.B) {
+	for _, c := range []struct {
+		kind    string
+		workers int
+	}{{"mix", 1}, {"mix", 64}, {"ADT", 64}, {"SIU", 64}, {"ignored", 64}} {
+		workers := c.workers
+		b.Run(fmt.Sprintf("%s/%d", c.kind, workers), func(b *testing.B) {
 			box := newBox(b)
 			var n atomic.Uint64
 			b.ReportAllocs()
@@ -45,7 +54,7 @@ func BenchmarkHandle(b *testing.B) {
 						if i > uint64(b.N) {
 							return
 						}
-						if reply, err := box.in.Handle(context.Background(), hl7.Peer{}, feed(i, time.Now())); err != nil || len(reply) == 0 {
+						if reply, err := box.in.Handle(context.Background(), hl7.Peer{}, feed(c.kind, i, time.Now())); err != nil || len(reply) == 0 {
 							b.Error("not accepted", err)
 							return
 						}
@@ -84,7 +93,7 @@ func BenchmarkMLLP(b *testing.B) {
 						if i > uint64(b.N) {
 							return
 						}
-						m, err := c.Send(context.Background(), feed(i, time.Now()))
+						m, err := c.Send(context.Background(), feed("mix", i, time.Now()))
 						if err != nil {
 							b.Error(err)
 							return

@@ -26,6 +26,8 @@ type box struct {
 	next  int
 }
 
+var sources = outbox.Sources{notice.Kind: notice.Render, otp.Kind: otp.Render}
+
 var operator = store.Actor{Kind: "user", ID: "test"}
 
 func newBox(t testing.TB) *box {

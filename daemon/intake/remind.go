@@ -127,9 +127,13 @@ func (w *work) tooOld() bool {
 
 // suppressed tells, and explains, that nothing is sent about a person on our own.
 func (w *work) suppressed(id contact.SubjectID) (bool, error) {
-	s, known, err := contact.Find(w.tx, id)
-	if err != nil || !known || !s.VIP {
-		return false, err
+	if w.vip == nil || id != w.person.id {
+		s, _, err := contact.Find(w.tx, id)
+		if err != nil || !s.VIP {
+			return false, err
+		}
+	} else if !*w.vip {
+		return false, nil
 	}
 	w.because("the patient is marked as VIP")
 	return true, nil

@@ -20,7 +20,8 @@ type work struct {
 	*reading
 	tx   *store.Tx
 	done []string
-	told bool // a text about the appointment goes now; no reminder is needed at once
+	told bool  // a text about the appointment goes now; no reminder is needed at once
+	vip  *bool // of the message's person, once known
 }
 
 // effects is what each Effect does.
@@ -108,6 +109,9 @@ func (w *work) updateContact() error {
 		var err error
 		if before, _, err = contact.Find(w.tx, u.ID); err != nil {
 			return err
+		}
+		if w.vip = u.VIP; w.vip == nil {
+			w.vip = &before.VIP
 		}
 		if !w.person.homes {
 			numbers := slices.Concat(otherThanWork(before.Phones), *u.Phones)

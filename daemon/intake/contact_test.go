@@ -1,0 +1,360 @@
+package intake
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pinward/daemon/contact"
+	"pinward/daemon/otp"
+	"pinward/hl7"
+	"pinward/store"
+)
+
+// TestNumbers reads PID-13, PID-14 and PID-40 as feeds fill them.
+func TestNumbers(t *testing.T) {
+	for _, c := range []struct {
+		name, pid13, pid14, pid40 string
+		want                      string // numbers in order
+		why                       string
+	}{
+		{"empty", "", "", "", "", ""},
+		{"components", "^PRN^PH^^^617^5551234", "", "", "+16175551234", ""},
+		{"country too", "^PRN^CP^^1^617^5551234", "", "", "+16175551234", ""},
+		{"unformatted wins", "(212)555-9999^PRN^CP^^^^^^^^^+16175551234", "", "", "+16175551234", ""},
+		{"punctuation", "(617)555-1234", "", "", "+16175551234", ""},
+		{"seven digits with the site's area", "5551234", "", "", "+16175551234", ""},
+		{"extension is a switchboard's", "617-555-1234 x22", "", "", "", ""},
+		{"mobile before home", "6175559876^PRN^PH~6175551234^PRN^CP", "", "", "+16175551234 +16175559876", ""},
+		{"PRS is a mobile", "6175559876^PRN~6175551234^PRS", "", "", "+16175551234 +16175559876", ""},
+		{"use in no table", "020 5368 1665^HOME", "", "", "", "PID-13[1]: invalid"},
+		{"area missing", "0170/4711", "", "", "", "PID-13[1]: "},
+		{"letter", "617-555-CARE", "", "", "", "PID-13[1]: invalid"},
+		{"fiction", "6175550142^PRN^CP", "", "", "", "PID-13[1]: invalid"},
+		{"all the same digit", "9999999999", "", "", "", "PID-13[1]: invalid"},
+		{"premium", "9005551234", "", "", "", "PID-13[1]: premium"},
+		{"abroad", "+442079460000^PRN^CP", "", "", "", "PID-13[1]: foreign"},
+		{"short", "911", "", "", "", "PID-13[1]: short"},
+		{"second is bad", "6175551234^PRN^CP~N~123", "", "", "+16175551234", "PID-13[3]: short"},
+		{"fax and e-mail", "6175551111^PRN^FX~^NET^Internet^jane@example.org", "", "", "", ""},
+		{"work is left out", "6175551234^PRN^CP", "6175552222^WPN^PH", "", "+16175551234", ""},
+		{"work mobile under home", "6175551234^WPN^CP", "", "", "", ""},
+		{"mobile in PID-14", "", "6175551234^PRS^CP", "", "+16175551234", ""},
+		{"PID-40 of v2.7", "", "", "6175551234^PRS^CP", "+16175551234", ""},
+		{"twice the same", "6175551234^PRN^CP", "", "6175551234^PRS^CP", "+16175551234", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBox(t)
+			sendOK(t, b, "ADT^A08\nPID|1||4711^^^RIV^MR||||||||||"+c.pid13+"|"+c.pid14+strings.Repeat("|", 26)+c.pid40)
+			if got := strings.Join(b.numbers("4711"), " "); got != c.want {
+				t.Errorf("numbers are %q, want %q", got, c.want)
+			}
+			if e := b.last(); !strings.Contains(e.Why, c.why) || c.why == "" && e.Why != "" {
+				t.Errorf("why %q, want %q", e.Why, c.why)
+			}
+		})
+	}
+}
+
+// TestEmptyAndNull leaves what an empty field does not speak of, and deletes by `""` (HL7 v2.5.1 2.5.3).
+func TestEmptyAndNull(t *testing.T) {
+	b := newBox(t)
+	const pid = "ADT^A08\nPID|1||4711^^^RIV^MR||||||||||"
+	for _, c := range []struct{ fields, want string }{
+		{"6175551234^PRN^CP", "+16175551234"},
+		{"", "+16175551234"},
+		{"^NET^Internet^jane@example.org", "+16175551234"},
+		{"|6175559999^PRS^CP", "+16175559999 +16175551234"}, // PID-14 alone adds
+		{"6175551234^PRN^CP", "+16175551234"},
+		{`""`, ""},
+		{"6175551234^PRN^CP", "+16175551234"},
+		{"12", ""}, // what is there now cannot be texted, and the old one is not theirs
+	} {
+		sendOK(t, b, pid+c.fields)
+		got := b.numbers("4711")
+		if len(got) != len(strings.Fields(c.want)) || strings.Join(got, " ") != c.want && len(got) < 2 {
+			t.Errorf("after %q numbers are %q, want %q", c.fields, got, c.want)
+		}
+	}
+}
+
+// TestPersonIdentifier takes the record number of the site, whatever stands before it.
+func TestPersonIdentifier(t *testing.T) {
+	for _, c := range []struct{ pid, want string }{
+		{"PID|1||123456789^^^USA^SS~77^^^OTHER^MR~4711^^^RIV^MR", "RIV|4711"},
+		{"PID|1||V1^^^RIV^VN~4711^^^RIV^PI", "RIV|4711"},
+		{"PID|1||4711", "RIV|4711"},
+		{"PID|1||4711^^^^MR", "RIV|4711"},
+		{"PID|1||4711^^^&1.2.3&ISO^MR", "1.2.3|4711"},
+		{"PID|1|4711^^^RIV|", "RIV|4711"},
+		{"PID|1||77^^^OTHER^PI~4711^^^RIV^PI", "RIV|4711"},
+	} {
+		b := newBox(t)
+		sendOK(t, b, "ADT^A04\n"+c.pid)
+		entries := b.entries()
+		if got := entries[len(entries)-1].Entry.Subject; got != c.want {
+			t.Errorf("%s: the subject is %q, want %q", c.pid, got, c.want)
+		}
+	}
+}
+
+// TestOlderEvent keeps a late message from overwriting a newer one.
+func TestOlderEvent(t *testing.T) {
+	b := newBox(t)
+	now := time.Now()
+	sendOK(t, b, "ADT^A08\nEVN|A08|"+ts(now.Add(-time.Minute))+"\n"+jane)
+	sendOK(t, b, "ADT^A08\nEVN|A08|"+ts(now.Add(-time.Hour))+"\n"+strings.Replace(jane, "5551234", "5559999", 1))
+	if got := b.numbers("4711"); len(got) != 1 || got[0] != "+16175551234" {
+		t.Errorf("numbers are %q", got)
+	}
+	if e := b.last(); !strings.Contains(e.Why, "older than what is known") {
+		t.Errorf("why %q", e.Why)
+	}
+	// A day alone is no time of order: it would be midnight, and older than this morning.
+	sendOK(t, b, "ADT^A08\nEVN|A08|"+now.UTC().Format("20060102")+"\n"+strings.Replace(jane, "5551234", "5558888", 1))
+	if got := b.numbers("4711"); len(got) != 1 || got[0] != "+16175558888" {
+		t.Errorf("numbers are %q after an event of a day", got)
+	}
+}
+
+// TestWishes reads PD1-11, PD1-12, PID-15, PID-7 and PV1-16.
+func TestWishes(t *testing.T) {
+	b := newBox(t)
+	no, yes := Policy{}, Policy{ShareYes: true}
+	for _, c := range []struct {
+		pd1              string
+		policy           Policy
+		noTexts, noVoice bool
+	}{
+		{"", no, false, false},
+		{"02^Reminder/recall-any method^HL70215", no, false, false},
+		{"01", no, true, false},
+		{"", no, true, false}, // says nothing
+		{"03", no, false, true},
+		{"N", no, true, true},
+		{`""`, no, false, true},
+		{"02|Y", no, true, false},
+		{"02|N", no, false, false},
+		{"02|Y", yes, false, false},
+		{"02|N", yes, true, false},
+		{"F", no, true, false}, // directory wishes are none of ours
+		{"07", no, false, true},
+	} {
+		b.policy(c.policy)
+		sendOK(t, b, "ADT^A08\n"+jane+"\nPD1|||||||||||"+c.pd1)
+		s, _ := b.subject("4711")
+		if s.NoTexts != c.noTexts || s.NoVoice != c.noVoice {
+			t.Errorf("after PD1-11 %q: no texts %v, no voice %v", c.pd1, s.NoTexts, s.NoVoice)
+		}
+	}
+	for tag, want := range map[string]string{
+		"es": "es", "SPA^Spanish": "es", "S^Spanish": "es", "en-US": "en-us", "ENG": "en", "French^": "fr", "???": "fr", `""`: "",
+	} {
+		sendOK(t, b, "ADT^A08\n"+jane+"||fr")
+		sendOK(t, b, "ADT^A08\n"+jane+"||"+tag)
+		if s, _ := b.subject("4711"); s.Language != want || s.BornYear != 1970 {
+			t.Errorf("PID-15 %q gives %q, born %d", tag, s.Language, s.BornYear)
+		}
+	}
+}
+
+// TestDeath silences everything, by whatever message it is told.
+func TestDeath(t *testing.T) {
+	pid := jane + strings.Repeat("|", 16)
+	for name, message := range map[string]string{
+		"A08 with PID-30":   "ADT^A08\n" + pid + "|Y",
+		"A08 with PID-29":   "ADT^A08\n" + pid + "20260102",
+		"A03 expired":       "ADT^A03\n" + jane + "\nPV1|1|I" + strings.Repeat("|", 34) + "20",
+		"a transfer":        "ADT^A02\n" + pid + "|Y",
+		"a result":          "ORU^R01\n" + pid + "|Y\nOBR|1|||GLU|||||||||||||||||||||F",
+		"SIU":               strings.Replace(siu("S14", time.Now().Add(50*time.Hour), ""), jane, pid+"|Y", 1),
+		"an unknown type":   "MDM^T02\n" + pid + "|Y",
+		"PID-29 and a no":   "ADT^A08\n" + pid + "20260102|N",
+		"billing, by DFT":   "DFT^P03\n" + pid + "|Y",
+		"merge of the dead": "ADT^A40\n" + pid + "|Y\nMRG|999^^^RIV^MR",
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t)
+			sendOK(t, b, siu("S12", time.Now().Add(50*time.Hour), ""))
+			sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^login|R1")
+			if got := b.whats(); got != "portal-login 24h 2h" {
+				t.Fatalf("texts are %q", got)
+			}
+			sendOK(t, b, message)
+			if got := b.whats(); got != "" {
+				t.Errorf("texts are %q after a death; did %q, why %q", got, b.last().Did, b.last().Why)
+			}
+			if s, _ := b.subject("4711"); s.Dead == nil {
+				t.Error("not recorded as dead")
+			}
+			sendOK(t, b, siu("S13", time.Now().Add(70*time.Hour), ""))
+			sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^login|R2")
+			if got := b.whats(); got != "" {
+				t.Errorf("texts are %q for the dead", got)
+			}
+		})
+	}
+}
+
+// TestNumberChange never texts both numbers, and tells the old one if it had been proven.
+func TestNumberChange(t *testing.T) {
+	for _, proven := range []bool{false, true} {
+		b := newBox(t)
+		sendOK(t, b, siu("S12", time.Now().Add(time.Hour), ""))
+		if proven {
+			b.do(func(tx *store.Tx) error {
+				s, _, err := contact.Find(tx, contact.SubjectID{Authority: "RIV", MRN: "4711"})
+				if err != nil {
+					return err
+				}
+				return contact.Proven(tx, s.ID, s.Phones[0].Phone)
+			})
+		}
+		sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^login|R1")
+		sendOK(t, b, "ADT^A31\n"+strings.Replace(jane, "5551234", "5559999", 1))
+		want := "now"
+		if proven {
+			want = "now number.changed"
+		}
+		if got := b.whats(); got != want {
+			t.Errorf("proven %v: texts are %q", proven, got)
+		}
+		if proven {
+			b.handOver()
+			continue
+		}
+		b.handOver() // finds that the number is another
+		b.see(func(tx *store.Tx) error {
+			old, err := contact.ParsePhone("6175551234", contact.Plan{})
+			if err != nil {
+				return err
+			}
+			left, err := otp.PendingOf(tx, old)
+			if len(left) > 0 {
+				t.Error("a code waits for the old number")
+			}
+			return err
+		})
+		for _, q := range b.texts() {
+			t.Errorf("%s waits for %s", q.what, q.to)
+		}
+	}
+}
+
+// TestMerge moves what waits to the survivor; the loser's numbers are not used any more.
+func TestMerge(t *testing.T) {
+	for _, event := range []string{"A40", "A34", "A47"} {
+		b := newBox(t)
+		sendOK(t, b, siu("S12", time.Now().Add(50*time.Hour), ""))
+		sendOK(t, b, "ADT^A08\n"+jane+"\nPD1|||||||||||01")
+		sendOK(t, b, "ADT^"+event+"\nPID|1||5000^^^RIV^MR||||||||||6175550000\nMRG|4711^^^RIV^MR~4712^^^RIV^MR~123^^^USA^SS")
+		s, known := b.subject("4711")
+		if !known || s.ID.MRN != "5000" || len(s.Phones) != 0 || !s.NoTexts {
+			t.Errorf("%s: the loser leads to %d numbers, no texts %v", event, len(s.Phones), s.NoTexts)
+		}
+		if e := b.last(); strings.Count(e.Did, "merged") != 2 {
+			t.Errorf("%s: did %q", event, e.Did)
+		}
+		b.see(func(tx *store.Tx) error {
+			list, err := contact.AppointmentsOf(tx, contact.SubjectID{Authority: "RIV", MRN: "5000"})
+			if len(list) != 1 {
+				t.Errorf("%s: the survivor has %d appointments", event, len(list))
+			}
+			return err
+		})
+		sendOK(t, b, "ADT^A08\n"+jane) // the loser again
+		if got := b.numbers("5000"); len(got) != 0 {
+			t.Errorf("%s: a message about the loser gave the survivor %q", event, got)
+		}
+	}
+}
+
+// TestMergePairs takes each MRG with the PID before it, as A40 repeats them.
+func TestMergePairs(t *testing.T) {
+	b := newBox(t)
+	sendOK(t, b, "ADT^A40\nPID|1||1^^^RIV^MR\nMRG|2^^^RIV^MR\nPID|2||3^^^RIV^MR\nPD1|\nMRG|4^^^RIV^MR\nMRG|3^^^RIV^MR")
+	for loser, survivor := range map[string]string{"2": "1", "4": "3"} {
+		if s, _ := b.subject(loser); s.ID.MRN != survivor {
+			t.Errorf("%s leads to %q", loser, s.ID.MRN)
+		}
+	}
+	if e := b.last(); !strings.Contains(e.Why, "survivor and loser are the same") {
+		t.Errorf("why %q", e.Why)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	b := newBox(t)
+	sendOK(t, b, siu("S12", time.Now().Add(50*time.Hour), ""))
+	sendOK(t, b, "ADT^A29\n"+jane)
+	if _, known := b.subject("4711"); known || b.whats() != "" {
+		t.Errorf("still known: %v, texts %q", known, b.whats())
+	}
+}
+
+// TestResult announces a final, releasable result once a day, and nothing that is anybody's secret.
+func TestResult(t *testing.T) {
+	b := newBox(t)
+	b.policy(Policy{Releasable: []string{"GLU"}})
+	sendOK(t, b, "ADT^A08\n"+jane)
+	oru := func(status, kind, orc28, obx11, obx13, obr49, vip string) string {
+		return "ORU^R01\nPID|1||4711^^^RIV^MR\nPV1|1|O" + strings.Repeat("|", 14) + vip + "\nORC|RE" + strings.Repeat("|", 27) + orc28 +
+			"\nOBR|1|||" + kind + "^Test" + strings.Repeat("|", 21) + status + strings.Repeat("|", 24) + obr49 +
+			"\nOBX|1|NM|" + kind + "||95||||||" + obx11 + "||" + obx13
+	}
+	for _, c := range []struct{ message, why string }{
+		{oru("P", "GLU", "", "F", "", "", ""), "(OBR-25)"},
+		{oru("F", "HIV", "", "F", "", "", ""), "(OBR-4)"},
+		{oru("F", "GLU", "R", "F", "", "", ""), "(ORC-28)"},
+		{oru("F", "GLU", "", "P", "", "", ""), "(OBX-11)"},
+		{oru("F", "GLU", "", "F", "X", "", ""), "(OBX-13)"},
+		{oru("F", "GLU", "", "F", "", "N", ""), "(OBR-49)"},
+		{oru("F", "GLU", "", "F", "", "", "Y"), "(PV1-16)"},
+	} {
+		sendOK(t, b, c.message)
+		if e := b.last(); !strings.Contains(e.Why, c.why) || e.Rule != "" || b.whats() != "" {
+			t.Errorf("want %s: rule %q, why %q, texts %q", c.why, e.Rule, e.Why, b.whats())
+		}
+	}
+	sendOK(t, b, oru("F", "GLU", "U", "C", "", "", ""))
+	if got := b.whats(); got != "result.ready" {
+		t.Fatalf("texts are %q, why %q", got, b.last().Why)
+	}
+	sendOK(t, b, oru("C", "GLU", "", "F", "", "", ""))
+	if got := b.whats(); got != "result.ready" || !strings.Contains(b.last().Why, "told already") {
+		t.Errorf("texts are %q, why %q", got, b.last().Why)
+	}
+	if words := b.handOver(); !strings.Contains(words, "https://portal.example.org/") || strings.Contains(words, "GLU") {
+		t.Errorf("the text is %q", words)
+	}
+	sendOK(t, b, "ADT^A08\n"+strings.NewReplacer("4711", "4712", "19700101", time.Now().AddDate(-15, 0, 0).Format("20060102")).Replace(jane))
+	sendOK(t, b, strings.Replace(oru("F", "GLU", "", "F", "", "", ""), "4711", "4712", 1))
+	if got := b.whats(); got != "" || !strings.Contains(b.last().Why, "minor") {
+		t.Errorf("texts are %q, why %q for a minor", got, b.last().Why)
+	}
+}
+
+// TestPrescription announces each prescription once; the next one is another.
+func TestPrescription(t *testing.T) {
+	b := newBox(t)
+	sendOK(t, b, "ADT^A08\n"+jane)
+	for i, c := range []struct {
+		rxd  string
+		want int
+	}{{"1|A^Drug|||||RX77", 1}, {"1|A^Drug|||||RX77|again", 1}, {"1|A^Drug|||||RX78", 2}} {
+		sendOK(t, b, "RDS^O13\nPID|1||4711^^^RIV^MR\nORC|RE\nRXD|"+c.rxd)
+		if got := len(b.texts()); got != c.want {
+			t.Errorf("%d: %d texts, why %q", i, got, b.last().Why)
+		}
+	}
+	sendOK(t, b, "RDS^O13\nPID|1||4711^^^RIV^MR\nORC|CA\nRXD|1|A^Drug|||||RX79")
+	if got := len(b.texts()); got != 2 {
+		t.Errorf("%d texts after a cancelled order", got)
+	}
+	if words := b.handOver(); strings.Contains(words, "Drug") {
+		t.Errorf("the text is %q", words)
+	}
+	if a := b.send("RDS^O13\nPID|1||4711^^^RIV^MR\nORC|RE"); a.code != hl7.AE {
+		t.Errorf("without RXD answered %s", a.code)
+	}
+}

@@ -1,0 +1,360 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pinward/daemon/contact"
+	"pinward/daemon/limit"
+	"pinward/daemon/otp"
+	"pinward/daemon/outbox"
+	"pinward/hl7"
+	"pinward/store"
+)
+
+func (b *box) raw(message string) string {
+	b.t.Helper()
+	reply, err := b.in.Handle(context.Background(), hl7.Peer{}, []byte(message))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return string(reply)
+}
+
+// TestRepeatGetsTheSameAnswer plays connect#1314: a sender that had no answer sends the same message
+// every ten seconds, at most with a new MSH-7. It gets the same bytes and no second text.
+func TestRepeatGetsTheSameAnswer(t *testing.T) {
+	for name, message := range map[string]string{
+		"taken":   siu("S12", time.Now().Add(time.Hour), "") + "\nZNT|1|OTP^login|R1",
+		"ignored": "ADT^A02\n" + jane,
+		"wrong":   "ADT^A04\nPV1|1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t)
+			m := b.message(message)
+			first := b.raw(m)
+			texts, entries := b.whats(), len(b.entries())
+			fields := strings.SplitN(m, "|", 8)
+			fields[6] = "20991231235959"
+			for _, again := range []string{m, strings.Join(fields, "|"), strings.TrimSuffix(m, "\r")} {
+				b.in.ground.Store(nil)
+				if got := b.raw(again); got != first {
+					t.Errorf("answered %q, first %q", got, first)
+				}
+			}
+			b.listen(b.in.listener)
+			if got := b.raw(m); got != first {
+				t.Errorf("after a restart answered %q, first %q", got, first)
+			}
+			if got := b.whats(); got != texts {
+				t.Errorf("texts are %q, first %q", got, texts)
+			}
+			if got := len(b.entries()); got != entries {
+				t.Errorf("%d entries, first %d", got, entries)
+			}
+			if c := b.in.Counts(); c.Messages != 1 || c.Duplicates != 1 {
+				t.Errorf("counted %+v", c)
+			}
+		})
+	}
+}
+
+// TestControlIDUsedAgain takes another message with a control ID that was used before: some senders
+// restart theirs, some never change it.
+func TestControlIDUsedAgain(t *testing.T) {
+	b := newBox(t)
+	at := time.Now()
+	sendOK(t, b, header("ADT^A08", "1", at)+"\n"+jane)
+	sendOK(t, b, header("ADT^A08", "1", at)+"\n"+strings.Replace(jane, "5551234", "5559999", 1))
+	if got := b.numbers("4711"); len(got) != 1 || got[0] != "+16175559999" {
+		t.Errorf("numbers are %q", got)
+	}
+	list := b.explain("1")
+	if len(list) != 2 || list[0].Why != "" || !strings.Contains(list[1].Why, "control id was used before") {
+		t.Errorf("explained as %+v", list)
+	}
+	// Of two listeners each has its own control IDs.
+	b.listen(Listener{Name: "other", Mode: contact.Live})
+	sendOK(t, b, header("ADT^A08", "1", at)+"\n"+jane)
+	if list := b.explain("1"); len(list) != 1 || list[0].Why != "" {
+		t.Errorf("explained as %+v", list)
+	}
+}
+
+// TestRepeatsAtOnce sends one message on many connections at the same time.
+func TestRepeatsAtOnce(t *testing.T) {
+	b := newBox(t)
+	m := b.message("ADT^A08\n" + jane + "\nZNT|1|OTP^login|R1")
+	replies := make([]string, 16)
+	var wg sync.WaitGroup
+	for i := range replies {
+		wg.Go(func() {
+			reply, err := b.in.Handle(context.Background(), hl7.Peer{}, []byte(m))
+			if err != nil {
+				t.Error(err)
+			}
+			replies[i] = string(reply)
+		})
+	}
+	wg.Wait()
+	for _, r := range replies {
+		if r != replies[0] {
+			t.Errorf("answered %q and %q", r, replies[0])
+		}
+	}
+	if got := b.whats(); got != "portal-login" || b.count(otp.ActionStart) != 1 {
+		t.Errorf("texts are %q, %d starts", got, b.count(otp.ActionStart))
+	}
+}
+
+// TestRequestIDIsIdempotent starts one code for a request id that comes in two messages.
+func TestRequestIDIsIdempotent(t *testing.T) {
+	b := newBox(t)
+	sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^login|R1")
+	b.handOver()
+	sendOK(t, b, "ADT^A31\n"+jane+"\nZNT|1|OTP^login|R1")
+	if got := b.whats(); got != "" || !strings.Contains(b.last().Why, "made before") {
+		t.Errorf("texts are %q, why %q", got, b.last().Why)
+	}
+	for range 2 {
+		sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|NOTICE^result.ready|R2\nZNT|2|NOTICE^result.ready|R3")
+	}
+	if got := b.whats(); got != "result.ready result.ready" {
+		t.Errorf("texts are %q", got)
+	}
+}
+
+// TestRequestTimes starts no code that nobody waits for, and sends a notice at its time.
+func TestRequestTimes(t *testing.T) {
+	b := newBox(t)
+	old := header("ADT^A08", "OLD", time.Now().Add(-20*time.Minute))
+	sendOK(t, b, old+"\n"+jane+"\nZNT|1|OTP^login|R1")
+	if e := b.explain("OLD"); b.whats() != "" || len(e) != 1 || !strings.Contains(e[0].Why, "older than") {
+		t.Errorf("texts are %q, explained %+v", b.whats(), e)
+	}
+	sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^login|R2|||"+ts(time.Now().Add(time.Hour)))
+	if !strings.Contains(b.last().Why, "ahead of its time") || b.whats() != "" {
+		t.Errorf("texts are %q, why %q", b.whats(), b.last().Why)
+	}
+	at := time.Now().Add(3 * time.Hour).Truncate(time.Second)
+	sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|NOTICE^result.ready|R3||es|"+ts(at)+"|600")
+	if q := b.texts(); len(q) != 1 || !q[0].due.Equal(at) || q[0].lang != "es" {
+		t.Errorf("texts are %+v", q)
+	}
+	for _, bad := range []string{"|||noon", "||||5m"} {
+		if a := b.send("ADT^A08\n" + jane + "\nZNT|1|NOTICE^result.ready|R4" + bad); a.code != hl7.AE {
+			t.Errorf("%q: answered %s", bad, a.code)
+		}
+	}
+}
+
+// TestNoSenderClosesAndTriesAgain undoes the whole message, so that the engine keeps it.
+func TestNoSenderClosesAndTriesAgain(t *testing.T) {
+	b := newBox(t)
+	ready := func(yes bool) {
+		b.do(func(tx *store.Tx) error {
+			return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Carrier: "a", Ready: yes, Cause: "no network", PartTime: time.Second})
+		})
+	}
+	ready(false)
+	m := b.message("ADT^A08\n" + jane + "\nZNT|1|OTP^login|R1")
+	reply, err := b.in.Handle(context.Background(), hl7.Peer{}, []byte(m))
+	busy, ok := errors.AsType[*busyError](err)
+	if reply != nil || !ok {
+		t.Fatalf("answered %q, error %v", reply, err)
+	}
+	if _, ok := errors.AsType[*outbox.Busy](busy.err); !ok || !overloaded(busy.err) {
+		t.Errorf("the cause is %T", busy.err)
+	}
+	if strings.Contains(err.Error(), "4711") || strings.Contains(err.Error(), "DOE") {
+		t.Errorf("the error tells a value: %v", err)
+	}
+	if _, known := b.subject("4711"); known {
+		t.Error("half of the message was kept")
+	}
+	last := b.entries()[len(b.entries())-1].Entry
+	if last.Action != ActionMessage || last.Outcome != store.Refused || attrOf(last, "why") != "no sender can take a code in time" {
+		t.Errorf("the last entry is %v, %q", last, attrOf(last, "why"))
+	}
+	ready(true)
+	if a := b.parse([]byte(b.raw(m))); a.code != hl7.AA || b.whats() != "portal-login" {
+		t.Errorf("answered %s, texts %q", a.code, b.whats())
+	}
+	if c := b.in.Counts(); c.Failed != 1 || c.Acted != 1 {
+		t.Errorf("counted %+v", c)
+	}
+}
+
+// TestLimitIsNoTrouble answers AA where a limit of the number is reached: the engine has done its part.
+func TestLimitIsNoTrouble(t *testing.T) {
+	b := newBox(t)
+	most := limit.Default().NumberHour.Max
+	for i := range most + 2 {
+		sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^patient-signup|R"+string(rune('a'+i))+"\nZNT|2|OTP^portal-login|S"+string(rune('a'+i)))
+	}
+	if e := b.last(); !strings.Contains(e.Why, "verification refused") {
+		t.Errorf("why %q", e.Why)
+	}
+}
+
+// TestFullDiskClosesTheConnection takes nothing, and loses nothing.
+func TestFullDiskClosesTheConnection(t *testing.T) {
+	var free uint64 = 1 << 40
+	s, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "store"), store.Options{
+		Origin: "pinward/test", Keys: newTestKeys(t), Log: slog.New(slog.DiscardHandler),
+		Free: func(string) (uint64, uint64, error) { return free, 1 << 41, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := New(Options{Store: s, Listener: Listener{Name: "adt", Mode: contact.Live}})
+	m := []byte(header("ADT^A08", "1", time.Now()) + "\r" + jane + "\r")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := in.Handle(context.Background(), hl7.Peer{}, m); reply != nil || !errors.Is(err, store.ErrClosed) {
+		t.Errorf("on a closed store answered %q, error %v", reply, err)
+	}
+	free = 1 << 20
+	dir := filepath.Join(t.TempDir(), "full")
+	s, err = store.Open(context.Background(), dir, store.Options{
+		Origin: "pinward/test", Keys: newTestKeys(t), Log: slog.New(slog.DiscardHandler),
+		Free: func(string) (uint64, uint64, error) { return free, 1 << 41, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	in = New(Options{Store: s, Listener: Listener{Name: "adt", Mode: contact.Live}})
+	if reply, err := in.Handle(context.Background(), hl7.Peer{}, m); reply != nil || !errors.Is(err, store.ErrFull) {
+		t.Errorf("on a full disk answered %q, error %v", reply, err)
+	}
+}
+
+// TestSweep forgets what is older than the window, and keeps what is in it.
+func TestSweep(t *testing.T) {
+	b := newBox(t)
+	sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^login|R1")
+	m := b.message("ADT^A08\n" + jane)
+	b.raw(m)
+	b.do(func(tx *store.Tx) error {
+		now := weekOf(tx.Now())
+		for i := range uint16(6) {
+			key := append(weekKey(now-i), make([]byte, 32)...)
+			if err := seen.Put(tx, key, outcome{Type: "X"}); err != nil {
+				return err
+			}
+			if err := requests.Put(tx, requestKey(tx, now-i, "p", "r"), "VE"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	b.do(Sweep)
+	b.see(func(tx *store.Tx) error {
+		n, err := seen.Len(tx)
+		if err != nil || n != 2+2 {
+			t.Errorf("%d outcomes are left (%v)", n, err)
+		}
+		n, err = requests.Len(tx)
+		if err != nil || n != 1+2 {
+			t.Errorf("%d requests are left (%v)", n, err)
+		}
+		return nil
+	})
+	b.raw(m)
+	if c := b.in.Counts(); c.Duplicates != 1 {
+		t.Errorf("counted %+v: a repeat within the window is known", c)
+	}
+}
+
+// corpus are samples of real systems; the folder comes with the project's reference and not with the
+// module.
+const corpus = "../../../shared/hl7/samples"
+
+// TestCorpus sends every sample, as it is, to a live and to a shadow listener: each gets its answer, no
+// answer and no explanation repeats a value, and a repeat gets the same.
+func TestCorpus(t *testing.T) {
+	files, err := os.ReadDir(corpus)
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip("the corpus is not beside the module")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := map[hl7.AckCode]int{}
+	for _, mode := range []contact.Mode{contact.Live, contact.Shadow} {
+		b := newBoxIn(t, Listener{Name: mode.String(), Mode: mode})
+		b.policy(Policy{Releasable: []string{"*"}})
+		for _, f := range files {
+			frame, err := os.ReadFile(filepath.Join(corpus, f.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, _ := hl7.Parse(frame)
+			reply := b.raw(string(frame))
+			if m.IsAck() || m.MSH(15).String() == "NE" {
+				if reply != "" {
+					t.Errorf("%s: answered", f.Name())
+				}
+				continue
+			}
+			a := b.parse([]byte(reply))
+			codes[a.code]++
+			switch {
+			case a.code == "":
+				t.Errorf("%s: no answer", f.Name())
+			case len(reply) > 4095:
+				t.Errorf("%s: the answer has %d bytes", f.Name(), len(reply))
+			case b.raw(string(frame)) != reply:
+				t.Errorf("%s: a repeat got another answer", f.Name())
+			}
+			_, said, _ := strings.Cut(reply, "\rMSA|")
+			said = strings.Replace(said, a.control, "", 1)
+			for _, e := range b.explain(m.ControlID()) {
+				said += "\n" + e.Did + "\n" + e.Why
+			}
+			for v := range values(m) {
+				if strings.Contains(said, v) {
+					t.Errorf("%s: a value of the message is in the answer or the explanation", f.Name())
+				}
+			}
+		}
+		for _, q := range b.texts() {
+			if q.mode != mode {
+				t.Errorf("a text in mode %s on a listener in %s", q.mode, mode)
+			}
+		}
+		if c := b.in.Counts(); c.Acted < 20 || c.Failed != 0 {
+			t.Errorf("%s: counted %+v", mode, c)
+		}
+	}
+	t.Logf("answers: %v", codes)
+}
+
+// values gives what stands in a message below its header, but for what is too short to tell.
+func values(m *hl7.Message) map[string]bool {
+	found := map[string]bool{}
+	for s := range m.Segments() {
+		if s.Name() == "MSH" {
+			continue
+		}
+		for n := 1; n <= 50; n++ {
+			for rep := range s.Field(n).Reps() {
+				for c := 1; c <= 14; c++ {
+					if v := rep.Comp(c).String(); len(v) >= 5 {
+						found[v] = true
+					}
+				}
+			}
+		}
+	}
+	return found
+}
