@@ -331,7 +331,7 @@ func TestFlowSameTextTwice(t *testing.T) {
 }
 
 // softwareKeys stand in for the TPM in tests of this package.
-func softwareKeys(t *testing.T) store.Keys {
+func softwareKeys(t testing.TB) store.Keys {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -33,6 +33,13 @@ func (p *pulse) busy(away bool) {
 	p.away, p.last = away, time.Now()
 }
 
+// idle tells whether the loop is between hand-overs.
+func (p *pulse) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.away
+}
+
 // stale tells whether the loop has been silent for too long.
 func (p *pulse) stale(limit time.Duration) bool {
 	p.mu.Lock()
