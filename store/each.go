@@ -37,9 +37,9 @@ type source interface {
 	next() (key, value []byte, sealed bool)
 }
 
-// each walks a table as the transaction sees it. With open false, values are not unsealed and fn gets
-// nil for them.
-func (tx *Tx) each(t *tableInfo, r Range, open bool, fn func(key, plain []byte) error) error {
+// each walks a table as the transaction sees it. A value is plain, or sealed and valid as long as the
+// transaction; fn owns key.
+func (tx *Tx) each(t *tableInfo, r Range, fn func(key, value []byte, sealed bool) error) error {
 	if err := tx.use(); err != nil {
 		return err
 	}
@@ -52,11 +52,11 @@ func (tx *Tx) each(t *tableInfo, r Range, open bool, fn func(key, plain []byte) 
 		// The transaction's own overlay may change under the walk; the layers below it cannot.
 		sources = append(sources, newHead(newLayerSource(c, &r, i == 0)))
 	}
-	snap, err := tx.snapshot()
+	b, err := tx.bucket(t)
 	if err != nil {
 		return err
 	}
-	if b := snap.Bucket([]byte(t.bucket)); b != nil {
+	if b != nil {
 		sources = append(sources, newHead(&fileSource{cursor: b.Cursor(), r: &r}))
 	}
 	for {
@@ -67,15 +67,7 @@ func (tx *Tx) each(t *tableInfo, r Range, open bool, fn func(key, plain []byte) 
 		if value == nil {
 			continue
 		}
-		key = bytes.Clone(key)
-		if !open {
-			value = nil
-		} else if sealed {
-			if value, err = tx.ring.unseal(&tx.store.id, t.bucket, key, t.schema, value, t.name); err != nil {
-				return err
-			}
-		}
-		if err := fn(key, value); err != nil {
+		if err := fn(bytes.Clone(key), value, sealed); err != nil {
 			return err
 		}
 	}

@@ -47,6 +47,7 @@ type Store struct {
 	every   time.Duration
 	space   space
 	watch   watchers
+	opened  opened
 	durable atomic.Pointer[durable]
 	seals   atomic.Uint64        // what was sealed under the current data and audit keys
 	write   func(*bolt.Tx) error // (*bolt.Tx).Commit but in tests of its failure

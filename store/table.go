@@ -24,6 +24,7 @@ type tableInfo struct {
 	bucket      string
 	bookkeeping string
 	schema      uint16
+	cached      bool
 }
 
 // TableOption is an option of [NewTable].
@@ -36,6 +37,11 @@ func Bookkeeping(why string) TableOption { return func(t *tableInfo) { t.bookkee
 // Schema numbers the form of T; the default is 0. Values of an older schema are read as T; a value of
 // a newer one is refused with [ErrNewer].
 func Schema(n uint16) TableOption { return func(t *tableInfo) { t.schema = n } }
+
+// Cached keeps opened values in memory: each is opened once for every time that it was written. It is
+// for policy, which has few keys and is read by every transaction. What Get and Each return is shared
+// by all who read it: nothing that it points to, such as the elements of a slice, may be changed.
+func Cached() TableOption { return func(t *tableInfo) { t.cached = true } }
 
 // tables holds the names that are taken. Tables are declared while the program starts.
 var tables = struct {
@@ -80,11 +86,11 @@ func allTables() []*tableInfo {
 
 // Get returns the value of a key; ok is false if there is none.
 func (t *Table[T]) Get(tx *Tx, key []byte) (v T, ok bool, err error) {
-	plain, ok, err := tx.get(t.info, key)
-	if !ok || err != nil {
+	value, sealed, err := tx.get(t.info, key)
+	if value == nil || err != nil {
 		return v, false, err
 	}
-	v, err = t.decode(plain)
+	v, err = t.open(tx, key, value, sealed)
 	return v, err == nil, err
 }
 
@@ -105,8 +111,8 @@ func (t *Table[T]) Delete(tx *Tx, key []byte) error { return tx.put(t.info, key,
 // this Each does not see it. fn returns [Stop] to end early; any other error ends Each with it.
 // fn owns key.
 func (t *Table[T]) Each(tx *Tx, r Range, fn func(key []byte, v T) error) error {
-	err := tx.each(t.info, r, true, func(key, plain []byte) error {
-		v, err := t.decode(plain)
+	err := tx.each(t.info, r, func(key, value []byte, sealed bool) error {
+		v, err := t.open(tx, key, value, sealed)
 		if err != nil {
 			return err
 		}
@@ -121,12 +127,32 @@ func (t *Table[T]) Each(tx *Tx, r Range, fn func(key []byte, v T) error) error {
 // Len counts the table's keys. It reads them all, but opens no value.
 func (t *Table[T]) Len(tx *Tx) (int, error) {
 	n := 0
-	err := tx.each(t.info, Range{}, false, func(_, _ []byte) error { n++; return nil })
+	err := tx.each(t.info, Range{}, func(_, _ []byte, _ bool) error { n++; return nil })
 	return n, err
 }
 
 // String names the table.
 func (t *Table[T]) String() string { return t.info.name }
+
+// open makes the value of what stands under key, sealed as in the file or plain as in a layer.
+func (t *Table[T]) open(tx *Tx, key, value []byte, sealed bool) (v T, err error) {
+	if !sealed {
+		return t.decode(value)
+	}
+	if t.info.cached {
+		if v, ok := tx.store.opened.get(t.info, key, value).(T); ok {
+			return v, nil
+		}
+	}
+	plain, err := tx.ring.unseal(&tx.store.id, t.info.bucket, key, t.info.schema, value, t.info.name)
+	if err != nil {
+		return v, err
+	}
+	if v, err = t.decode(plain); err == nil && t.info.cached {
+		tx.store.opened.put(t.info, key, value, v)
+	}
+	return v, err
+}
 
 func (t *Table[T]) decode(plain []byte) (v T, err error) {
 	if err := json.Unmarshal(plain, &v); err != nil {

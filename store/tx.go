@@ -159,7 +159,9 @@ func (tx *Tx) put(t *tableInfo, key, plain []byte) error {
 	return nil
 }
 
-func (tx *Tx) get(t *tableInfo, key []byte) (plain []byte, ok bool, err error) {
+// get finds what stands under a key: plain in a layer, or sealed in the file, where it is valid as
+// long as the transaction. It is nil if there is nothing.
+func (tx *Tx) get(t *tableInfo, key []byte) (value []byte, sealed bool, err error) {
 	if err := tx.use(); err != nil {
 		return nil, false, err
 	}
@@ -168,23 +170,23 @@ func (tx *Tx) get(t *tableInfo, key []byte) (plain []byte, ok bool, err error) {
 	}
 	for _, l := range tx.layers {
 		if plain, ok := l.get(t, key); ok {
-			return plain, plain != nil, nil
+			return plain, false, nil
 		}
 	}
-	snap, err := tx.snapshot()
-	if err != nil {
+	b, err := tx.bucket(t)
+	if b == nil || err != nil {
 		return nil, false, err
 	}
-	b := snap.Bucket([]byte(t.bucket))
-	if b == nil {
-		return nil, false, nil
+	return b.Get(key), true, nil
+}
+
+// bucket is a table in the file; nil if nothing was ever written to it.
+func (tx *Tx) bucket(t *tableInfo) (*bolt.Bucket, error) {
+	snap, err := tx.snapshot()
+	if err != nil {
+		return nil, err
 	}
-	sealed := b.Get(key)
-	if sealed == nil {
-		return nil, false, nil
-	}
-	plain, err = tx.ring.unseal(&tx.store.id, t.bucket, key, t.schema, sealed, t.name)
-	return plain, err == nil, err
+	return snap.Bucket([]byte(t.bucket)), nil
 }
 
 // snapshot is the file as it is at the first read. In an Update it may or may not hold the batch that

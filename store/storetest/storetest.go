@@ -1,0 +1,102 @@
+// Package storetest opens real stores for the tests of the rooms, with keys in memory.
+//
+// It stands beside store as net/http/httptest stands beside net/http. Only tests may import it: the
+// table of rooms lets no production package do so, and nothing of it is linked into a program.
+package storetest
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"pinward/store"
+)
+
+// Keys does in memory what a TPM does for the store. It counts no anchors.
+type Keys struct {
+	aead   cipher.AEAD
+	signer *ecdsa.PrivateKey
+}
+
+// NewKeys makes a root key and a signer that end with the test.
+func NewKeys(t testing.TB) *Keys {
+	t.Helper()
+	root := make([]byte, 32)
+	rand.Read(root)
+	block, err := aes.NewCipher(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Keys{aead, signer}
+}
+
+// Wrap implements store.Keys.
+func (k *Keys) Wrap(_ context.Context, secret []byte) ([]byte, error) {
+	return k.aead.Seal(nil, nil, secret, nil), nil
+}
+
+// Unwrap implements store.Keys.
+func (k *Keys) Unwrap(_ context.Context, wrapped []byte) ([]byte, error) {
+	return k.aead.Open(nil, nil, wrapped, nil)
+}
+
+// SignHead implements store.Keys.
+func (k *Keys) SignHead(_ context.Context, note []byte) ([]byte, error) {
+	sum := sha256.Sum256(note)
+	return ecdsa.SignASN1(rand.Reader, k.signer, sum[:])
+}
+
+// Signer implements store.Keys.
+func (k *Keys) Signer() *ecdsa.PublicKey { return &k.signer.PublicKey }
+
+// Counter implements store.Keys.
+func (k *Keys) Counter(context.Context) (uint64, error) { return 0, nil }
+
+// Anchor implements store.Keys.
+func (k *Keys) Anchor(context.Context, [32]byte) ([]byte, error) { return nil, nil }
+
+// Options are those of a store for a test: plenty of space, no log, and no heads but at Close, so
+// that a test may count entries.
+func Options(k store.Keys) store.Options {
+	return store.Options{
+		Origin: "pinward/test", Keys: k, Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
+		Free: func(string) (free, total uint64, err error) { return 1 << 40, 1 << 41, nil },
+	}
+}
+
+// Open gives a store that is closed when the test ends.
+func Open(t testing.TB) *store.Store {
+	t.Helper()
+	return OpenIn(t, filepath.Join(t.TempDir(), "store"), Options(NewKeys(t)))
+}
+
+// OpenIn opens the store in a folder, which may hold one already.
+func OpenIn(t testing.TB, dir string, o store.Options) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close store: %v", err)
+		}
+	})
+	return s
+}
