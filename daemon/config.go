@@ -104,8 +104,8 @@ type Control struct {
 }
 
 // Address is host:port; an empty one is an error rather than "off", so that a forgotten value never
-// opens or closes a door.
-type Address string
+// opens or closes a door. It is no string type: go-toml would fill one without asking UnmarshalText.
+type Address struct{ HostPort string }
 
 // UnmarshalText accepts host:port with a port; the decoder adds line and column to its error.
 func (a *Address) UnmarshalText(b []byte) error {
@@ -117,7 +117,7 @@ func (a *Address) UnmarshalText(b []byte) error {
 	} else if port == "" {
 		return errors.New("an address needs a port")
 	}
-	*a = Address(b)
+	a.HostPort = string(b)
 	return nil
 }
 
@@ -126,7 +126,7 @@ func Defaults() Config {
 	return Config{
 		Box:     Box{State: "/var/lib/pinward"},
 		TPM:     TPM{Device: "/dev/tpmrm0", Unseal: "tpm"},
-		HTTPS:   HTTPS{Listen: "[::]:8443"},
+		HTTPS:   HTTPS{Listen: Address{"[::]:8443"}},
 		Control: Control{Socket: "/run/pinward/pinward.sock"},
 	}
 }
@@ -188,7 +188,7 @@ func (c Config) Check() error {
 			bad("hl7[%d].name: must be set and be the only one of its name", i)
 		}
 		names["hl7 "+l.Name] = true
-		if l.Listen == "" {
+		if l.Listen.HostPort == "" {
 			bad("hl7[%d].listen: must be set", i)
 		}
 		switch l.Mode {

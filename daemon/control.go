@@ -74,9 +74,6 @@ h1{font-size:1.6rem}ol{padding-left:1.2rem}</style>
 // clear 503 to machines.
 func (b *box) serveClosed(w http.ResponseWriter, r *http.Request) {
 	st := b.state.Load()
-	if st == nil {
-		st = &State{Name: "starting", Since: b.began}
-	}
 	switch {
 	case r.URL.Path == "/healthz":
 		fmt.Fprintln(w, "ok")

@@ -55,7 +55,7 @@ func listen(passed map[string][]net.Listener, name string, a Address) (net.Liste
 	if ls := passed[name]; len(ls) > 0 {
 		return ls[0], nil
 	}
-	l, err := net.Listen("tcp", string(a))
+	l, err := net.Listen("tcp", a.HostPort)
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w", name, err)
 	}

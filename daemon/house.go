@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -47,7 +46,17 @@ var sources = outbox.Sources{otp.Kind: otp.Render, notice.Kind: notice.Render, c
 
 // openHouse opens the store, settles what a crash left behind, and starts the loops.
 func (b *box) openHouse(ctx context.Context, keys store.Keys) (*house, error) {
-	s, err := store.Open(ctx, filepath.Join(b.cfg.Box.State, "store"), store.Options{
+	h, err := b.openStore(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	h.furnish(b)
+	return h, nil
+}
+
+// openStore opens the store and settles what a crash left behind; nothing works on it yet.
+func (b *box) openStore(ctx context.Context, keys store.Keys) (*house, error) {
+	s, err := store.Open(ctx, b.storePath(), store.Options{
 		Origin: "pinward/" + b.cfg.Box.ID, Keys: keys, Log: b.log,
 	})
 	if err != nil {
@@ -57,9 +66,13 @@ func (b *box) openHouse(ctx context.Context, keys store.Keys) (*house, error) {
 	if err := h.settle(ctx, b.cfg); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	return h, nil
+}
+
+// furnish makes the handlers behind the doors and starts the loops.
+func (h *house) furnish(b *box) {
 	h.buildDoors(b)
 	h.start(b)
-	return h, nil
 }
 
 // settle runs before anything else does: a hand-over that a crash cut off becomes unknown by the

@@ -74,6 +74,12 @@ type box struct {
 // says what to do, and waits for the operator.
 func Run(ctx context.Context, c Config, o Options) error {
 	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), openPort: openPort, passwords: access.NewPasswords(loginQueue)}
+	b.state.Store(&State{Name: Starting, Since: b.began})
+	lock, err := lockState(c.Box.State)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	doors, err := b.openDoors()
 	if err != nil {
 		return err

@@ -15,12 +15,13 @@ import (
 	"pinward/tpm"
 )
 
-// The states of the box. READY=1 holds in each of them: a box that waits for its operator is no
-// reason to restart it.
+// The states of the box. READY=1 holds in each of them but the first: a box that waits for its
+// operator is no reason to restart it.
 const (
-	Empty  = "empty"  // no keys yet: it waits to be commissioned
-	Sealed = "sealed" // keys locked: it waits to be unsealed
-	Open   = "open"   // working
+	Starting = "starting" // it asks the TPM and opens the store: a moment
+	Empty    = "empty"    // no keys yet: it waits to be commissioned
+	Sealed   = "sealed"   // keys locked: it waits to be unsealed
+	Open     = "open"     // working
 )
 
 // State is where the box stands, why, and what the operator should do.
@@ -45,6 +46,7 @@ func (b *box) enter(name, cause, next string) {
 }
 
 func (b *box) statePath() string { return filepath.Join(b.cfg.Box.State, "tpm.json") }
+func (b *box) storePath() string { return filepath.Join(b.cfg.Box.State, "store") }
 
 // bringUp opens the box if the keys can be had without a person.
 func (b *box) bringUp(ctx context.Context) {
@@ -56,6 +58,9 @@ func (b *box) bringUp(ctx context.Context) {
 	}
 	st, err := tpm.LoadState(b.statePath())
 	switch {
+	case errors.Is(err, os.ErrNotExist) && exists(b.storePath()):
+		b.enter(Sealed, "a store is here, and the sealed keys to it are not ("+b.statePath()+")",
+			"restore the keys from the backup, then restart; if this box was never commissioned, move "+b.storePath()+" away")
 	case errors.Is(err, os.ErrNotExist):
 		b.enter(Empty, "this box has not been commissioned", "run: pinward setup")
 	case err != nil:
@@ -69,10 +74,23 @@ func (b *box) bringUp(ctx context.Context) {
 func (b *box) unsealTPM(ctx context.Context, st tpm.State, passphrase string) {
 	keys, err := b.keys(ctx, func(dev *tpm.Device) (*tpm.Keys, error) { return tpm.Unseal(ctx, dev, st, passphrase) })
 	if err != nil {
-		b.enter(Sealed, err.Error(), "run: pinward key unseal")
+		b.enter(Sealed, err.Error(), remedy(err))
 		return
 	}
 	b.open(ctx, keys)
+}
+
+// remedy is what opens a box that could not be unsealed for this reason.
+func remedy(err error) string {
+	if errors.Is(err, tpm.ErrPCRChanged) || errors.Is(err, tpm.ErrCleared) {
+		return "run: pinward key unseal --kit"
+	}
+	return "run: pinward key unseal"
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // keys opens the TPM and gets keys from it; the device stays open with the keys that sign through it.
@@ -102,8 +120,9 @@ func (b *box) open(ctx context.Context, keys store.Keys) {
 
 // commission makes the keys of an empty box, opens it, and makes its first person.
 //
-// The state file is written before the store: if we crash in between, the next start finds keys and
-// makes an empty store; the kit that was shown then is the right one.
+// The state file is written last: without it the box has no keys, so nobody meets a box that is open
+// and has no person who may enter. If we crash before, a store is left that no key opens, and the
+// next start says so; if after, the box is open and only the answer with the kit may be lost.
 func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error) {
 	b.turning.Lock()
 	defer b.turning.Unlock()
@@ -117,36 +136,44 @@ func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error
 	if err := req.Site.Check(); err != nil {
 		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
+	var st tpm.State
 	var kit tpm.Kit
-	keys, err := b.keys(ctx, func(dev *tpm.Device) (*tpm.Keys, error) {
-		st, k, keys, err := tpm.Commission(ctx, dev, tpm.CommissionOptions{
+	keys, err := b.keys(ctx, func(dev *tpm.Device) (keys *tpm.Keys, err error) {
+		st, kit, keys, err = tpm.Commission(ctx, dev, tpm.CommissionOptions{
 			Mode: tpm.Mode(b.cfg.TPM.Unseal), Passphrase: req.Passphrase, BoxID: b.cfg.Box.ID,
 		})
-		if err != nil {
-			return nil, err
-		}
-		kit = k
-		return keys, tpm.SaveState(b.statePath(), st)
+		return keys, err
 	})
 	if err != nil {
 		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
-	b.open(ctx, keys)
-	h := b.house.Load()
-	if h == nil {
-		return admin.Kit{}, fmt.Errorf("%w: %s", admin.ErrState, b.state.Load().Cause)
+	h, err := b.openStore(ctx, keys)
+	if err != nil {
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
-	err = h.store.Update(ctx, store.Actor{Kind: "root", ID: "setup"}, func(tx *store.Tx) error {
+	if err := b.found(ctx, h.store, req, hash); err != nil {
+		err = errors.Join(err, h.store.Close(), os.RemoveAll(b.storePath())) // made by this very call
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	if err := tpm.SaveState(b.statePath(), st); err != nil {
+		err = errors.Join(err, h.store.Close(), os.RemoveAll(b.storePath()))
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	h.furnish(b)
+	b.house.Store(h)
+	b.enter(Open, "", "")
+	return admin.Kit{Box: b.cfg.Box.ID, Signer: h.store.Fingerprint(), Shares: []string{kit.Share(1), kit.Share(2), kit.Share(3)}}, nil
+}
+
+// found writes what a new box begins with: its site and its first person.
+func (b *box) found(ctx context.Context, s *store.Store, req admin.Setup, hash access.PasswordHash) error {
+	return s.Update(ctx, store.Actor{Kind: "root", ID: "setup"}, func(tx *store.Tx) error {
 		if err := contact.SetSite(tx, req.Site); err != nil {
 			return err
 		}
 		_, err := access.CreateUser(tx, req.Admin.Name, hash, []access.Role{access.Admin, access.Auditor, access.Operator})
 		return err
 	})
-	if err != nil {
-		return admin.Kit{}, err
-	}
-	return admin.Kit{Box: b.cfg.Box.ID, Signer: h.store.Fingerprint(), Shares: []string{kit.Share(1), kit.Share(2), kit.Share(3)}}, nil
 }
 
 // unseal opens a sealed box for the operator: by passphrase, or by two shares of the recovery kit,

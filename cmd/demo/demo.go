@@ -70,9 +70,9 @@ func newDemo(o options, log *slog.Logger) (*demo, error) {
 	d.cfg = daemon.Defaults()
 	d.cfg.Box = daemon.Box{ID: "demo", State: filepath.Join(o.dir, "state")}
 	d.cfg.HTTPS = daemon.HTTPS{
-		Listen: daemon.Address(o.https), Certificate: filepath.Join(o.dir, "server.pem"), Key: filepath.Join(o.dir, "server-key.pem"),
+		Listen: daemon.Address{HostPort: o.https}, Certificate: filepath.Join(o.dir, "server.pem"), Key: filepath.Join(o.dir, "server-key.pem"),
 	}
-	d.cfg.HL7 = []daemon.HL7Listener{{Name: "mllp", Listen: daemon.Address(o.mllp), Mode: "live"}}
+	d.cfg.HL7 = []daemon.HL7Listener{{Name: "mllp", Listen: daemon.Address{HostPort: o.mllp}, Mode: "live"}}
 	d.cfg.Control.Socket = filepath.Join(o.dir, "pinward.sock")
 	return d, d.addModems()
 }

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"pinward/daemon/access"
@@ -194,7 +195,7 @@ var ErrState = errors.New("the box is not ready for that")
 
 func stateProblem(err error) error {
 	if errors.Is(err, ErrState) {
-		return &problem{http.StatusConflict, err.Error()}
+		return &problem{http.StatusConflict, strings.TrimPrefix(err.Error(), ErrState.Error()+": ")}
 	}
 	return err
 }

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"pinward/hl7/mllp"
+)
+
+// TestScripts is what an operator lives through with the real programs: pinwardd, pinward, a TPM and
+// a network with handsets.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			w, err := newWorld(env.WorkDir, 2)
+			if err != nil {
+				return err
+			}
+			env.Defer(w.close)
+			env.Values["world"] = w
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("TPM", w.path("tpm.sock"))
+			env.Setenv("SOCKET", w.path("control"))
+			env.Setenv("HTTPS", w.https)
+			env.Setenv("MLLP", w.mllp)
+			env.Setenv("HANDSETS", w.phones)
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Getuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"up": onProcess((*world).start), "down": onProcess((*world).stop),
+			"crash": onProcess(func(w *world, name string) error { w.kill(name); return nil }),
+			"ready": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).awaitReady()) },
+			"let":   let, "code": code, "hl7": sendHL7, "take": take,
+		},
+	})
+}
+
+func worldOf(ts *testscript.TestScript) *world { return ts.Value("world").(*world) }
+
+// onProcess is a command with the name of a process: tpm, network or box.
+func onProcess(do func(*world, string) error) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(do(worldOf(ts), args[0])) }
+}
+
+// let NAME PATTERN FILE puts what the pattern's group matches in a file into the environment.
+func let(ts *testscript.TestScript, _ bool, args []string) {
+	m := regexp.MustCompile(`(?m)` + args[1]).FindStringSubmatch(ts.ReadFile(args[2]))
+	if m == nil {
+		ts.Fatalf("%s: nothing matches %s", args[2], args[1])
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
+
+// code NUMBER N waits for the Nth text of a handset and puts the code in it into $CODE, and another
+// one into $WRONG.
+func code(ts *testscript.TestScript, _ bool, args []string) {
+	n := 0
+	fmt.Sscan(args[1], &n)
+	list, err := worldOf(ts).awaitTexts(args[0], n)
+	ts.Check(err)
+	if len(list) != n {
+		ts.Fatalf("the handset shows %d texts, want %d", len(list), n)
+	}
+	groups := sixDigits.FindAllString(list[n-1].Text, -1)
+	if len(groups) != 1 {
+		ts.Fatalf("the text %q holds %d groups of six digits", list[n-1].Text, len(groups))
+	}
+	ts.Setenv("CODE", groups[0])
+	wrong := "000000"
+	if groups[0] == wrong {
+		wrong = "000001"
+	}
+	ts.Setenv("WRONG", wrong)
+}
+
+// sendHL7 FILE sends a message, one segment a line, and prints the answer; with ! the box must close
+// without one.
+func sendHL7(ts *testscript.TestScript, neg bool, args []string) {
+	reply, err := worldOf(ts).send(ts.ReadFile(args[0]))
+	if neg {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			ts.Fatalf("it was not closed without an answer: %v, %q", err, reply)
+		}
+		return
+	}
+	ts.Check(err)
+	fmt.Fprintln(ts.Stdout(), strings.ReplaceAll(reply, "\r", "\n"))
+}
+
+// send sends a message, one segment a line, on a connection of its own and waits for the answer.
+func (w *world) send(message string) (reply string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", w.mllp)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	end, _ := ctx.Deadline()
+	frame := mllp.AppendFrame(nil, []byte(strings.ReplaceAll(message, "\n", "\r")))
+	_, err = c.Write(frame)
+	if err := errors.Join(err, c.SetDeadline(end)); err != nil {
+		return "", err
+	}
+	var got []byte
+	for buf := make([]byte, 4096); !bytes.HasSuffix(got, []byte{0x1c, '\r'}); {
+		n, err := c.Read(buf)
+		if err != nil {
+			return "", fmt.Errorf("wait for acknowledgment: %w", err)
+		}
+		got = append(got, buf[:n]...)
+	}
+	return string(got), nil
+}
+
+// take ADDRESS lets somebody else listen there until the script ends.
+func take(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", args[0])
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+}
