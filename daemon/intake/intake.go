@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,7 @@ type Intake struct {
 	listener Listener
 	rules    rules
 	ground   atomic.Pointer[ground]
+	reading  sync.Mutex // held by the one that reads the ground anew
 	counts   counters
 }
 
@@ -84,9 +86,16 @@ type ground struct {
 const groundLife = time.Second
 
 func (in *Intake) standOn(ctx context.Context) (*ground, error) {
-	if g := in.ground.Load(); g != nil && time.Since(g.read) < groundLife {
-		return g, nil
+	old := in.ground.Load()
+	switch {
+	case old != nil && time.Since(old.read) < groundLife:
+		return old, nil
+	case old == nil:
+		in.reading.Lock()
+	case !in.reading.TryLock():
+		return old, nil // another is at it; this message came hardly later than the last
 	}
+	defer in.reading.Unlock()
 	g := &ground{read: time.Now()}
 	err := in.store.View(ctx, func(tx *store.Tx) (err error) {
 		if g.site, err = contact.SiteOf(tx); err != nil {

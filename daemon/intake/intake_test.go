@@ -48,6 +48,12 @@ func TestMessages(t *testing.T) {
 		{"booking without an id", "SIU^S12\nSCH||^EPIC|||||||||^^^" + in(50*time.Hour) + "\n" + patient, hl7.AE, "", "", "", "SCH[1]-2"},
 		{"booking without a start", "SIU^S12\nSCH|1|A77^EPIC\n" + patient, hl7.AE, "", "", "", "SCH[1]-11"},
 		{"booking with a bad start", "SIU^S12\nSCH|1|A77^EPIC|||||||||^^^tomorrow\n" + patient, hl7.AE, "", "", "", "error 102"},
+		{"booking in the year 9999", "SIU^S12\nSCH|1|A77^EPIC|||||||||^^^99991231235959-1400\n" + patient, hl7.AE, "", "", "", "error 102"},
+		{"event in the year 0", "ADT^A04\nEVN|A04|00000101000000+1400\n" + patient, hl7.AA, "adt.contact", "", "", ""},
+		{"too long an identifier", "ADT^A04\nPID|1||" + strings.Repeat("4", 257), hl7.AE, "", "", "", "error 102, data type error at PID[1]-3"},
+		{"too long a survivor", "ADT^A40\n" + patient + "\nMRG|1\nPID|2||" + strings.Repeat("4", 257) + "\nMRG|2", hl7.AE, "", "", "", "error 102"},
+		{"too many merges", "ADT^A40\n" + patient + "\nMRG|" + strings.Repeat("1~", 40) + "1", hl7.AR, "", "", "", "more merges"},
+		{"dead without an identifier", "DFT^P03\nPID|1||" + strings.Repeat("|", 27) + "Y", hl7.AA, "", "", "", noRule},
 		{"no SCH", "SIU^S12\n" + patient, hl7.AE, "", "", "", "SCH[1]"},
 		{"merge without MRG", "ADT^A34\n" + patient, hl7.AE, "", "", "", "error 101, required field missing at MRG[1]-1"},
 		{

@@ -25,6 +25,11 @@ func (rd *reading) readMerges() error {
 			if !ok {
 				return missing("PID", 3, "no identifier of a person")
 			}
+			for _, half := range []string{id.MRN, id.Authority} {
+				if err := checkLength(half, "PID", 3); err != nil {
+					return err
+				}
+			}
 			into = id
 		case "MRG":
 			if into.IsZero() {

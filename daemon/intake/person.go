@@ -63,9 +63,9 @@ func idRank(cx hl7.CX, site string) int {
 	return rank
 }
 
-// readPerson reads the first PID with PD1 and PV1. PID-2 stands in for PID-3 where a feed of v2.2 has
-// nothing else.
-func (rd *reading) readPerson() error {
+// readPerson reads the first PID with PD1 and PV1: who it is and whether they died, and with whole all
+// that a contact holds. PID-2 stands in for PID-3 where a feed of v2.2 has nothing else.
+func (rd *reading) readPerson(whole bool) error {
 	pid := rd.m.Segment("PID", 1)
 	id, ok := rd.identify(pid.Field(3))
 	if !ok {
@@ -80,14 +80,17 @@ func (rd *reading) readPerson() error {
 		}
 	}
 	rd.person.id = id
-	u := contact.SubjectUpdate{ID: id, At: rd.at, Source: rd.source}
+	rd.person.update = contact.SubjectUpdate{ID: id, At: rd.at, Source: rd.source, Dead: readDeath(rd.m)}
+	if !whole {
+		return nil
+	}
+	u := rd.person.update
 	u.Phones, rd.person.homes = rd.readPhones(pid)
 	u.Language = readLanguage(pid.Field(15))
 	if at, _, err := pid.Field(7).TS().Time(rd.zone); err == nil {
 		year := at.Year()
 		u.BornYear = &year
 	}
-	u.Dead = readDeath(rd.m)
 	u.NoTexts, u.NoVoice = rd.readWishes(rd.m.Segment("PD1", 1))
 	u.VIP = readVIP(rd.m, pid)
 	rd.person.update = u

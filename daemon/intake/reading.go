@@ -98,7 +98,12 @@ func (rd *reading) readAll(rules rules) error {
 		rd.why = append(rd.why, why)
 	}
 	if m.Segment("PID", 1).Exists() {
-		if err := rd.readPerson(); err != nil {
+		err := rd.readPerson(requested || rd.rule.does(UpdateContact) || rd.rule.does(KnowContact))
+		if err != nil && rd.rule != nil && rd.rule.Type == Any {
+			rd.rule, rd.why = nil, append(rd.why, noRule) // it is not the message that is wrong
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -124,12 +129,16 @@ func (rd *reading) readAll(rules rules) error {
 func (rd *reading) eventTime() time.Time {
 	for _, ts := range []hl7.TS{rd.m.Segment("EVN", 1).Field(2).TS(), rd.m.MSH(7).TS()} {
 		at, precision, err := ts.Time(rd.zone)
-		if err == nil && precision >= hl7.PrecisionMinute {
+		if err == nil && precision >= hl7.PrecisionMinute && plausible(at) {
 			return at
 		}
 	}
 	return time.Time{}
 }
+
+// plausible keeps out years that no calendar of ours holds: a record with one could not be written,
+// and the engine would bring its message for ever.
+func plausible(at time.Time) bool { return at.Year() >= 1900 && at.Year() < 3000 }
 
 // missing is AE 101 for a field.
 func missing(segment string, field int, reason string) error {

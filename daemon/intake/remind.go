@@ -109,8 +109,12 @@ func (w *work) tell(a contact.Appointment, template, key string) error {
 	if err != nil || quiet {
 		return err
 	}
+	expires := a.Start
+	if latest := w.tx.Now().Add(notBefore); expires.After(latest) {
+		expires = latest
+	}
 	_, _, err = notice.Send(w.tx, notice.Request{
-		Template: template, Subject: a.Subject, Slots: w.slots(a), Expires: a.Start,
+		Template: template, Subject: a.Subject, Slots: w.slots(a), Expires: expires,
 		Group: a.Key, Key: key, Mode: w.mode,
 	})
 	if err == nil {

@@ -48,7 +48,7 @@ func (rd *reading) readVisit() error {
 		if start.IsZero() {
 			return missing("SCH", 11, "no start in TQ1-7, SCH-11.4, AIS-4, AIL-6, AIG-8 or AIP-6")
 		}
-		if err != nil {
+		if err != nil || !plausible(at) {
 			return &hl7.Error{Code: hl7.CodeDataType, Segment: path.String()[:3], Seq: 1, Reason: "start is not a time"}
 		}
 		a.Start = at
