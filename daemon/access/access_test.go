@@ -15,6 +15,7 @@ import (
 
 	"pinward/daemon/limit"
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 var operator = store.Actor{Kind: "user", ID: "root-operator"}
@@ -29,7 +30,7 @@ func newBox(t testing.TB) *box {
 	t.Helper()
 	b := &box{t: t, dir: t.TempDir()}
 	s, err := store.Open(context.Background(), b.dir, store.Options{
-		Origin: "pinward/test", Keys: newTestKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
+		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 var visit = AppointmentID{"SCHED", "4711"}
 
 func book(t testing.TB, s *store.Store, a Appointment) (prev Appointment, c AppointmentChange) {
 	t.Helper()
-	update(t, s, func(tx *store.Tx) (err error) {
+	storetest.Update(t, s, func(tx *store.Tx) (err error) {
 		prev, c, err = Book(tx, a)
 		return err
 	})
@@ -22,7 +23,7 @@ func book(t testing.TB, s *store.Store, a Appointment) (prev Appointment, c Appo
 
 func cancel(t testing.TB, s *store.Store, at time.Time, status AppointmentStatus) (c AppointmentChange) {
 	t.Helper()
-	update(t, s, func(tx *store.Tx) (err error) {
+	storetest.Update(t, s, func(tx *store.Tx) (err error) {
 		_, c, err = CancelAppointment(tx, visit, at, status)
 		return err
 	})
@@ -30,7 +31,7 @@ func cancel(t testing.TB, s *store.Store, at time.Time, status AppointmentStatus
 }
 
 func TestBookMoveCancel(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	start := ago(-48 * time.Hour).Truncate(time.Minute)
 	a := Appointment{ID: visit, Subject: jane, Start: start, Minutes: 20, SiteName: "Main St", AsOf: ago(10 * time.Minute)}
 	if _, c := book(t, s, a); c != (AppointmentChange{New: true}) {
@@ -57,7 +58,7 @@ func TestBookMoveCancel(t *testing.T) {
 	if c := cancel(t, s, ago(5*time.Minute), Cancelled); c != (AppointmentChange{Ended: true}) {
 		t.Fatalf("cancelled: %+v", c)
 	}
-	view(t, s, func(tx *store.Tx) error {
+	storetest.View(t, s, func(tx *store.Tx) error {
 		list, err := AppointmentsOf(tx, jane)
 		if err != nil || len(list) != 1 || list[0].Status != Cancelled || list[0].Version != 5 {
 			t.Fatalf("%d appointments, %v", len(list), err)
@@ -68,7 +69,7 @@ func TestBookMoveCancel(t *testing.T) {
 		return nil
 	})
 	var actions []store.Action
-	for _, e := range entriesOf(t, s) {
+	for _, e := range storetest.Entries(t, s) {
 		actions = append(actions, e.Action)
 		if e.Subject != jane.Key() {
 			t.Errorf("%s is about nobody", e.Action)
@@ -87,7 +88,7 @@ func TestBookMoveCancel(t *testing.T) {
 
 // TestCancelledIDLeavesATombstone: feeds deliver a cancellation before the booking that it cancels.
 func TestCancelledIDLeavesATombstone(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	if c := cancel(t, s, ago(5*time.Minute), Cancelled); c != (AppointmentChange{}) {
 		t.Fatalf("cancelled unseen: %+v", c)
 	}
@@ -102,7 +103,7 @@ func TestCancelledIDLeavesATombstone(t *testing.T) {
 	if c := cancel(t, s, ago(3*time.Minute), Deleted); c != (AppointmentChange{Stale: true}) {
 		t.Fatalf("an older cancellation: %+v", c)
 	}
-	view(t, s, func(tx *store.Tx) error {
+	storetest.View(t, s, func(tx *store.Tx) error {
 		a, ok, err := FindAppointment(tx, visit)
 		if !ok || a.Status != Booked || a.Subject != jane {
 			t.Errorf("status %s", a.Status)
@@ -112,7 +113,7 @@ func TestCancelledIDLeavesATombstone(t *testing.T) {
 }
 
 func TestAppointmentWithoutIdentity(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	for name, fn := range map[string]func(*store.Tx) error{
 		"no id":     func(tx *store.Tx) error { _, _, err := Book(tx, Appointment{Start: ago(0)}); return err },
 		"no start":  func(tx *store.Tx) error { _, _, err := Book(tx, Appointment{ID: visit}); return err },
@@ -122,7 +123,7 @@ func TestAppointmentWithoutIdentity(t *testing.T) {
 			return err
 		},
 	} {
-		if err := s.Update(t.Context(), tester, fn); !errors.Is(err, ErrNoAppointment) {
+		if err := s.Update(t.Context(), storetest.Tester, fn); !errors.Is(err, ErrNoAppointment) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 func merge(t testing.TB, s *store.Store, into, loser SubjectID, at time.Time) (c Change) {
 	t.Helper()
-	update(t, s, func(tx *store.Tx) (err error) {
+	storetest.Update(t, s, func(tx *store.Tx) (err error) {
 		c, err = Merge(tx, into, loser, at)
 		return err
 	})
@@ -19,12 +20,12 @@ func merge(t testing.TB, s *store.Store, into, loser SubjectID, at time.Time) (c
 }
 
 func TestMerge(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	a, b := cell(t, "+16175551234"), cell(t, "+16175556789")
 	yes := true
 	upsert(t, s, SubjectUpdate{ID: jane, At: ago(time.Hour), Phones: &[]Number{a}})
 	upsert(t, s, SubjectUpdate{ID: john, At: ago(time.Hour), Phones: &[]Number{b}, NoVoice: &yes, Confidential: &yes})
-	update(t, s, func(tx *store.Tx) error {
+	storetest.Update(t, s, func(tx *store.Tx) error {
 		_, _, err := Book(tx, Appointment{ID: AppointmentID{"SCHED", "7"}, Subject: john, Start: ago(-48 * time.Hour)})
 		return err
 	})
@@ -40,7 +41,7 @@ func TestMerge(t *testing.T) {
 	if len(got.Phones) != 1 || got.Phones[0].Phone != a.Phone {
 		t.Fatal("a number of the loser is used")
 	}
-	view(t, s, func(tx *store.Tx) error {
+	storetest.View(t, s, func(tx *store.Tx) error {
 		if ids, _ := SubjectsOf(tx, b.Phone); len(ids) != 0 {
 			t.Error("the loser's number still leads to somebody")
 		}
@@ -53,12 +54,12 @@ func TestMerge(t *testing.T) {
 		return nil
 	})
 	// The same again, and an update of the retired id, change nothing.
-	n := len(entriesOf(t, s))
+	n := len(storetest.Entries(t, s))
 	merge(t, s, jane, john, ago(30*time.Minute))
 	if c := upsert(t, s, SubjectUpdate{ID: john, At: ago(time.Minute), Phones: &[]Number{b}}); !c.Stale {
 		t.Error("a retired id was updated")
 	}
-	if m := len(entriesOf(t, s)); m != n {
+	if m := len(storetest.Entries(t, s)); m != n {
 		t.Errorf("%d entries for nothing", m-n)
 	}
 	// Death in any message, even about the retired id, is the survivor's.
@@ -68,7 +69,7 @@ func TestMerge(t *testing.T) {
 }
 
 func TestMergeTrail(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	merge(t, s, jane, john, ago(10*time.Minute)) // neither is known yet
 	merge(t, s, other, jane, ago(5*time.Minute))
 	for _, id := range []SubjectID{jane, john, other} {
@@ -76,9 +77,9 @@ func TestMergeTrail(t *testing.T) {
 			t.Fatalf("the trail ends elsewhere")
 		}
 	}
-	n := len(entriesOf(t, s))
+	n := len(storetest.Entries(t, s))
 	merge(t, s, jane, john, ago(time.Minute)) // said again: john went with jane long ago
-	if got, _ := find(t, s, john); got.ID != other || len(entriesOf(t, s)) != n {
+	if got, _ := find(t, s, john); got.ID != other || len(storetest.Entries(t, s)) != n {
 		t.Error("a merge said again changed the trail")
 	}
 }
@@ -87,7 +88,7 @@ func TestMergeTrail(t *testing.T) {
 // back. The newer merge holds, whichever comes first.
 func TestMergeMakesNoRing(t *testing.T) {
 	for _, newestFirst := range []bool{false, true} {
-		s := openStore(t)
+		s := storetest.Open(t)
 		first := func() Change { return merge(t, s, jane, john, ago(10*time.Minute)) }
 		back := func() Change { return merge(t, s, john, jane, ago(5*time.Minute)) }
 		if newestFirst {
@@ -106,7 +107,7 @@ func TestMergeMakesNoRing(t *testing.T) {
 		}
 	}
 	// A ring of three.
-	s := openStore(t)
+	s := storetest.Open(t)
 	merge(t, s, jane, john, ago(10*time.Minute))
 	merge(t, s, other, jane, ago(9*time.Minute))
 	merge(t, s, john, other, ago(8*time.Minute))
@@ -118,8 +119,8 @@ func TestMergeMakesNoRing(t *testing.T) {
 }
 
 func TestMergeWithItself(t *testing.T) {
-	s := openStore(t)
-	err := s.Update(t.Context(), tester, func(tx *store.Tx) error {
+	s := storetest.Open(t)
+	err := s.Update(t.Context(), storetest.Tester, func(tx *store.Tx) error {
 		_, err := Merge(tx, jane, jane, time.Time{})
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 func goodSite() Site {
@@ -15,8 +16,8 @@ func goodSite() Site {
 }
 
 func TestSite(t *testing.T) {
-	s := openStore(t)
-	view(t, s, func(tx *store.Tx) error {
+	s := storetest.Open(t)
+	storetest.View(t, s, func(tx *store.Tx) error {
 		site, err := SiteOf(tx)
 		if site.Mode != Shadow || site.Location() != time.UTC || site.Language() != "en" {
 			t.Errorf("before set-up the mode is %v", site.Mode)
@@ -25,8 +26,8 @@ func TestSite(t *testing.T) {
 	})
 	want := goodSite()
 	want.Pilot = []Phone{phone(t, "+16175551234")}
-	update(t, s, func(tx *store.Tx) error { return SetSite(tx, want) })
-	view(t, s, func(tx *store.Tx) error {
+	storetest.Update(t, s, func(tx *store.Tx) error { return SetSite(tx, want) })
+	storetest.View(t, s, func(tx *store.Tx) error {
 		got, err := SiteOf(tx)
 		if err != nil || len(got.differs(want)) != 0 {
 			t.Errorf("kept differs in %v, %v", got.differs(want), err)
@@ -36,7 +37,7 @@ func TestSite(t *testing.T) {
 		}
 		return nil
 	})
-	e := entriesOf(t, s)[0]
+	e := storetest.Entries(t, s)[0]
 	for _, a := range e.Attrs {
 		if strings.Contains(a.Value, "5551") || strings.Contains(a.Value, "River") {
 			t.Errorf("the entry holds a value: %s", a.Key)
@@ -48,7 +49,7 @@ func TestSite(t *testing.T) {
 }
 
 func TestSiteThatCannotBe(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	for name, spoil := range map[string]func(*Site){
 		"no zone":        func(s *Site) { s.Zone = "" },
 		"unknown zone":   func(s *Site) { s.Zone = "America/Gotham" },
@@ -64,7 +65,7 @@ func TestSiteThatCannotBe(t *testing.T) {
 	} {
 		site := goodSite()
 		spoil(&site)
-		if err := s.Update(t.Context(), tester, func(tx *store.Tx) error { return SetSite(tx, site) }); err == nil {
+		if err := s.Update(t.Context(), storetest.Tester, func(tx *store.Tx) error { return SetSite(tx, site) }); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 var (
@@ -26,7 +27,7 @@ func cell(t testing.TB, e164 string) Number {
 // upsert applies an update that has to succeed.
 func upsert(t testing.TB, s *store.Store, u SubjectUpdate) (c Change) {
 	t.Helper()
-	update(t, s, func(tx *store.Tx) (err error) {
+	storetest.Update(t, s, func(tx *store.Tx) (err error) {
 		c, err = Upsert(tx, u)
 		return err
 	})
@@ -35,7 +36,7 @@ func upsert(t testing.TB, s *store.Store, u SubjectUpdate) (c Change) {
 
 func find(t testing.TB, s *store.Store, id SubjectID) (subject Subject, ok bool) {
 	t.Helper()
-	view(t, s, func(tx *store.Tx) (err error) {
+	storetest.View(t, s, func(tx *store.Tx) (err error) {
 		subject, ok, err = Find(tx, id)
 		return err
 	})
@@ -44,7 +45,7 @@ func find(t testing.TB, s *store.Store, id SubjectID) (subject Subject, ok bool)
 
 func textable(t testing.TB, s *store.Store, id SubjectID) (p Phone) {
 	t.Helper()
-	view(t, s, func(tx *store.Tx) (err error) {
+	storetest.View(t, s, func(tx *store.Tx) (err error) {
 		var ok bool
 		p, ok, err = Textable(tx, id)
 		if ok == p.IsZero() {
@@ -56,7 +57,7 @@ func textable(t testing.TB, s *store.Store, id SubjectID) (p Phone) {
 }
 
 func TestUpsertKeepsWhatWasNotSaid(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	a, b := cell(t, "+16175551234"), cell(t, "+16175556789")
 	es := "es"
 	c := upsert(t, s, SubjectUpdate{ID: jane, At: ago(time.Hour), Phones: &[]Number{a}, Language: &es, Source: "hl7:e1"})
@@ -80,7 +81,7 @@ func TestUpsertKeepsWhatWasNotSaid(t *testing.T) {
 	if !c.NumberChanged || c.Old != b.Phone || !c.New.IsZero() || !textable(t, s, jane).IsZero() {
 		t.Fatalf("numbers deleted: %+v", c)
 	}
-	view(t, s, func(tx *store.Tx) error {
+	storetest.View(t, s, func(tx *store.Tx) error {
 		if ids, err := SubjectsOf(tx, b.Phone); err != nil || len(ids) != 0 {
 			t.Errorf("a deleted number still leads to %v, %v", ids, err)
 		}
@@ -89,22 +90,22 @@ func TestUpsertKeepsWhatWasNotSaid(t *testing.T) {
 }
 
 func TestOlderEventNeverOverwritesNewer(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	a, b := cell(t, "+16175551234"), cell(t, "+16175556789")
 	upsert(t, s, SubjectUpdate{ID: jane, At: ago(time.Minute), Phones: &[]Number{a}})
-	before := len(entriesOf(t, s))
+	before := len(storetest.Entries(t, s))
 	c := upsert(t, s, SubjectUpdate{ID: jane, At: ago(time.Hour), Phones: &[]Number{b}})
 	if !c.Stale || c.NumberChanged || textable(t, s, jane) != a.Phone {
 		t.Fatalf("an older event was applied: %+v", c)
 	}
-	if n := len(entriesOf(t, s)); n != before {
+	if n := len(storetest.Entries(t, s)); n != before {
 		t.Errorf("an event that changed nothing left %d entries", n-before)
 	}
 }
 
 // TestSenderWithFastClock: an event dated tomorrow must not make everything until tomorrow stale.
 func TestSenderWithFastClock(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	a, b := cell(t, "+16175551234"), cell(t, "+16175556789")
 	upsert(t, s, SubjectUpdate{ID: jane, At: time.Now().Add(24 * time.Hour), Phones: &[]Number{a}})
 	c := upsert(t, s, SubjectUpdate{ID: jane, At: time.Now(), Phones: &[]Number{b}})
@@ -114,7 +115,7 @@ func TestSenderWithFastClock(t *testing.T) {
 }
 
 func TestDeathCountsOnItsOwnClock(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	yes, no := true, false
 	en, es := "en", "es"
 	phones := []Number{cell(t, "+16175551234")}
@@ -140,7 +141,7 @@ func TestDeathCountsOnItsOwnClock(t *testing.T) {
 		t.Fatal("a mistake cannot be taken back")
 	}
 
-	update(t, s, func(tx *store.Tx) error {
+	storetest.Update(t, s, func(tx *store.Tx) error {
 		died, err := MarkDead(tx, john, ago(time.Minute), true)
 		if !died {
 			t.Error("somebody never heard of is not kept as dead")
@@ -154,7 +155,7 @@ func TestDeathCountsOnItsOwnClock(t *testing.T) {
 }
 
 func TestNumberThatReturnsIsUnverified(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	a, b := cell(t, "+16175551234"), cell(t, "+16175556789")
 	verified := func() bool {
 		subject, _ := find(t, s, jane)
@@ -163,13 +164,13 @@ func TestNumberThatReturnsIsUnverified(t *testing.T) {
 	}
 	upsert(t, s, SubjectUpdate{ID: jane, At: ago(5 * time.Minute), Phones: &[]Number{a}})
 	yes := true
-	update(t, s, func(tx *store.Tx) error {
+	storetest.Update(t, s, func(tx *store.Tx) error {
 		return Flag(tx, a.Phone, Flags{WrongNumber: &yes}, "patient")
 	})
 	if !textable(t, s, jane).IsZero() {
 		t.Fatal("a wrong number is texted")
 	}
-	update(t, s, func(tx *store.Tx) error { return Proven(tx, jane, a.Phone) })
+	storetest.Update(t, s, func(tx *store.Tx) error { return Proven(tx, jane, a.Phone) })
 	if !verified() || textable(t, s, jane) != a.Phone {
 		t.Fatal("a proven number is not verified, or still called wrong")
 	}
@@ -211,17 +212,17 @@ func TestWhichNumberIsTexted(t *testing.T) {
 		"none":                {nil, Phone{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openStore(t)
+			s := storetest.Open(t)
 			upsert(t, s, SubjectUpdate{ID: jane, Phones: &c.phones})
 			if got := textable(t, s, jane); got != c.want {
 				t.Errorf("texted %s, want %s", got.E164(), c.want.E164())
 			}
 		})
 	}
-	s := openStore(t)
+	s := storetest.Open(t)
 	yes, landlineNow := true, LineLandline
 	upsert(t, s, SubjectUpdate{ID: jane, Phones: &[]Number{cp, home}})
-	update(t, s, func(tx *store.Tx) error { return Flag(tx, cp.Phone, Flags{Type: &landlineNow}, "network") })
+	storetest.Update(t, s, func(tx *store.Tx) error { return Flag(tx, cp.Phone, Flags{Type: &landlineNow}, "network") })
 	if got := textable(t, s, jane); got != home.Phone {
 		t.Error("a number learned to be a landline is texted")
 	}
@@ -232,12 +233,12 @@ func TestWhichNumberIsTexted(t *testing.T) {
 }
 
 func TestSharedPhone(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	shared := []Number{cell(t, "+16175551234")}
 	for _, id := range []SubjectID{jane, john} {
 		upsert(t, s, SubjectUpdate{ID: id, Phones: &shared})
 	}
-	view(t, s, func(tx *store.Tx) error {
+	storetest.View(t, s, func(tx *store.Tx) error {
 		ids, err := SubjectsOf(tx, shared[0].Phone)
 		if len(ids) != 2 || !slices.Contains(ids, jane) || !slices.Contains(ids, john) {
 			t.Errorf("%d share the phone, want jane and john", len(ids))
@@ -247,7 +248,7 @@ func TestSharedPhone(t *testing.T) {
 }
 
 func TestIDsThatOnlyLookAlike(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	a, b := SubjectID{"a|b", "c"}, SubjectID{"a", "b|c"}
 	upsert(t, s, SubjectUpdate{ID: a, Phones: &[]Number{cell(t, "+16175551234")}})
 	if _, ok := find(t, s, b); ok {
@@ -256,10 +257,10 @@ func TestIDsThatOnlyLookAlike(t *testing.T) {
 }
 
 func TestSubjectNeedsAName(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	long := SubjectID{"HOSP", strings.Repeat("9", maxID+1)}
 	for _, id := range []SubjectID{{}, long} {
-		err := s.Update(t.Context(), tester, func(tx *store.Tx) error {
+		err := s.Update(t.Context(), storetest.Tester, func(tx *store.Tx) error {
 			_, err := Upsert(tx, SubjectUpdate{ID: id})
 			_, err2 := Merge(tx, jane, id, time.Time{})
 			_, err3 := Remove(tx, id, time.Time{})
@@ -279,7 +280,7 @@ func TestSubjectNeedsAName(t *testing.T) {
 
 // TestEndlessPhoneList: a feed may repeat a field a thousand times; an entry has to hold them all.
 func TestEndlessPhoneList(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	var many []Number
 	for i := range 1000 {
 		many = append(many, Number{Phone: phoneOf("+1617555" + string([]byte{'1' + byte(i/1000%9), '0' + byte(i/100%10), '0' + byte(i/10%10), '0' + byte(i%10)}))})
@@ -291,10 +292,10 @@ func TestEndlessPhoneList(t *testing.T) {
 }
 
 func TestRemovedSubject(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	phones := []Number{cell(t, "+16175551234")}
 	upsert(t, s, SubjectUpdate{ID: jane, At: ago(10 * time.Minute), Phones: &phones})
-	update(t, s, func(tx *store.Tx) error {
+	storetest.Update(t, s, func(tx *store.Tx) error {
 		c, err := Remove(tx, jane, ago(5*time.Minute))
 		if c.Stale || !slices.Equal(c.Dropped, []Phone{phones[0].Phone}) {
 			t.Errorf("removal: %+v", c)
@@ -314,20 +315,20 @@ func TestRemovedSubject(t *testing.T) {
 }
 
 func TestFlagWritesOnlyWhatIsNew(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	p := phone(t, "+16175551234")
 	yes := true
 	for range 2 {
-		update(t, s, func(tx *store.Tx) error { return Flag(tx, p, Flags{NoVoice: &yes}, "desk") })
+		storetest.Update(t, s, func(tx *store.Tx) error { return Flag(tx, p, Flags{NoVoice: &yes}, "desk") })
 	}
-	entries := entriesOf(t, s)
+	entries := storetest.Entries(t, s)
 	if len(entries) != 1 || entries[0].Action != ActionFlag {
 		t.Fatalf("%d entries, want one %s", len(entries), ActionFlag)
 	}
 	// Bookkeeping: a send leaves its own entry, not one for the SIM that it took.
-	update(t, s, func(tx *store.Tx) error { return Used(tx, p, "8901260000000000001") })
-	update(t, s, func(tx *store.Tx) error { return Used(tx, p, "8901260000000000002") })
-	view(t, s, func(tx *store.Tx) error {
+	storetest.Update(t, s, func(tx *store.Tx) error { return Used(tx, p, "8901260000000000001") })
+	storetest.Update(t, s, func(tx *store.Tx) error { return Used(tx, p, "8901260000000000002") })
+	storetest.View(t, s, func(tx *store.Tx) error {
 		c, err := Of(tx, p)
 		if c.Phone != p || !c.NoVoice || c.LastSIM != "8901260000000000002" || c.FirstSeen.IsZero() || c.WrongNumber {
 			t.Errorf("contact: voice %t, seen %v", c.NoVoice, c.FirstSeen)

@@ -10,19 +10,20 @@ import (
 
 	"pinward/daemon/contact"
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 // clocked runs a test over a real store in a bubble whose clock stands still until it sleeps.
 func clocked(t *testing.T, fn func(t *testing.T, s *store.Store)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := openStore(t)
+		s := storetest.Open(t)
 		fn(t, s)
 	})
 }
 
 func take(t *testing.T, s *store.Store, b Budget, key string) error {
 	t.Helper()
-	return s.Update(t.Context(), tester, func(tx *store.Tx) error { return Take(tx, b, key) })
+	return s.Update(t.Context(), storetest.Tester, func(tx *store.Tx) error { return Take(tx, b, key) })
 }
 
 // exceeded says how long a take has to wait; an error of another kind ends the test.
@@ -144,8 +145,8 @@ func TestTakeAllOrNone(t *testing.T) {
 		wide := Charge{Budget{Name: "wide", Max: 10, Window: time.Minute}, "a"}
 		day := Charge{Budget{Name: "day", Max: 1, Window: 24 * time.Hour}, "a"}
 		hour := Charge{Budget{Name: "hour", Max: 1, Window: time.Hour}, "a"}
-		update(t, s, func(tx *store.Tx) error { return TakeAll(tx, wide, hour, day) })
-		update(t, s, func(tx *store.Tx) error {
+		storetest.Update(t, s, func(tx *store.Tx) error { return TakeAll(tx, wide, hour, day) })
+		storetest.Update(t, s, func(tx *store.Tx) error {
 			err := TakeAll(tx, wide, hour, day)
 			var e *Exceeded
 			if !errors.As(err, &e) || e.Budget != "day" || e.RetryAfter != 24*time.Hour {
@@ -153,7 +154,7 @@ func TestTakeAllOrNone(t *testing.T) {
 			}
 			return nil // committed: a refusal must not have cost anything
 		})
-		view(t, s, func(tx *store.Tx) error {
+		storetest.View(t, s, func(tx *store.Tx) error {
 			if left, _, err := Peek(tx, wide.Budget, "a"); left != 9 || err != nil {
 				t.Errorf("%d left, %v", left, err)
 			}
@@ -165,14 +166,14 @@ func TestTakeAllOrNone(t *testing.T) {
 func TestGiveAndFailedTransaction(t *testing.T) {
 	clocked(t, func(t *testing.T, s *store.Store) {
 		b := Budget{Name: "test", Max: 1, Window: time.Hour}
-		update(t, s, func(tx *store.Tx) error {
+		storetest.Update(t, s, func(tx *store.Tx) error {
 			if err := Take(tx, b, "a"); err != nil {
 				return err
 			}
 			return Give(tx, b, "a")
 		})
 		broken := errors.New("broken")
-		err := s.Update(t.Context(), tester, func(tx *store.Tx) error {
+		err := s.Update(t.Context(), storetest.Tester, func(tx *store.Tx) error {
 			if err := Take(tx, b, "a"); err != nil {
 				return err
 			}
@@ -184,14 +185,14 @@ func TestGiveAndFailedTransaction(t *testing.T) {
 		if err := take(t, s, b, "a"); err != nil {
 			t.Errorf("what was given back, or rolled back, is gone: %v", err)
 		}
-		update(t, s, func(tx *store.Tx) error { return Give(tx, b, "never taken") })
+		storetest.Update(t, s, func(tx *store.Tx) error { return Give(tx, b, "never taken") })
 	})
 }
 
 func TestNoLimit(t *testing.T) {
 	clocked(t, func(t *testing.T, s *store.Store) {
 		for range 50 {
-			update(t, s, func(tx *store.Tx) error { return Take(tx, Budget{Name: "open", Window: time.Hour}, "a") })
+			storetest.Update(t, s, func(tx *store.Tx) error { return Take(tx, Budget{Name: "open", Window: time.Hour}, "a") })
 		}
 	})
 }
@@ -210,7 +211,7 @@ func TestSweep(t *testing.T) {
 		var cursor []byte
 		rounds := 0
 		for {
-			update(t, s, func(tx *store.Tx) (err error) {
+			storetest.Update(t, s, func(tx *store.Tx) (err error) {
 				cursor, err = Sweep(tx, cursor, 7)
 				return err
 			})
@@ -221,7 +222,7 @@ func TestSweep(t *testing.T) {
 				t.Fatal("it never ends")
 			}
 		}
-		view(t, s, func(tx *store.Tx) error {
+		storetest.View(t, s, func(tx *store.Tx) error {
 			if n, err := counters.Len(tx); n != 10 || err != nil {
 				t.Errorf("%d counters are left, %v; want the ten that still count", n, err)
 			}
@@ -234,7 +235,7 @@ func TestSweep(t *testing.T) {
 }
 
 func TestBudgetsOutliveARestart(t *testing.T) {
-	dir, keys := t.TempDir(), newSoftKeys(t)
+	dir, keys := t.TempDir(), storetest.NewKeys(t)
 	b := Budget{Name: "test", Max: 1, Window: time.Hour}
 	for i := range 2 {
 		s, err := store.Open(t.Context(), dir, store.Options{Origin: "pinward/test", Keys: keys})
@@ -252,19 +253,19 @@ func TestBudgetsOutliveARestart(t *testing.T) {
 }
 
 func TestSetLimits(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	l := Default()
 	l.Client.Max, l.Client.Reserve = 0, 0
 	l.NumberHour.Name = "smuggled" // would begin a new count
-	update(t, s, func(tx *store.Tx) error { return Set(tx, l) })
-	view(t, s, func(tx *store.Tx) error {
+	storetest.Update(t, s, func(tx *store.Tx) error { return Set(tx, l) })
+	storetest.View(t, s, func(tx *store.Tx) error {
 		got, err := Of(tx)
 		if got.Client.Max != 0 || got.NumberHour.Name != "number.hour" || got.EndUser != l.EndUser {
 			t.Errorf("kept %+v", got)
 		}
 		return err
 	})
-	if e := entriesOf(t, s); len(e) != 1 || e[0].Action != ActionLimits {
+	if e := storetest.Entries(t, s); len(e) != 1 || e[0].Action != ActionLimits {
 		t.Errorf("%d entries", len(e))
 	}
 	for name, spoil := range map[string]func(*Limits){
@@ -277,7 +278,7 @@ func TestSetLimits(t *testing.T) {
 	} {
 		bad := Default()
 		spoil(&bad)
-		if err := s.Update(t.Context(), tester, func(tx *store.Tx) error { return Set(tx, bad) }); err == nil {
+		if err := s.Update(t.Context(), storetest.Tester, func(tx *store.Tx) error { return Set(tx, bad) }); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
@@ -294,7 +295,7 @@ func number(t testing.TB) contact.Phone {
 
 func delayOf(t *testing.T, s *store.Store, tr Triple) (wait time.Duration, blocked bool) {
 	t.Helper()
-	view(t, s, func(tx *store.Tx) (err error) {
+	storetest.View(t, s, func(tx *store.Tx) (err error) {
 		wait, blocked, err = Delay(tx, tr)
 		return err
 	})
@@ -303,7 +304,7 @@ func delayOf(t *testing.T, s *store.Store, tr Triple) (wait time.Duration, block
 
 func fail(t *testing.T, s *store.Store, tr Triple) (n int) {
 	t.Helper()
-	update(t, s, func(tx *store.Tx) (err error) {
+	storetest.Update(t, s, func(tx *store.Tx) (err error) {
 		n, err = Fail(tx, tr)
 		return err
 	})
@@ -352,7 +353,7 @@ func TestGrowingDelay(t *testing.T) {
 				t.Errorf("%s %s is held back too", other.Service, other.Class)
 			}
 		}
-		update(t, s, func(tx *store.Tx) error { return Clear(tx, tr) })
+		storetest.Update(t, s, func(tx *store.Tx) error { return Clear(tx, tr) })
 		if wait, blocked := delayOf(t, s, tr); wait != 0 || blocked || fail(t, s, tr) != 1 {
 			t.Error("a success does not end the row")
 		}
@@ -360,14 +361,14 @@ func TestGrowingDelay(t *testing.T) {
 }
 
 func BenchmarkStartBudgets(b *testing.B) {
-	s := openStore(b)
+	s := storetest.Open(b)
 	l := Default()
 	keys := make([]string, 1000)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("+1617555%04d", i)
 	}
 	i := 0
-	err := s.Update(b.Context(), tester, func(tx *store.Tx) error {
+	err := s.Update(b.Context(), storetest.Tester, func(tx *store.Tx) error {
 		for b.Loop() {
 			k := keys[i%len(keys)]
 			i++

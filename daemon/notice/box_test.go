@@ -13,6 +13,7 @@ import (
 	"pinward/daemon/outbox"
 	"pinward/daemon/text"
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 // box is a store with a live site and one modem that reported itself ready.
@@ -41,7 +42,7 @@ func newBox(t testing.TB) *box {
 	t.Helper()
 	b := &box{t: t, dir: t.TempDir()}
 	s, err := store.Open(context.Background(), filepath.Join(b.dir, "store"), store.Options{
-		Origin: "pinward/test", Keys: newTestKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
+		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
 		Free: func(string) (uint64, uint64, error) { return 1 << 40, 1 << 41, nil },
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"pinward/daemon/contact"
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 var tester = store.Actor{Kind: "daemon", ID: "tester"}
@@ -22,14 +23,14 @@ const actionTest store.Action = "test.put"
 type box struct {
 	t     testing.TB
 	dir   string
-	keys  *softKeys
+	keys  *storetest.Keys
 	store *store.Store
 	src   Sources
 }
 
 // newBox opens a store whose site is live.
 func newBox(t testing.TB) *box {
-	b := &box{t: t, dir: t.TempDir(), keys: newSoftKeys(t), src: Sources{"code": say, "notice": say}}
+	b := &box{t: t, dir: t.TempDir(), keys: storetest.NewKeys(t), src: Sources{"code": say, "notice": say}}
 	b.open()
 	t.Cleanup(func() {
 		if err := b.store.Close(); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"pinward/daemon/contact"
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 type box struct {
@@ -29,7 +30,7 @@ var (
 func newBox(t testing.TB) *box {
 	t.Helper()
 	s, err := store.Open(context.Background(), t.TempDir(), store.Options{
-		Origin: "pinward/test", Keys: newTestKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
+		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

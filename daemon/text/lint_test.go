@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 func TestGuard(t *testing.T) {
@@ -105,11 +106,11 @@ func TestForbiddenList(t *testing.T) {
 }
 
 func TestSaveAndFind(t *testing.T) {
-	s := openStore(t)
+	s := storetest.Open(t)
 	own := Template{Name: "appointment.reminder", Lang: "en", Class: Care, Body: "{brand}: See you at {site}. {stop}"}
 	name := func(lang string) (tm Template) {
 		t.Helper()
-		view(t, s, func(tx *store.Tx) (err error) {
+		storetest.View(t, s, func(tx *store.Tx) (err error) {
 			tm, err = Find(tx, "appointment.reminder", lang)
 			return err
 		})
@@ -122,9 +123,9 @@ func TestSaveAndFind(t *testing.T) {
 		t.Errorf("zh falls back to %s", tm.Lang)
 	}
 	for want := 1; want <= 2; want++ {
-		update(t, s, func(tx *store.Tx) error {
+		storetest.Update(t, s, func(tx *store.Tx) error {
 			saved, err := Save(tx, own)
-			if saved.Version != want || saved.Reviewer != tester.ID || saved.Reviewed.IsZero() {
+			if saved.Version != want || saved.Reviewer != storetest.Tester.ID || saved.Reviewed.IsZero() {
 				t.Errorf("saved version %d by %s", saved.Version, saved.Reviewer)
 			}
 			return err
@@ -137,7 +138,7 @@ func TestSaveAndFind(t *testing.T) {
 	if tm := name("es"); tm.Version != 0 || tm.Lang != "es" {
 		t.Error("an English text of the site stands before the shipped Spanish one")
 	}
-	view(t, s, func(tx *store.Tx) error {
+	storetest.View(t, s, func(tx *store.Tx) error {
 		old, err := FindVersion(tx, own.Name, "en", 1)
 		if err != nil || old.Body != "{brand}: See you at {site}. {stop}" {
 			t.Errorf("version 1 is %q, %v", old.Body, err)
@@ -157,12 +158,12 @@ func TestSaveAndFind(t *testing.T) {
 		}
 		return nil
 	})
-	if e := entriesOf(t, s); len(e) != 2 || e[0].Action != ActionTemplate || e[0].Object != "appointment.reminder/en" {
+	if e := storetest.Entries(t, s); len(e) != 2 || e[0].Action != ActionTemplate || e[0].Object != "appointment.reminder/en" {
 		t.Errorf("%d entries", len(e))
 	}
 	bad := own
 	bad.Body = "{brand}: Your biopsy. {stop}"
-	err := s.Update(t.Context(), tester, func(tx *store.Tx) error {
+	err := s.Update(t.Context(), storetest.Tester, func(tx *store.Tx) error {
 		_, err := Save(tx, bad)
 		return err
 	})

@@ -100,3 +100,37 @@ func OpenIn(t testing.TB, dir string, o store.Options) *store.Store {
 	})
 	return s
 }
+
+// Tester is the actor of Update.
+var Tester = store.Actor{Kind: "user", ID: "tester"}
+
+// Update runs fn in a transaction that has to succeed.
+func Update(t testing.TB, s *store.Store, fn func(*store.Tx) error) {
+	t.Helper()
+	if err := s.Update(t.Context(), Tester, fn); err != nil {
+		t.Fatalf("update: %v", err)
+	}
+}
+
+// View runs fn in a snapshot.
+func View(t testing.TB, s *store.Store, fn func(*store.Tx) error) {
+	t.Helper()
+	if err := s.View(t.Context(), fn); err != nil {
+		t.Fatalf("view: %v", err)
+	}
+}
+
+// Entries lists the entries of Tester: those of the rooms, not of the store itself.
+func Entries(t testing.TB, s *store.Store) []store.Entry {
+	t.Helper()
+	var list []store.Entry
+	View(t, s, func(tx *store.Tx) error {
+		return tx.Entries(0, func(r store.Record) error {
+			if r.Actor == Tester {
+				list = append(list, r.Entry)
+			}
+			return nil
+		})
+	})
+	return list
+}
