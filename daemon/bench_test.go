@@ -15,6 +15,7 @@ import (
 	"pinward/daemon/otp"
 	"pinward/modem/modemsim"
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 // tap tells when the first byte of AT+CMGS is written to a modem.
@@ -53,7 +54,7 @@ func BenchmarkStartToFirstByte(b *testing.B) {
 		c, err := sim.Pipe()
 		return tap{c, seen}, err
 	}
-	h, err := x.openHouse(b.Context(), softwareKeys(b))
+	h, err := x.openHouse(b.Context(), storetest.NewKeys(b))
 	if err != nil {
 		b.Fatal(err)
 	}

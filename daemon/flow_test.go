@@ -2,11 +2,6 @@ package daemon
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -24,6 +19,7 @@ import (
 	"pinward/modem"
 	"pinward/modem/modemsim"
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 // flow is a house with in-process modems, in a bubble where time is ours: what one message meets on
@@ -44,7 +40,7 @@ func inFlow(t *testing.T, modems int, test func(*flow)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		f := &flow{t: t, keys: softwareKeys(t)}
+		f := &flow{t: t, keys: storetest.NewKeys(t)}
 		var err error
 		if f.network, err = modemsim.NewNetwork(modemsim.NetworkOptions{Seed: 1}); err != nil {
 			t.Fatal(err)
@@ -329,45 +325,6 @@ func TestFlowSameTextTwice(t *testing.T) {
 		}
 	})
 }
-
-// softwareKeys stand in for the TPM in tests of this package.
-func softwareKeys(t testing.TB) store.Keys {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := make([]byte, 32)
-	rand.Read(root)
-	block, err := aes.NewCipher(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &memoryKeys{key: key, aead: aead}
-}
-
-type memoryKeys struct {
-	key  *ecdsa.PrivateKey
-	aead cipher.AEAD
-}
-
-func (k *memoryKeys) Wrap(_ context.Context, b []byte) ([]byte, error) {
-	return k.aead.Seal(nil, nil, b, nil), nil
-}
-func (k *memoryKeys) Unwrap(_ context.Context, b []byte) ([]byte, error) {
-	return k.aead.Open(nil, nil, b, nil)
-}
-func (k *memoryKeys) SignHead(_ context.Context, note []byte) ([]byte, error) {
-	sum := sha256.Sum256(note)
-	return ecdsa.SignASN1(rand.Reader, k.key, sum[:])
-}
-func (k *memoryKeys) Signer() *ecdsa.PublicKey                         { return &k.key.PublicKey }
-func (k *memoryKeys) Counter(context.Context) (uint64, error)          { return 0, nil }
-func (k *memoryKeys) Anchor(context.Context, [32]byte) ([]byte, error) { return nil, nil }
 
 func modemText(from, body string, ref uint16, part, parts int) modem.Text {
 	return modem.Text{From: from, Body: body, Ref: ref, Part: part, Parts: parts, Hash: sha256.Sum256(fmt.Appendf(nil, "%s %d %d", body, ref, part))}
