@@ -21,7 +21,7 @@ const ActionTemplate store.Action = "template.save"
 
 var (
 	// saved holds the newest version of each template that the site wrote, by name and language.
-	saved = store.NewTable[Template]("text.templates")
+	saved = store.NewTable[Template]("text.templates", store.Cached())
 	// versions holds every version that ever was in force, so that the wording of an old text can be
 	// told from the version in its entry.
 	versions = store.NewTable[Template]("text.versions")
