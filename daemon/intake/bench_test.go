@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -80,6 +81,7 @@ func BenchmarkMLLP(b *testing.B) {
 			served := make(chan error, 1)
 			go func() { served <- srv.Serve(context.Background(), ln) }()
 			var n atomic.Uint64
+			waits := make([]time.Duration, b.N+1)
 			b.ResetTimer()
 			var wg sync.WaitGroup
 			for range conns {
@@ -93,11 +95,13 @@ func BenchmarkMLLP(b *testing.B) {
 						if i > uint64(b.N) {
 							return
 						}
+						began := time.Now()
 						m, err := c.Send(context.Background(), feed("mix", i, time.Now()))
 						if err != nil {
 							b.Error(err)
 							return
 						}
+						waits[i] = time.Since(began)
 						if code, _, _ := m.Acknowledgment(); code != hl7.AA {
 							b.Error("answered", code)
 							return
@@ -108,6 +112,9 @@ func BenchmarkMLLP(b *testing.B) {
 			wg.Wait()
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+			slices.Sort(waits)
+			b.ReportMetric(float64(waits[b.N/2].Microseconds()), "p50-us")
+			b.ReportMetric(float64(waits[b.N*99/100].Microseconds()), "p99-us")
 			if err := srv.Shutdown(context.Background()); err != nil {
 				b.Fatal(err)
 			}
@@ -115,5 +122,29 @@ func BenchmarkMLLP(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// BenchmarkMatch parses a message and finds its rule; BenchmarkRead also takes out what the rule needs.
+func BenchmarkMatch(b *testing.B) {
+	r, m := newRules(Shipped()), feed("ADT", 1, time.Now())
+	b.ReportAllocs()
+	for b.Loop() {
+		msg, err := hl7.Parse(m)
+		if rule, _ := r.match(msg, Policy{}); err != nil || rule == nil {
+			b.Fatal("no rule")
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	in, m := New(Options{Listener: Listener{Name: "adt", Mode: contact.Live}}), feed("ADT", 1, time.Now())
+	g := &ground{zone: time.UTC, site: contact.Site{Authority: "RIV", Area: "617"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		msg, err := hl7.Parse(m)
+		if rd := in.read(g, msg, m, err); rd.wrong != nil {
+			b.Fatal(rd.wrong)
+		}
 	}
 }
