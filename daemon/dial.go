@@ -19,6 +19,9 @@ type Dial func(ctx context.Context, name string) (net.Conn, error)
 // ErrRelay is what the relay answers when it will not or cannot connect.
 var ErrRelay = errors.New("relay refused")
 
+// relayPatience is more than the relay gives a dial; one that says nothing for so long hangs.
+const relayPatience = 20 * time.Second
+
 // RelayDial asks the relay behind a Unix socket (SOCK_SEQPACKET): one packet with the name goes out,
 // one packet comes back, "ok" with exactly one descriptor or a reason without.
 //
@@ -31,6 +34,9 @@ func RelayDial(socket string) Dial {
 			return nil, fmt.Errorf("reach relay: %w", err)
 		}
 		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(relayPatience)); err != nil {
+			return nil, fmt.Errorf("reach relay: %w", err)
+		}
 		stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Now()) })
 		defer stop()
 		conn, err := receive(c.(*net.UnixConn), name)

@@ -31,14 +31,34 @@ func loadTargets(path string) (map[string]string, error) {
 		Dial map[string]string `toml:"dial"`
 	}
 	if err := toml.NewDecoder(f).DisallowUnknownFields().Decode(&list); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, placed(err))
 	}
 	for name, addr := range list.Dial {
-		if _, _, err := net.SplitHostPort(addr); err != nil || strings.ContainsAny(name, " \n") || name == "" {
+		if name == "" || len(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' }) {
+			return nil, fmt.Errorf("%s: dial: %q is no name: 1 to %d bytes without spaces", path, name, maxName)
+		}
+		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
 			return nil, fmt.Errorf("%s: dial.%s: want host:port", path, name)
 		}
 	}
 	return list.Dial, nil
+}
+
+// maxName is the longest name that a request can hold.
+const maxName = 255
+
+// placed puts line and column in front of what the decoder says.
+func placed(err error) error {
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
+		first := &strict.Errors[0]
+		line, col := first.Position()
+		return fmt.Errorf("line %d, column %d: unknown key %q", line, col, strings.Join(first.Key(), "."))
+	}
+	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, col := at.Position()
+		return fmt.Errorf("line %d, column %d: %s", line, col, strings.TrimPrefix(at.Error(), "toml: "))
+	}
+	return err
 }
 
 type relay struct {
@@ -75,8 +95,12 @@ func serve(ctx context.Context, l *net.UnixListener, r relay) error {
 // answer reads the name before anything else: a peer that is refused before its packet was read
 // would see a reset instead of the reason.
 func (r relay) answer(ctx context.Context, c *net.UnixConn) error {
-	c.SetDeadline(time.Now().Add(dialTimeout + 5*time.Second))
-	buf := make([]byte, 256)
+	if err := c.SetDeadline(time.Now().Add(dialTimeout + 5*time.Second)); err != nil {
+		return fmt.Errorf("set deadline: %w", err)
+	}
+	hurry := context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Now()) }) // a peer that says nothing holds no stop up
+	defer hurry()
+	buf := make([]byte, maxName+1)
 	n, err := c.Read(buf)
 	if err != nil {
 		return fmt.Errorf("read name: %w", err)
