@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -47,6 +49,7 @@ func (b *box) controlHandler() http.Handler {
 			})
 			return found, err
 		},
+		HL7:       hl7Policy,
 		Passwords: b.passwords,
 		Status:    b.status,
 		Setup:     b.commission,
@@ -54,6 +57,28 @@ func (b *box) controlHandler() http.Handler {
 		Owner:     b.opts.Owner,
 		Log:       b.log,
 	})
+}
+
+// hl7Policy lets the operator read and write the policy of the HL7 door: between two doors stands the
+// program.
+var hl7Policy = admin.Policy{
+	Get: func(tx *store.Tx) (any, error) { return intake.PolicyOf(tx) },
+	Set: func(tx *store.Tx, b []byte) error {
+		p, err := intake.PolicyOf(tx)
+		if err != nil {
+			return err
+		}
+		dec := json.NewDecoder(bytes.NewReader(b))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&p); err != nil {
+			return fmt.Errorf("%w: %w", admin.ErrState, err)
+		}
+		if err := intake.SetPolicy(tx, p); errors.Is(err, intake.ErrPolicy) {
+			return fmt.Errorf("%w: %w", admin.ErrState, err)
+		} else {
+			return err
+		}
+	},
 }
 
 // closedPage is what a nurse sees while the box is empty or sealed: what does not work, since when,

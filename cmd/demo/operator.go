@@ -141,6 +141,10 @@ func (d *demo) accounts(ctx context.Context, op operator) (accounts, error) {
 	if err := op.call(ctx, http.MethodPut, "/limits", limits, nil); err != nil {
 		return acc, err
 	}
+	results := map[string]any{"releasable": []string{"*"}, "portal": "https://portal.example.org/"}
+	if err := op.call(ctx, http.MethodPut, "/hl7/policy", results, nil); err != nil {
+		return acc, err
+	}
 	client := map[string]any{"name": "demo portal", "mode": "live", "scopes": []string{"portal", "nurse", "engine"}}
 	if err := op.call(ctx, http.MethodPost, "/clients", client, &acc); err != nil {
 		return acc, err

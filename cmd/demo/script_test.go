@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": up, "text": text, "hl7": hl7Message, "within": within, "grepdir": grepDir, "killed": killed,
+			"up": up, "text": text, "hl7": hl7Message, "within": within, "grepdir": grepDir, "killed": killed, "grepenv": grepEnv,
 		},
 	})
 }
@@ -163,6 +163,13 @@ func grepDir(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if neg != (found == "") {
 		ts.Fatalf("%q is in a file: %q", args[0], found)
+	}
+}
+
+// grepenv fails (or with ! succeeds) unless a variable of the environment holds a string.
+func grepEnv(ts *testscript.TestScript, neg bool, args []string) {
+	if strings.Contains(ts.Getenv(args[0]), args[1]) == neg {
+		ts.Fatalf("%s: %q", args[0], ts.Getenv(args[0]))
 	}
 }
 

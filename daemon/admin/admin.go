@@ -74,11 +74,20 @@ type Options struct {
 	Unseal func(context.Context, Unseal) error
 	// Explain tells what became of an HL7 message, for GET /hl7/explain.
 	Explain func(ctx context.Context, listener, controlID string) (any, error)
+	// HL7 is the policy of the HL7 door, which this door cannot know: get returns it, set takes it.
+	HL7 Policy
 	// Passwords hashes for every door, one at a time.
 	Passwords *access.Passwords
 	// Owner is the user that the caller is taken for without a login; only the demo sets it.
 	Owner string
 	Log   *slog.Logger
+}
+
+// Policy reads and writes one policy record of a room that this one may not import. Set's error says
+// in words for the operator what is wrong with it.
+type Policy struct {
+	Get func(*store.Tx) (any, error)
+	Set func(*store.Tx, []byte) error
 }
 
 type door struct{ Options }
@@ -107,6 +116,8 @@ func New(o Options) http.Handler {
 	open("GET /limits", access.StatusRead, d.limits)
 	open("PUT /limits", access.SiteWrite, d.setLimits)
 	open("GET /hl7/explain", access.Operate, d.explain)
+	open("GET /hl7/policy", access.StatusRead, d.hl7Policy)
+	open("PUT /hl7/policy", access.SiteWrite, d.setHL7Policy)
 	m.HandleFunc("/v1/", d.native)
 	return m
 }

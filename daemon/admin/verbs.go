@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -239,6 +240,29 @@ func (d *door) lane(w http.ResponseWriter, r *http.Request, s *store.Store, set 
 		w.WriteHeader(http.StatusNoContent)
 	}
 	return err
+}
+
+func (d *door) hl7Policy(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	var p any
+	err := s.View(r.Context(), func(tx *store.Tx) (err error) {
+		p, err = d.HL7.Get(tx)
+		return err
+	})
+	if err == nil {
+		answer(w, http.StatusOK, p)
+	}
+	return err
+}
+
+func (d *door) setHL7Policy(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	var p json.RawMessage
+	if err := decode(w, r, &p); err != nil {
+		return err
+	}
+	if err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error { return d.HL7.Set(tx, p) }); err != nil {
+		return stateProblem(err)
+	}
+	return d.hl7Policy(w, r, s)
 }
 
 // actor is the person that opened put into the request.

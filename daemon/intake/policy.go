@@ -17,22 +17,22 @@ type Policy struct {
 	// Places are the names that patients read, of at most text.MaxSite characters, by HL7 location:
 	// "FACILITY/POINT OF CARE", "POINT OF CARE" or "FACILITY" of a PL such as AIL-3, the first that
 	// is there. A location without a name is printed as the site's brand, never as it was sent.
-	Places map[string]string
+	Places map[string]string `json:"places"`
 	// Releasable are the kinds of results (OBR-4.1) whose arrival patients are told of, because the
 	// portal shows them; "*" is every kind. None is none.
-	Releasable []string
+	Releasable []string `json:"releasable"`
 	// Portal is where results are read; "" is the first of the site's link hosts.
-	Portal string
-	// Leads are how long before an appointment its reminders go, the longest first; none is 24 and 2
-	// hours.
-	Leads []time.Duration
+	Portal string `json:"portal"`
+	// Leads are how long before an appointment its reminders go, the longest first, in nanoseconds;
+	// none is 24 and 2 hours.
+	Leads []time.Duration `json:"leads"`
 	// WorkPhones lets numbers at work (PID-14, use WPN) be texted.
-	WorkPhones bool
+	WorkPhones bool `json:"work_phones"`
 	// ZSegment is the name of the segment that asks for a code or a text; "" is ZNT.
-	ZSegment string
+	ZSegment string `json:"z_segment"`
 	// ShareYes takes PD1-12 = Y for "may be shared", as immunisation registries do (CDC 2.3.1). As
 	// shipped, Y means protected, and no text goes: the two readings are opposites.
-	ShareYes bool
+	ShareYes bool `json:"share_yes"`
 }
 
 // ActionPolicy is recorded when the policy changes.
@@ -51,10 +51,13 @@ func PolicyOf(tx *store.Tx) (Policy, error) {
 	return p, nil
 }
 
+// ErrPolicy is in the chain of what SetPolicy finds wrong with a policy; the text says what.
+var ErrPolicy = errors.New("hl7 policy")
+
 // SetPolicy checks and keeps the policy. It holds within a second.
 func SetPolicy(tx *store.Tx, p Policy) error {
 	if err := p.validate(); err != nil {
-		return fmt.Errorf("hl7 policy: %w", err)
+		return fmt.Errorf("%w: %w", ErrPolicy, err)
 	}
 	if err := policies.Put(tx, policyKey, p); err != nil {
 		return fmt.Errorf("keep hl7 policy: %w", err)
