@@ -167,14 +167,18 @@ func placed(err error) error {
 func (c Config) Check() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Box.ID == "" || strings.Trim(c.Box.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		bad("box.id: lower-case letters, digits and - are allowed, and it must be set")
+	// It stands on each share of the recovery kit, which people type (tpm: at most 32).
+	if c.Box.ID == "" || len(c.Box.ID) > 32 || strings.Trim(c.Box.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		bad("box.id: must be set, of 1 to 32 lower-case letters, digits and -")
 	}
 	if !filepath.IsAbs(c.Box.State) {
 		bad("box.state: must be an absolute path")
 	}
 	if !filepath.IsAbs(c.Control.Socket) {
 		bad("control.socket: must be an absolute path")
+	}
+	if !filepath.IsAbs(c.TPM.Device) {
+		bad("tpm.device: must be an absolute path")
 	}
 	if !slices.Contains([]string{"tpm", "tpm+passphrase", "operator"}, c.TPM.Unseal) {
 		bad("tpm.unseal: %q is none of tpm, tpm+passphrase, operator", c.TPM.Unseal)
@@ -184,8 +188,9 @@ func (c Config) Check() error {
 	}
 	names := map[string]bool{}
 	for i, l := range c.HL7 {
-		if l.Name == "" || names["hl7 "+l.Name] {
-			bad("hl7[%d].name: must be set and be the only one of its name", i)
+		// systemd's listeners come by name, and "https" is the other door's.
+		if l.Name == "" || l.Name == nameHTTPS || names["hl7 "+l.Name] {
+			bad("hl7[%d].name: must be set, not be https, and be the only one of its name", i)
 		}
 		names["hl7 "+l.Name] = true
 		if l.Listen.HostPort == "" {
@@ -203,6 +208,8 @@ func (c Config) Check() error {
 		}
 		if _, err := time.LoadLocation(l.Zone); err != nil {
 			bad("hl7[%d].zone: %w", i, err)
+		} else if l.Zone == "Local" {
+			bad("hl7[%d].zone: Local is no IANA name", i)
 		}
 	}
 	for i, m := range c.Modems {
@@ -212,6 +219,12 @@ func (c Config) Check() error {
 		names["modem "+m.Name] = true
 		if !filepath.IsAbs(m.Device) {
 			bad("modem[%d].device: must be an absolute path", i)
+		} else if names["device "+m.Device] {
+			bad("modem[%d].device: another modem has it", i)
+		}
+		names["device "+m.Device] = true
+		if strings.ContainsRune(m.PIN, '/') {
+			bad("modem[%d].pin: must be the name of a credential, not a path", i)
 		}
 		if m.PerMinute < 0 || m.PerDay < 0 {
 			bad("modem[%d]: a budget must not be negative", i)

@@ -50,6 +50,9 @@ func (b *box) openDoors() (*doors, error) {
 	return d, nil
 }
 
+// nameHTTPS is the name of the HTTPS listener in pinward.socket.
+const nameHTTPS = "https"
+
 // listen takes systemd's listener of that name, or opens one.
 func listen(passed map[string][]net.Listener, name string, a Address) (net.Listener, error) {
 	if ls := passed[name]; len(ls) > 0 {
@@ -63,7 +66,7 @@ func listen(passed map[string][]net.Listener, name string, a Address) (net.Liste
 }
 
 func (b *box) openHTTPS(passed map[string][]net.Listener, d *doors) error {
-	l, err := listen(passed, "https", b.cfg.HTTPS.Listen)
+	l, err := listen(passed, nameHTTPS, b.cfg.HTTPS.Listen)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,64 @@
+package daemon_test
+
+import (
+	"testing"
+
+	_ "pinward/daemon" // links every room
+	"pinward/store"
+)
+
+// bookkeeping are the tables that may change without an audit entry, each with its room's reason.
+//
+// A line here is a decision: what these tables hold can be altered and the audit does not show it.
+// Before a new one is added, ask whether somebody could be harmed by a silent change of it.
+var bookkeeping = map[string]string{
+	"access.sessions":     "session touches; login and logout are entries",
+	"api.answers":         "answers by idempotency key; the effect has its own entry",
+	"api.answers.written": "answers by idempotency key; the effect has its own entry",
+	"consent.answers":     "which answer a queued message is; both ends of it are entries",
+	"consent.last":        "which text went to a number last; the hand-over itself is the outbox's entry",
+	"consent.replied":     "how many answers a number got of late",
+	"contact.trail":       "which SIM wrote to a number last; the message's own entry names the SIM",
+	"inbox.parts":         "parts of a text until the whole is read; the reading is the entry",
+	"inbox.seen":          "hashes of texts already read",
+	"intake.requests":     "request ids, so that a repeat starts nothing; the start has its own entry",
+	"intake.seen":         "outcomes of messages, so that a repeat gets the same answer; what a message did has entries of its own",
+	"limit.counters":      "how often something was done lately; what was done is an entry of its own",
+	"limit.failures":      "failures in a row; each failed check is an entry of its own",
+	"notice.due":          "orders notices by when they are deleted; deleting them is an entry",
+	"notice.keys":         "finds notices by business key; the notice has its own entries",
+	"notice.questions":    "what a number was asked last; sending and answering are entries",
+	"notice.subjects":     "finds notices by subject; the notice has its own entries",
+	"otp.current":         "finds the verification that is going on for a number; the verification has its own entries",
+	"otp.due":             "finds verifications whose life has ended; ending them is an entry",
+	"otp.numbers":         "lists the verifications of a number; each has its own entries",
+	"outbox.early":        "receipts that came before their hand-over was settled; what they change then is an entry",
+	"outbox.handed":       "index of attempts by SIM and number, to match receipts; the hand-over is an entry",
+	"outbox.lines":        "which classes of messages wait, and how many of each",
+	"outbox.places":       "where in the index a due message stands",
+	"outbox.proofs":       "how often receipts came of late, by SIM and prefix",
+	"outbox.ready":        "index of due messages by lane, class and turn",
+	"outbox.refs":         "index of messages by what they were made for",
+	"outbox.senders":      "state of the senders and what each has in hand; each hand-over is an entry of its message",
+	"outbox.timers":       "index of messages by when to look at them next; what then changes is an entry",
+	"outbox.turns":        "fair turns of the clients in lane otp",
+	"outbox.usage":        "parts given to each SIM of late, and its concatenation counter",
+	"record.cursors":      "how far each follower of the audit has come",
+}
+
+func TestBookkeeping(t *testing.T) {
+	declared := store.BookkeepingTables()
+	for name, why := range declared {
+		switch want, known := bookkeeping[name]; {
+		case !known:
+			t.Errorf("table %s is exempt from leaving entries, and is not on the list: %s", name, why)
+		case why != want:
+			t.Errorf("table %s is exempt for another reason than the one on the list:\n%s\n%s", name, why, want)
+		}
+	}
+	for name := range bookkeeping {
+		if _, ok := declared[name]; !ok {
+			t.Errorf("table %s is on the list, and is exempt no more", name)
+		}
+	}
+}
