@@ -39,13 +39,17 @@ func (s *Store) commitLoop() {
 	}
 }
 
+// gatherMost is the longest that gather takes: about what a commit costs however little is in it.
+const gatherMost = 2 * time.Millisecond
+
 // gather lets the callers that were just told come back with their next transaction, while they keep
 // coming. Without it they would take turns: one half waits for the commit of the other, and each
-// commit is half as large as it could be. It yields and never sleeps, and a lone caller is not held
-// up at all.
+// commit is half as large as it could be. Where transactions take longer than a commit that is as it
+// should be, for they run beside it; hence the limit. It yields and never sleeps, and a lone caller is
+// not held up at all.
 func (s *Store) gather(told *batch) {
 	before := -1
-	for range 4 {
+	for start := time.Now(); time.Since(start) < gatherMost; {
 		s.mu.Lock()
 		n := s.batch.txs
 		s.mu.Unlock()

@@ -52,6 +52,9 @@ type Store struct {
 	seals   atomic.Uint64        // what was sealed under the current data and audit keys
 	write   func(*bolt.Tx) error // (*bolt.Tx).Commit but in tests of its failure
 
+	// turn is taken before mu by transactions alone, so that the committer and the Views, which need
+	// mu for a moment, wait for one transaction and not for all that wait for their turn.
+	turn       sync.Mutex
 	mu         sync.Mutex
 	batch      *batch // what waits; never nil
 	committing *batch // what the committer is writing; nil if it is idle

@@ -49,8 +49,10 @@ func (s *Store) update(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
 // apply runs the transaction and adds it to the batch that waits. It returns the batch that has to be
 // durable before the caller is told, if any.
 func (s *Store) apply(tx *Tx, fn func(*Tx) error) (wait *batch, err error) {
+	s.turn.Lock()
+	defer s.turn.Unlock() // also when fn ends its goroutine, as t.FailNow does
 	s.mu.Lock()
-	defer s.mu.Unlock() // also when fn ends its goroutine, as t.FailNow does
+	defer s.mu.Unlock()
 	if s.err != nil {
 		return nil, s.err
 	}
