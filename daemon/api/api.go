@@ -83,7 +83,7 @@ type route struct {
 	// Exactly one of the two is set. An effect is one decision: it runs in one transaction that also
 	// keeps its answer under the request's idempotency key.
 	read   func(*api, *http.Request, *store.Tx, access.Principal) (any, error)
-	effect func(*http.Request, []byte) (decision, error)
+	effect func(*api, *http.Request, []byte) (decision, error)
 	// viewed notes, in a transaction of its own before the read, that somebody looks at data which
 	// names patients.
 	viewed func(*http.Request, *store.Tx) error
@@ -159,7 +159,7 @@ func (a *api) effect(w http.ResponseWriter, r *http.Request, rt route, p access.
 	if err != nil {
 		return reply{}, err
 	}
-	d, err := rt.effect(r, body)
+	d, err := rt.effect(a, r, body)
 	if err != nil {
 		return reply{}, err
 	}

@@ -69,12 +69,12 @@ func jsonError(err error) error {
 	return bad("body", "no JSON object")
 }
 
-var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
+var plainKey = regexp.MustCompile(`^[A-Za-z]?[a-z_]{0,40}([.A-Z][a-z_]{1,40})*$`)
 
-// keyName is a key as an error may name it: what does not look like a key may be a value that came
-// to stand in its place.
+// keyName is a key as an error may name it. What does not look like a key of ours, all of which are
+// words, may be a value that came to stand in its place.
 func keyName(name string) string {
-	if plainKey.MatchString(name) {
+	if name != "" && plainKey.MatchString(name) {
 		return name
 	}
 	return "body"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -99,7 +100,7 @@ func newBoxOn(t testing.TB, free func(string) (uint64, uint64, error)) *box {
 	}
 	b.store = s
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := s.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
 			t.Error(err)
 		}
 	})
@@ -356,4 +357,9 @@ func serviceOf(t testing.TB, name string) otp.Service {
 // path164 is a path below a service of the Verify shape.
 func (b *box) path(service, rest string) string {
 	return fmt.Sprintf("/v2/Services/%s%s", serviceOf(b.t, service).SID, rest)
+}
+
+// contextOf makes a context of a request that can be given up.
+func contextOf(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithCancel(r.Context())
 }

@@ -26,7 +26,7 @@ type noticeRequest struct {
 	OnBehalfOf string            `json:"on_behalf_of" max:"256"`
 }
 
-func sendNotice(r *http.Request, body []byte) (decision, error) {
+func sendNotice(a *api, r *http.Request, body []byte) (decision, error) {
 	var req noticeRequest
 	if err := decode(r, body, &req); err != nil {
 		return decision{}, err
@@ -42,11 +42,19 @@ func sendNotice(r *http.Request, body []byte) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
+	site, err := a.site(r.Context())
+	if err != nil {
+		return decision{}, err
+	}
+	var to readable
+	if req.To != "" {
+		to = readNumber(req.To, site)
+	}
 	return decision{req.OnBehalfOf, func(tx *store.Tx, p access.Principal) (int, any, error) {
 		if at.Sub(tx.Now()) > notice.MaxWait {
 			return 0, nil, bad("send_at", "at most %d days ahead", notice.MaxWait/(24*time.Hour))
 		}
-		n, err := req.notice(tx, p)
+		n, err := req.notice(tx, p, site, to)
 		if err != nil {
 			return 0, nil, refuseNotice(tx, req, err)
 		}
@@ -64,22 +72,16 @@ func sendNotice(r *http.Request, body []byte) (decision, error) {
 	}}, nil
 }
 
-func (req noticeRequest) notice(tx *store.Tx, p access.Principal) (n notice.Request, err error) {
-	site, err := contact.SiteOf(tx)
-	if err != nil {
-		return n, err
-	}
-	n = notice.Request{
-		Template: req.Template, Lang: req.Locale, Subject: req.Subject.id(site), Client: p.Actor.ID,
+func (req noticeRequest) notice(tx *store.Tx, p access.Principal, site contact.Site, to readable) (notice.Request, error) {
+	n := notice.Request{
+		Template: req.Template, To: to.phone, Lang: req.Locale, Subject: req.Subject.id(site), Client: p.Actor.ID,
 		OnBehalfOf: onBehalf(p, req.OnBehalfOf), Staff: p.Staff, Mode: modeOf(p),
 	}
 	if req.Key != "" {
 		n.Group, n.Key = "api/"+p.Actor.ID, req.Key
 	}
-	if req.To != "" {
-		if n.To, err = contact.ParsePhone(req.To, site.Plan()); err != nil {
-			return n, err
-		}
+	if to.err != nil {
+		return n, to.err
 	}
 	lang := req.Locale
 	if lang == "" {
@@ -157,7 +159,7 @@ func ownNotice(tx *store.Tx, id string, p access.Principal) error {
 	return err
 }
 
-func cancelNotice(r *http.Request, body []byte) (decision, error) {
+func cancelNotice(_ *api, r *http.Request, body []byte) (decision, error) {
 	if err := noBody(r, body); err != nil {
 		return decision{}, err
 	}

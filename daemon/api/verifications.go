@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,7 +30,7 @@ type startRequest struct {
 	Payee          string          `json:"payee"`
 }
 
-func startVerification(r *http.Request, body []byte) (decision, error) {
+func startVerification(a *api, r *http.Request, body []byte) (decision, error) {
 	var req startRequest
 	if err := decode(r, body, &req); err != nil {
 		return decision{}, err
@@ -38,12 +39,13 @@ func startVerification(r *http.Request, body []byte) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
+	site, err := a.site(r.Context())
+	if err != nil {
+		return decision{}, err
+	}
+	to := readNumber(req.To, site)
 	do := func(tx *store.Tx, p access.Principal) (int, any, error) {
-		site, err := contact.SiteOf(tx)
-		if err != nil {
-			return 0, nil, err
-		}
-		v, err := start(tx, p, site, req.To, otp.StartRequest{
+		v, err := start(tx, p, to, otp.StartRequest{
 			Service: req.Service, Subject: req.Subject.id(site), OnBehalfOf: onBehalf(p, req.OnBehalfOf), Locale: req.Locale,
 			Channel: req.Channel, Reference: req.Reference, Amount: req.Amount, Payee: req.Payee,
 			EndUserAddress: from, Fresh: req.Fresh,
@@ -61,16 +63,38 @@ func startVerification(r *http.Request, body []byte) (decision, error) {
 	return decision{req.OnBehalfOf, do}, nil
 }
 
+// readable is a number as it was read before the transaction, for reading takes long; why it could not
+// be is a decision, which the transaction records.
+type readable struct {
+	phone contact.Phone
+	err   error
+}
+
+// site reads the site as it stands before a transaction.
+func (a *api) site(ctx context.Context) (site contact.Site, err error) {
+	err = a.Store.View(ctx, func(tx *store.Tx) error {
+		site, err = contact.SiteOf(tx)
+		return err
+	})
+	return site, err
+}
+
+func readNumber(raw string, site contact.Site) (n readable) {
+	n.phone, n.err = contact.ParsePhone(raw, site.Plan())
+	return n
+}
+
 // start starts a verification in the name of a caller, in either shape.
-func start(tx *store.Tx, p access.Principal, site contact.Site, to string, req otp.StartRequest) (v otp.Verification, err error) {
-	if req.To, err = contact.ParsePhone(to, site.Plan()); err != nil {
-		if e, ok := errors.AsType[*contact.NumberError](err); ok {
+func start(tx *store.Tx, p access.Principal, to readable, req otp.StartRequest) (v otp.Verification, err error) {
+	if to.err != nil {
+		if e, ok := errors.AsType[*contact.NumberError](to.err); ok {
 			if err := otp.RefuseNumber(tx, req.Service, e); err != nil {
 				return v, err
 			}
 		}
-		return v, err
+		return v, to.err
 	}
+	req.To = to.phone
 	req.Client, req.Staff, req.Mode = p.Actor.ID, p.Staff, modeOf(p)
 	v, err = otp.Start(tx, req)
 	if e, ok := errors.AsType[*text.SlotError](err); ok {
@@ -147,16 +171,24 @@ func showVerification(tx *store.Tx, v otp.Verification) (verification, error) {
 		return out, err
 	}
 	for _, s := range v.Sends {
-		m, ok, err := outbox.Get(tx, s.Message)
+		state, err := stateOf(tx, s)
 		if err != nil {
 			return out, err
 		}
-		if !ok {
-			m.State = outbox.Unknown // its record is past its time
-		}
-		out.Sends = append(out.Sends, send{ID: s.ID, At: s.At, Channel: s.Channel, Message: s.Message, Status: m.State})
+		out.Sends = append(out.Sends, send{ID: s.ID, At: s.At, Channel: s.Channel, Message: s.Message, Status: state})
 	}
 	return out, nil
+}
+
+func stateOf(tx *store.Tx, s otp.Send) (outbox.State, error) {
+	if s.At.Equal(tx.Now()) {
+		return outbox.Queued, nil // this very transaction put it there
+	}
+	m, ok, err := outbox.Get(tx, s.Message)
+	if !ok {
+		return outbox.Unknown, err // its record is past its time
+	}
+	return m.State, err
 }
 
 func getVerification(_ *api, r *http.Request, tx *store.Tx, _ access.Principal) (any, error) {
@@ -177,7 +209,7 @@ type checkRequest struct {
 
 // checkVerification answers 200 for a wrong code as well: that a code is wrong is an answer and no
 // error. Whoever reads it looks at "valid".
-func checkVerification(r *http.Request, body []byte) (decision, error) {
+func checkVerification(_ *api, r *http.Request, body []byte) (decision, error) {
 	var req checkRequest
 	if err := decode(r, body, &req); err != nil {
 		return decision{}, err
@@ -195,7 +227,7 @@ func checkVerification(r *http.Request, body []byte) (decision, error) {
 	}}, nil
 }
 
-func cancelVerification(r *http.Request, body []byte) (decision, error) {
+func cancelVerification(_ *api, r *http.Request, body []byte) (decision, error) {
 	if err := noBody(r, body); err != nil {
 		return decision{}, err
 	}
@@ -210,7 +242,7 @@ func cancelVerification(r *http.Request, body []byte) (decision, error) {
 }
 
 // hastenVerification makes the next way of the last send due now: "call instead".
-func hastenVerification(r *http.Request, body []byte) (decision, error) {
+func hastenVerification(_ *api, r *http.Request, body []byte) (decision, error) {
 	if err := noBody(r, body); err != nil {
 		return decision{}, err
 	}

@@ -185,7 +185,16 @@ func e164(field, raw string) error {
 	return nil
 }
 
-// number164 reads a number that a look-up or a check names.
+// number reads a number before any transaction.
+func (a *api) number(c call, field, raw string) (n readable, err error) {
+	if err := e164(field, raw); err != nil {
+		return n, err
+	}
+	site, err := a.site(c.Context())
+	return readNumber(raw, site), err
+}
+
+// number164 reads a number that a look-up names.
 func number164(tx *store.Tx, field, raw string) (contact.Phone, error) {
 	if err := e164(field, raw); err != nil {
 		return contact.Phone{}, err

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"pinward/daemon/access"
-	"pinward/daemon/contact"
 	"pinward/daemon/otp"
 	"pinward/store"
 )
@@ -21,8 +20,8 @@ func (a *api) vStart(c call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	to := c.form.Get("To")
-	if err := e164("To", to); err != nil {
+	to, err := a.number(c, "To", c.form.Get("To"))
+	if err != nil {
 		return reply{}, err
 	}
 	amount, err := cents(c.form.Get("Amount"))
@@ -38,11 +37,7 @@ func (a *api) vStart(c call) (reply, error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		site, err := contact.SiteOf(tx)
-		if err != nil {
-			return 0, nil, err
-		}
-		v, err := start(tx, p, site, to, otp.StartRequest{
+		v, err := start(tx, p, to, otp.StartRequest{
 			Service: s.Name, Locale: c.form.Get("Locale"), Channel: ch, Amount: amount, Payee: c.form.Get("Payee"),
 			CustomCode: c.form.Get("CustomCode"), EndUserAddress: from,
 		})
@@ -115,8 +110,10 @@ func (a *api) vCheck(c call) (reply, error) {
 		}
 		sid = "VE" + strings.ToLower(sid[2:])
 	}
+	var number readable
 	if to != "" || sid == "" {
-		if err := e164("To", to); err != nil {
+		var err error
+		if number, err = a.number(c, "To", to); err != nil {
 			return reply{}, err
 		}
 	}
@@ -126,16 +123,15 @@ func (a *api) vCheck(c call) (reply, error) {
 	}
 	return a.decided(c, true, func(tx *store.Tx, _ access.Principal) (int, any, error) {
 		s, err := c.service(tx)
+		if err == nil {
+			err = number.err
+		}
 		if err != nil {
 			return 0, nil, err
 		}
-		req := otp.CheckRequest{ID: sid, Service: s.Name, Code: code, Amount: amount, Payee: c.form.Get("Payee")}
-		if to != "" {
-			if req.To, err = number164(tx, "To", to); err != nil {
-				return 0, nil, err
-			}
-		}
-		v, valid, err := otp.Check(tx, req)
+		v, valid, err := otp.Check(tx, otp.CheckRequest{
+			ID: sid, Service: s.Name, To: number.phone, Code: code, Amount: amount, Payee: c.form.Get("Payee"),
+		})
 		if err != nil {
 			return 0, nil, until(tx, v, err)
 		}
