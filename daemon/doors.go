@@ -152,6 +152,7 @@ var errNotOpen = errors.New("the box is not open")
 
 func (b *box) mllpHandler(name string) mllp.Handler {
 	return func(ctx context.Context, p hl7.Peer, frame []byte) ([]byte, error) {
+		b.awaitDecided(ctx)
 		h := b.house.Load()
 		if h == nil {
 			return nil, errNotOpen
@@ -160,10 +161,26 @@ func (b *box) mllpHandler(name string) mllp.Handler {
 	}
 }
 
+// startPatience is how long a request waits for a start that is under way. systemd keeps the ports
+// open over a restart, so that nobody is refused by one: neither may the first moment after it.
+const startPatience = 10 * time.Second
+
+// awaitDecided waits until the start has found out how the box stands.
+func (b *box) awaitDecided(ctx context.Context) {
+	select {
+	case <-b.decided:
+	case <-ctx.Done():
+	case <-time.After(startPatience):
+	}
+}
+
 // serveHTTPS sends a request to its room: machines to the API, people to the console, and everybody
 // to the plain page while the box is not open.
 func (b *box) serveHTTPS(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+	if r.URL.Path != "/healthz" {
+		b.awaitDecided(r.Context())
+	}
 	h := b.house.Load()
 	switch {
 	case h == nil:
@@ -195,14 +212,26 @@ func (d *doors) serve() {
 	}
 }
 
-// close lets requests under way finish; the control socket stays, so that `pinward status` can tell
-// how the stop goes.
+// requestPatience is how long requests under way may go on when the daemon stops. A client that is
+// slow, or wants to be, must not use up the time that what is on air needs (stopPatience).
+const requestPatience = 2 * time.Second
+
+// close lets requests under way finish and cuts off what takes too long: that is
+// context.DeadlineExceeded. The control socket stays, so that `pinward status` can tell how the stop
+// goes.
 func (d *doors) close(ctx context.Context) error {
-	var errs []error
-	for _, s := range d.mllp {
-		errs = append(errs, s.Shutdown(ctx))
+	ctx, cancel := context.WithTimeout(ctx, requestPatience)
+	defer cancel()
+	errs := make([]error, len(d.mllp)+1)
+	var closing sync.WaitGroup
+	for i, s := range d.mllp {
+		closing.Go(func() { errs[i] = s.Shutdown(ctx) })
 	}
-	return errors.Join(append(errs, d.https.Shutdown(ctx))...)
+	if errs[len(d.mllp)] = d.https.Shutdown(ctx); errs[len(d.mllp)] != nil {
+		errs = append(errs, d.https.Close())
+	}
+	closing.Wait()
+	return errors.Join(errs...)
 }
 
 func (d *doors) closeControl(ctx context.Context) error {

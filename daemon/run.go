@@ -56,6 +56,8 @@ type box struct {
 	// passwords hashes for every door, one at a time: a flood of logins takes one core at most.
 	passwords *access.Passwords
 
+	decided chan struct{} // closed when the start has found out how the box stands
+
 	house atomic.Pointer[house] // nil while empty or sealed
 	state atomic.Pointer[State]
 	fatal chan error // the first error that ends the process; buffered
@@ -73,7 +75,7 @@ type box struct {
 // A box whose keys are not there yet, or cannot be unsealed, is no error: it serves a page that
 // says what to do, and waits for the operator.
 func Run(ctx context.Context, c Config, o Options) error {
-	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), openPort: openPort, passwords: access.NewPasswords(loginQueue)}
+	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), decided: make(chan struct{}), openPort: openPort, passwords: access.NewPasswords(loginQueue)}
 	b.state.Store(&State{Name: Starting, Since: b.began})
 	lock, err := lockState(c.Box.State)
 	if err != nil {
@@ -93,6 +95,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 // work brings the box up and waits for the end.
 func (b *box) work(ctx context.Context, doors *doors) error {
 	b.bringUp(ctx)
+	close(b.decided)
 	b.notify(daemon.SdNotifyReady + "\nSTATUS=" + b.state.Load().String())
 	tick := time.NewTicker(b.watchdogEvery())
 	defer tick.Stop()
@@ -117,6 +120,10 @@ func (b *box) stop(doors *doors) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
 	err := doors.close(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		b.log.Warn("requests under way were cut off by the stop")
+		err = nil
+	}
 	b.turning.Lock()
 	defer b.turning.Unlock()
 	if h := b.house.Swap(nil); h != nil {

@@ -80,7 +80,8 @@ type world struct {
 	modems int
 
 	procs map[string]*process
-	env   []string // added to the daemon's environment
+	env   []string   // added to the daemon's environment
+	files []*os.File // listeners that the daemon gets, as systemd would hand them over: https, mllp
 }
 
 // process is a program under way, with its output in a file.
@@ -182,7 +183,11 @@ func (w *world) command(name string) []string {
 		return []string{"modemsim", "-dir", w.path("network"), "-links", w.path("ports"), "-http", w.phones,
 			"-modems", fmt.Sprint(w.modems), "-latency", "20ms"}
 	default:
-		return []string{"pinwardd", "-config", w.path("pinward.toml"), "-allow-root"}
+		args := []string{"pinwardd", "-config", w.path("pinward.toml"), "-allow-root"}
+		if w.files != nil { // LISTEN_PID must name the process itself: the shell becomes it
+			args = append([]string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=https:mllp exec "$0" "$@"`}, args...)
+		}
+		return args
 	}
 }
 
@@ -222,7 +227,9 @@ func (w *world) launch(name string, args ...string) error {
 	defer out.Close()
 	p := &process{cmd: exec.Command(args[0], args[1:]...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.Env = append(os.Environ(), w.env...)
+	if name == theBox {
+		p.cmd.Env, p.cmd.ExtraFiles = append(os.Environ(), w.env...), w.files
+	}
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
@@ -236,14 +243,27 @@ func (w *world) launch(name string, args ...string) error {
 
 // await waits until a process is as wanted, and gives up when it ends.
 func (w *world) await(name string, ok func() bool) error {
-	deadline := time.After(readyWithin)
-	for !ok() {
+	var ended error
+	err := eventually(func() bool {
 		select {
 		case <-w.procs[name].ended:
-			return fmt.Errorf("%s ended: %v\n%s", name, w.procs[name].err, w.log(name))
-		case <-deadline:
-			return fmt.Errorf("%s is not as wanted within %s\n%s", name, readyWithin, w.log(name))
-		case <-time.After(10 * time.Millisecond):
+			ended = fmt.Errorf("%s ended: %v\n%s", name, w.procs[name].err, w.log(name))
+			return true
+		default:
+			return ok()
+		}
+	})
+	if err != nil {
+		err = fmt.Errorf("wait for %s: %w\n%s", name, err, w.log(name))
+	}
+	return errors.Join(ended, err)
+}
+
+// eventually asks again and again until it is so.
+func eventually(ok func() bool) error {
+	for end := time.Now().Add(readyWithin); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("not so within %s", readyWithin)
 		}
 	}
 	return nil
