@@ -34,7 +34,9 @@ var (
 )
 
 // Stop ends [Table.Each] and [Tx.Entries] early without an error.
-var Stop = errors.New("stop") //nolint:staticcheck // a control word, like fs.SkipAll, and no failure
+//
+//lint:ignore ST1012 a control word, as fs.SkipAll is, and no failure
+var Stop = errors.New("stop")
 
 // errTxDone is what every method of a Tx answers after its function has returned.
 var errTxDone = errors.New("transaction is over")

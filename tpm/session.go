@@ -44,8 +44,8 @@ const (
 
 // options makes a session that is salted to the SRK: its HMACs and encryption stand on a secret that only the holder
 // of the SRK's private half can know. The salt goes to the public area that was pinned, never to one read just now.
-func (srk parent) options(dir direction, auth []byte) []tpm2.AuthOption {
-	o := []tpm2.AuthOption{tpm2.Salted(srk.handle, srk.public)}
+func (p parent) options(dir direction, auth []byte) []tpm2.AuthOption {
+	o := []tpm2.AuthOption{tpm2.Salted(p.handle, p.public)}
 	switch dir {
 	case encryptIn:
 		o = append(o, tpm2.AESEncryption(128, tpm2.EncryptIn))

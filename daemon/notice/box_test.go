@@ -25,7 +25,6 @@ type box struct {
 
 var (
 	portal  = store.Actor{Kind: "client", ID: "AC0000000000000000000000000000000a"}
-	daemon  = store.Actor{Kind: "daemon", ID: "test"}
 	patient = phone("+16175551234")
 	sources = outbox.Sources{Kind: Render, consent.Kind: consent.Render}
 )
