@@ -114,7 +114,7 @@ type sealedPut struct {
 // the disk; else it is known that it is not.
 func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 	old := s.durable.Load()
-	if len(b.layer) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && !b.ringNew {
+	if len(b.layer.tables) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && !b.ringNew {
 		return old, false, nil // signals only
 	}
 	p, err := s.prepare(b)
@@ -140,9 +140,9 @@ func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 func (s *Store) prepare(b *batch) (*prepared, error) {
 	p := &prepared{edge: s.edge.Clone(), seals: s.seals.Load()}
 	key := last(b.state.ring.data)
-	for t, c := range b.layer {
-		for _, k := range c.keys {
-			p.values = append(p.values, sealedPut{t, k, c.values[k]})
+	for _, c := range b.layer.tables {
+		for _, n := range c.items {
+			p.values = append(p.values, sealedPut{c.table, n.key, n.value})
 		}
 	}
 	parallel(len(p.values), 32, func(lo, hi int) {

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -45,7 +44,7 @@ func (tx *Tx) each(t *tableInfo, r Range, fn func(key, value []byte, sealed bool
 	}
 	var sources []*head
 	for i, l := range tx.layers {
-		c := l[t]
+		c := l.of(t)
 		if c == nil {
 			continue
 		}
@@ -67,7 +66,10 @@ func (tx *Tx) each(t *tableInfo, r Range, fn func(key, value []byte, sealed bool
 		if value == nil {
 			continue
 		}
-		if err := fn(bytes.Clone(key), value, sealed); err != nil {
+		if sealed { // else it is a copy already
+			key = bytes.Clone(key)
+		}
+		if err := fn(key, value, sealed); err != nil {
 			return err
 		}
 	}
@@ -118,27 +120,19 @@ func merge(sources []*head, reverse bool) (key, value []byte, sealed bool) {
 
 // layerSource walks a layer's changes.
 type layerSource struct {
-	keys   []string
-	values map[string][]byte
-	copied [][]byte // if set, the values of keys, in place of the map
-	i      int
-	step   int
+	items []*change
+	i     int
+	step  int
 }
 
 func newLayerSource(c *changes, r *Range, snapshot bool) *layerSource {
-	lo, _ := slices.BinarySearch(c.keys, string(r.Prefix))
-	hi := len(c.keys)
-	if len(r.Prefix) > 0 {
-		n, _ := slices.BinarySearchFunc(c.keys[lo:], string(r.Prefix), func(k, p string) int {
-			if strings.HasPrefix(k, p) {
-				return -1
-			}
-			return strings.Compare(k, p)
-		})
-		hi = lo + n
+	lo, _ := c.find(string(r.Prefix))
+	hi := len(c.items)
+	if end := after(r.Prefix); end != nil {
+		hi, _ = c.find(string(end))
 	}
 	if len(r.From) > 0 {
-		i, found := slices.BinarySearch(c.keys, string(r.From))
+		i, found := c.find(string(r.From))
 		if r.Reverse {
 			if found {
 				i++
@@ -148,32 +142,23 @@ func newLayerSource(c *changes, r *Range, snapshot bool) *layerSource {
 			lo = min(hi, max(lo, i))
 		}
 	}
-	s := &layerSource{keys: c.keys[lo:hi], values: c.values, step: 1}
+	s := &layerSource{items: c.items[lo:hi], step: 1}
 	if snapshot {
-		s.keys = slices.Clone(s.keys)
-		s.copied = make([][]byte, len(s.keys))
-		for i, k := range s.keys {
-			s.copied[i] = c.values[k]
-		}
+		s.items = slices.Clone(s.items)
 	}
 	if r.Reverse {
-		s.i, s.step = len(s.keys)-1, -1
+		s.i, s.step = len(s.items)-1, -1
 	}
 	return s
 }
 
 func (s *layerSource) next() (key, value []byte, sealed bool) {
-	if s.i < 0 || s.i >= len(s.keys) {
+	if s.i < 0 || s.i >= len(s.items) {
 		return nil, nil, false
 	}
-	k := s.keys[s.i]
-	if s.copied != nil {
-		value = s.copied[s.i]
-	} else {
-		value = s.values[k]
-	}
+	n := s.items[s.i]
 	s.i += s.step
-	return []byte(k), value, false
+	return []byte(n.key), n.value, false
 }
 
 // fileSource walks a bucket of the file.

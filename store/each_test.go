@@ -250,3 +250,38 @@ func TestBlind(t *testing.T) {
 		t.Error("in another store it is the same")
 	}
 }
+
+// TestBlindWithinOneTransaction: what a transaction remembers of its blinds is the same, belongs to the
+// caller, and mixes up no purposes, also beyond what it remembers.
+func TestBlindWithinOneTransaction(t *testing.T) {
+	s := open(t, t.TempDir(), newTestKeys(t))
+	err := s.View(context.Background(), func(tx *Tx) error {
+		first := map[string][]byte{}
+		for round := range 2 {
+			for n := range maxBlinds + 8 {
+				for _, purpose := range []string{"a", "b"} {
+					value := strings.Repeat("v", n)
+					got := tx.Blind(purpose, value)
+					if round == 0 {
+						first[purpose+value] = bytes.Clone(got)
+					} else if !bytes.Equal(got, first[purpose+value]) {
+						t.Errorf("%s of %d bytes is another one the second time", purpose, n)
+					}
+					got = append(got, 'x')
+					clear(got)
+				}
+			}
+		}
+		seen := map[string]bool{}
+		for _, sum := range first {
+			seen[string(sum)] = true
+		}
+		if len(seen) != len(first) {
+			t.Errorf("%d values make %d blinds", len(first), len(seen))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -71,24 +71,32 @@ type sealKey struct {
 // macKey is an HMAC-SHA-256 key with ready-made states, since keying costs as much as a short input.
 type macKey struct {
 	key  []byte
-	pool sync.Pool
+	pool sync.Pool // of *macState
+}
+
+type macState struct {
+	hash hash.Hash
+	in   []byte
 }
 
 func newMacKey(key []byte) *macKey {
 	k := &macKey{key: key}
-	k.pool.New = func() any { return hmac.New(sha256.New, key) }
+	k.pool.New = func() any { return &macState{hash: hmac.New(sha256.New, key)} }
 	return k
 }
 
 // sum is the HMAC over parts, joined as they are.
 func (k *macKey) sum(dst []byte, parts ...[]byte) []byte {
-	h := k.pool.Get().(hash.Hash)
-	h.Reset()
+	s := k.pool.Get().(*macState)
+	s.in = s.in[:0]
 	for _, p := range parts {
-		h.Write(p)
+		s.in = append(s.in, p...)
 	}
-	dst = h.Sum(dst)
-	k.pool.Put(h)
+	s.hash.Reset()
+	s.hash.Write(s.in)
+	dst = s.hash.Sum(dst)
+	clear(s.in) // it may be a number
+	k.pool.Put(s)
 	return dst
 }
 

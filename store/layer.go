@@ -2,48 +2,76 @@ package store
 
 import (
 	"slices"
+	"sort"
+	"strings"
 	"time"
 
 	"pinward/store/audit"
 )
 
-// layer is a set of changes over what lies below it: one transaction's overlay, or a batch.
-type layer map[*tableInfo]*changes
+// layer is a set of changes over what lies below it: one transaction's overlay, or a batch. Tables are
+// few and most overlays hold few keys, so both are searched and not hashed.
+type layer struct{ tables []*changes }
 
-// changes are a layer's changes to one table. A nil value is a deletion.
+// changes are a layer's changes to one table, in the order of their keys.
 type changes struct {
-	values map[string][]byte
-	keys   []string // those of values, sorted
+	table *tableInfo
+	items []*change
 }
 
-func (l layer) put(t *tableInfo, key string, value []byte) {
-	c := l[t]
+// change is one key's change; it is replaced and never altered, so layers and walks may share it.
+type change struct {
+	key   string
+	value []byte // nil is a deletion
+}
+
+// of returns the changes to a table, nil if there are none.
+func (l *layer) of(t *tableInfo) *changes {
+	for _, c := range l.tables {
+		if c.table == t {
+			return c
+		}
+	}
+	return nil
+}
+
+func (l *layer) put(t *tableInfo, n *change) {
+	c := l.of(t)
 	if c == nil {
-		c = &changes{values: map[string][]byte{}}
-		l[t] = c
+		c = &changes{table: t}
+		l.tables = append(l.tables, c)
 	}
-	if _, ok := c.values[key]; !ok {
-		i, _ := slices.BinarySearch(c.keys, key)
-		c.keys = slices.Insert(c.keys, i, key)
+	i, found := c.find(n.key)
+	if found {
+		c.items[i] = n
+	} else {
+		c.items = slices.Insert(c.items, i, n)
 	}
-	c.values[key] = value
 }
 
 // get looks a key up; ok says that the layer decides about it.
-func (l layer) get(t *tableInfo, key []byte) (value []byte, ok bool) {
-	c := l[t]
+func (l *layer) get(t *tableInfo, key string) (value []byte, ok bool) {
+	c := l.of(t)
 	if c == nil {
 		return nil, false
 	}
-	value, ok = c.values[string(key)]
-	return value, ok
+	i, found := c.find(key)
+	if !found {
+		return nil, false
+	}
+	return c.items[i].value, true
+}
+
+// find returns where a key stands, or would stand.
+func (c *changes) find(key string) (i int, found bool) {
+	return sort.Find(len(c.items), func(i int) int { return strings.Compare(key, c.items[i].key) })
 }
 
 // batch is what one commit makes durable: the overlays of all transactions that were applied since
 // the batch before. It is owned by Store.mu until the committer takes it; then only the committer
 // changes it, and transactions may read its layer until it is done.
 type batch struct {
-	layer   layer
+	layer   *layer
 	entries []pendingEntry
 	raw     []rawPut // heads, signers: public, and in clear
 	topics  map[*Topic]struct{}
@@ -81,12 +109,12 @@ type rawPut struct {
 }
 
 func newBatch(s state) *batch {
-	return &batch{layer: layer{}, topics: map[*Topic]struct{}{}, state: s, previous: s, done: make(chan struct{})}
+	return &batch{layer: &layer{}, topics: map[*Topic]struct{}{}, state: s, previous: s, done: make(chan struct{})}
 }
 
 // empty reports whether there is nothing to commit.
 func (b *batch) empty() bool {
-	return len(b.layer) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && len(b.topics) == 0 && !b.ringNew
+	return len(b.layer.tables) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && len(b.topics) == 0 && !b.ringNew
 }
 
 // finish tells everybody who waits.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,8 +28,11 @@ type Tx struct {
 
 	// layers are what the transaction sees over the file, topmost first. In an Update the first is
 	// its own overlay; the others belong to batches that are not durable yet.
-	layers []layer
+	layers []*layer
 	snap   *bolt.Tx // the file; opened at the first read that gets to it
+
+	buckets []openBucket // of snap, looked up so far
+	blinds  []blinded    // made so far
 
 	size     uint64 // entries that are durable
 	seq      uint64 // the next entry's place
@@ -39,6 +43,21 @@ type Tx struct {
 	raw      []rawPut
 	topics   []*Topic
 }
+
+// openBucket is a table in the snapshot; bucket is nil if it is not there.
+type openBucket struct {
+	table  *tableInfo
+	bucket *bolt.Bucket
+}
+
+// blinded remembers what [Tx.Blind] returned: a decision looks one number up in a dozen places.
+type blinded struct {
+	purpose, value string
+	sum            [16]byte
+}
+
+// maxBlinds bounds what one transaction remembers of them.
+const maxBlinds = 32
 
 // Now is the instant of the transaction, in UTC: the same at each call, and never before that of the
 // last audit entry.
@@ -86,13 +105,24 @@ func (tx *Tx) Signal(t *Topic) {
 // 16 bytes of HMAC-SHA-256 under the long-lived index key. The same purpose and value always give the
 // same result; different purposes never meet.
 func (tx *Tx) Blind(purpose, value string) []byte {
-	return tx.ring.blind(purpose, value)
+	for i := range tx.blinds {
+		if b := &tx.blinds[i]; b.value == value && b.purpose == purpose {
+			return bytes.Clone(b.sum[:])
+		}
+	}
+	sum := tx.ring.blind(purpose, value)
+	if len(tx.blinds) < maxBlinds {
+		tx.blinds = append(tx.blinds, blinded{purpose, value, [16]byte(sum)})
+	}
+	return sum
 }
 
 func (r *ring) blind(purpose, value string) []byte {
-	var n [4]byte
-	binary.BigEndian.PutUint32(n[:], uint32(len(purpose)))
-	return r.index.sum(make([]byte, 0, 32), []byte("blind/v1"), n[:], []byte(purpose), []byte(value))[:16]
+	var stack [128]byte
+	b := append(stack[:0], "blind/v1"...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(purpose)))
+	b = append(append(b, purpose...), value...)
+	return r.index.sum(make([]byte, 0, 32), b)[:16]
 }
 
 // CodeEpoch is the number of today's code key, the day since 1970 in UTC. An Update makes the key if
@@ -154,7 +184,7 @@ func (tx *Tx) put(t *tableInfo, key, plain []byte) error {
 	if len(key) == 0 || len(key) > maxKey {
 		return tx.fail(fmt.Errorf("write to %s: a key has 1 to %d bytes", t.name, maxKey))
 	}
-	tx.layers[0].put(t, string(key), plain)
+	tx.layers[0].put(t, &change{string(key), plain})
 	tx.must = tx.must || t.bookkeeping == ""
 	return nil
 }
@@ -168,8 +198,9 @@ func (tx *Tx) get(t *tableInfo, key []byte) (value []byte, sealed bool, err erro
 	if len(key) == 0 {
 		return nil, false, fmt.Errorf("read from %s: the key is empty", t.name)
 	}
+	k := string(key)
 	for _, l := range tx.layers {
-		if plain, ok := l.get(t, key); ok {
+		if plain, ok := l.get(t, k); ok {
 			return plain, false, nil
 		}
 	}
@@ -186,7 +217,14 @@ func (tx *Tx) bucket(t *tableInfo) (*bolt.Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return snap.Bucket([]byte(t.bucket)), nil
+	for i := range tx.buckets {
+		if tx.buckets[i].table == t {
+			return tx.buckets[i].bucket, nil
+		}
+	}
+	b := snap.Bucket([]byte(t.bucket))
+	tx.buckets = append(tx.buckets, openBucket{t, b})
+	return b, nil
 }
 
 // snapshot is the file as it is at the first read. In an Update it may or may not hold the batch that

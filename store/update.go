@@ -79,7 +79,7 @@ func (s *Store) run(tx *Tx, now time.Time, fn func(*Tx) error) error {
 	if now.Before(b.state.last) {
 		tx.now = b.state.last
 	}
-	tx.layers = append(tx.layers, layer{}, b.layer)
+	tx.layers = append(tx.layers, &layer{}, b.layer)
 	if s.committing != nil {
 		tx.layers = append(tx.layers, s.committing.layer)
 	}
@@ -92,9 +92,9 @@ func (s *Store) run(tx *Tx, now time.Time, fn func(*Tx) error) error {
 	if tx.must && tx.recorded == 0 {
 		return ErrNoEntry
 	}
-	for t, c := range tx.layers[0] {
-		for _, k := range c.keys {
-			b.layer.put(t, k, c.values[k])
+	for _, c := range tx.layers[0].tables {
+		for _, n := range c.items {
+			b.layer.put(c.table, n)
 		}
 	}
 	b.txs++
