@@ -147,10 +147,15 @@ func Take(tx *store.Tx, b Budget, key string) error {
 	if err != nil {
 		return err
 	}
-	now := tx.Now().UnixMilli()
-	if n, wait := b.left(u, now); n == 0 {
+	if n, wait := b.left(u, tx.Now().UnixMilli()); n == 0 {
 		return &Exceeded{Budget: b.Name, RetryAfter: wait}
 	}
+	return b.take(tx, key, u)
+}
+
+// take adds one to what was loaded, and keeps it.
+func (b Budget) take(tx *store.Tx, key string, u used) error {
+	now := tx.Now().UnixMilli()
 	at := now - now%b.grain()
 	if b.exact() && tx.Now().After(time.UnixMilli(now)) {
 		at++ // rounded up, or a take would leave the window up to a millisecond early
@@ -169,23 +174,32 @@ type Charge struct {
 	Key    string
 }
 
-// TakeAll takes from every budget or from none, and fails with the *Exceeded that lasts longest.
+// TakeAll takes from every budget or from none, and fails with the *Exceeded that lasts longest. No two
+// charges may be of one budget and key.
 func TakeAll(tx *store.Tx, charges ...Charge) error {
 	var worst *Exceeded
-	for _, c := range charges {
-		n, wait, err := Peek(tx, c.Budget, c.Key)
+	loaded := make([]used, len(charges))
+	for i, c := range charges {
+		if c.Budget.Max <= 0 {
+			continue
+		}
+		u, err := c.Budget.load(tx, c.Key)
 		if err != nil {
 			return err
 		}
-		if n == 0 && (worst == nil || wait > worst.RetryAfter) {
+		if n, wait := c.Budget.left(u, tx.Now().UnixMilli()); n == 0 && (worst == nil || wait > worst.RetryAfter) {
 			worst = &Exceeded{Budget: c.Budget.Name, RetryAfter: wait}
 		}
+		loaded[i] = u
 	}
 	if worst != nil {
 		return worst
 	}
-	for _, c := range charges {
-		if err := Take(tx, c.Budget, c.Key); err != nil {
+	for i, c := range charges {
+		if c.Budget.Max <= 0 {
+			continue
+		}
+		if err := c.Budget.take(tx, c.Key, loaded[i]); err != nil {
 			return err
 		}
 	}

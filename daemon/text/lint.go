@@ -109,7 +109,7 @@ func lintPiece(p piece, touching, code bool, bad func(field, format string, args
 	if linkShape.MatchString(p.fixed) {
 		bad("body", "a link belongs into a slot {link}")
 	}
-	if code && longDigits.MatchString(p.fixed) {
+	if code && hasLongDigits(p.fixed) {
 		bad("body", "a group of digits could be read as the code")
 	}
 	if strings.ContainsFunc(p.fixed, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f }) {

@@ -1,7 +1,7 @@
 package text
 
 import (
-	"regexp"
+	"iter"
 	"strings"
 	"time"
 )
@@ -81,13 +81,11 @@ func (w words) slot(s Slot, v Values, zone *time.Location) (string, error) {
 	return w.date(at.In(zone)), nil
 }
 
-var digits = regexp.MustCompile(`[0-9]+`)
-
 // onlyCode sees to it that the code is the only group of digits of its length: phones, and people,
 // take the first that looks like one.
 func onlyCode(text, code string) error {
 	seen := 0
-	for _, group := range digits.FindAllString(text, -1) {
+	for group := range digitGroups(text) {
 		if group == code {
 			seen++
 		} else if len(group) == len(code) {
@@ -98,6 +96,11 @@ func onlyCode(text, code string) error {
 		return &SlotError{string(CodeNum), Ambiguous}
 	}
 	return nil
+}
+
+// digitGroups yields the runs of ASCII digits in s.
+func digitGroups(s string) iter.Seq[string] {
+	return strings.FieldsFuncSeq(s, func(r rune) bool { return r < '0' || r > '9' })
 }
 
 // withLines adds the lines that phones read. The line of iOS has to be the last one.

@@ -169,11 +169,9 @@ func (t Type) ours() bool {
 var (
 	phoneShape  = regexp.MustCompile(`^\+?[0-9][0-9 ()./-]*[0-9]$`)
 	amountShape = regexp.MustCompile(`^\$[0-9]{1,3}(,[0-9]{3}){0,2}\.[0-9]{2}$`)
-	codeShape   = regexp.MustCompile(`^[0-9]{4,10}$`)
 	minuteShape = regexp.MustCompile(`^([1-9]|[1-5][0-9]|60)$`)
 	hostShape   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
 	hashShape   = regexp.MustCompile(`^[A-Za-z0-9+/]{11}$`)
-	longDigits  = regexp.MustCompile(`[0-9]{4,}`)
 )
 
 // check holds one value to its slot's shape, size and the forbidden words.
@@ -202,7 +200,12 @@ func check(s Slot, val string) error {
 	case Link:
 		return checkLink(s.Name, val)
 	case CodeNum:
-		return shape(codeShape, 10)
+		if len(val) > 10 {
+			return bad(TooLong)
+		}
+		if len(val) < 4 || strings.Trim(val, "0123456789") != "" {
+			return bad(BadShape)
+		}
 	case Minutes:
 		return shape(minuteShape, 2)
 	case Amount:
@@ -223,12 +226,22 @@ func checkLabel(slot, val string, most int) error {
 	case utf8.RuneCountInString(val) > most:
 		return &SlotError{slot, TooLong}
 	case strings.TrimSpace(val) != val, strings.ContainsFunc(val, func(r rune) bool { return r < ' ' || r == 0x7f }),
-		!utf8.ValidString(val), longDigits.MatchString(val), strings.Contains(val, "://"):
+		!utf8.ValidString(val), hasLongDigits(val), strings.Contains(val, "://"):
 		return &SlotError{slot, BadShape}
 	case forbiddenWord(val) != "":
 		return &SlotError{slot, Forbidden}
 	}
 	return nil
+}
+
+// hasLongDigits reports whether s has a group of digits that could be read as a code.
+func hasLongDigits(s string) bool {
+	for group := range digitGroups(s) {
+		if len(group) >= 4 {
+			return true
+		}
+	}
+	return false
 }
 
 // checkLink holds a link to https and a plain host, and to no forbidden word in host or path.
