@@ -118,18 +118,32 @@ func (s *session) identifySIM() error {
 		return err
 	}
 	imsi := digits(info)
-	iccid := ""
+	iccid, err := s.readICCID()
+	if err != nil {
+		return err
+	}
+	s.m.update(func(st *Status) {
+		if st.ICCID != iccid {
+			st.Number = "" // the other SIM's
+		}
+		st.IMSI, st.ICCID = imsi, iccid
+	})
+	s.m.noticeSIM(iccid)
+	return nil
+}
+
+// readICCID asks in the ways of the profile; "" if none of them tells it.
+func (s *session) readICCID() (string, error) {
 	for _, cmd := range s.p.ICCID {
 		info, err := s.tryFor(cmd, s.m.o.Timing.Step)
 		if err != nil {
-			return err
+			return "", err
 		}
-		if iccid = digits(info); iccid != "" {
-			break
+		if iccid := digits(info); iccid != "" {
+			return iccid, nil
 		}
 	}
-	s.m.update(func(st *Status) { st.IMSI, st.ICCID = imsi, iccid })
-	return nil
+	return "", nil
 }
 
 // digits is the longest run of digits in an answer, 15 at least: an IMSI or ICCID, however it is dressed. A trailing F of an ICCID
@@ -159,7 +173,7 @@ func (s *session) prepareSMS() error {
 	}
 	smsc := fields(field(info, "+CSCA"))[0]
 	if smsc == "" {
-		return &simError{cause: "the SIM holds no service centre number (SMSC)"}
+		return &simError{"the SIM holds no service centre number (SMSC)", AlarmSIMFault}
 	}
 	s.m.update(func(st *Status) { st.SMSC = smsc })
 	if err := s.try("+CSMS=0"); err != nil {
@@ -225,4 +239,31 @@ func (s *session) checkRouting() error {
 		return s.route()
 	}
 	return nil
+}
+
+// checkSettings reads back what a modem may have lost without a word, and sets it again: PDU mode, the service that asks for no
+// acknowledgements, the storage; and looks which SIM is in it (reference 5.3).
+func (s *session) checkSettings() error {
+	for _, c := range []struct{ ask, want, set string }{
+		{"+CMGF", "0", "+CMGF=0"}, {"+CSMS", "0", "+CSMS=0"}, {"+CPMS", s.mem, ""},
+	} {
+		info, err := s.tryFor(c.ask+"?", s.m.o.Timing.Step)
+		if err != nil {
+			return err
+		}
+		f := fields(field(info, c.ask))
+		if f[0] == "" || f[0] == c.want {
+			continue // as it should be, or the modem does not tell
+		}
+		s.m.o.Log.Warn("modem had lost a setting", "modem", s.m.o.Name, "setting", c.ask)
+		if c.set == "" {
+			err = s.chooseStorage()
+		} else {
+			err = s.try(c.set)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.checkSIM()
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Event is one thing that came in from the network. Exactly one of Report, Text and Ring is not nil.
+// Event is one thing that came in from the network. Exactly one of Report, Text, Ring and Swap is not nil.
 //
 // Done must be called once for each event, with nil after the event is kept durably. For a text that is what lets the driver
 // delete the SIM's copy; Done with an error, or no Done before a crash, leaves it there, and it is offered again (at the next
@@ -14,6 +14,7 @@ type Event struct {
 	Report *Report
 	Text   *Text
 	Ring   *Ring
+	Swap   *Swap
 	Done   func(error)
 }
 
@@ -79,3 +80,18 @@ func (r Ring) GoString() string { return r.String() }
 
 // LogValue shows nothing of the caller.
 func (r Ring) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// Swap says that another SIM is in the modem than the expected one: changed while it ran, while it was away, or before Run began
+// (Options.ICCID). The modem goes on with it; whether it may carry anything is not for this package.
+type Swap struct {
+	Old, New string // ICCID
+}
+
+// String shows nothing of the SIMs.
+func (s Swap) String() string { return "SIM swapped" }
+
+// GoString shows nothing of the SIMs.
+func (s Swap) GoString() string { return s.String() }
+
+// LogValue shows nothing of the SIMs.
+func (s Swap) LogValue() slog.Value { return slog.StringValue(s.String()) }

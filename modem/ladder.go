@@ -15,6 +15,21 @@ type ladder struct {
 	resets   []time.Time // of the last hour
 	limbo    bool        // the session ended with a send unanswered, on a modem that runs on
 	restart  bool        // the next session begins with a restart of the module
+	asked    chan error  // an operator's Reset, to be answered; nil if there is none
+}
+
+// order takes an operator's Reset for the next session.
+func (l *ladder) order(done chan error) {
+	l.answer(nil) // an order before it has become this one
+	l.asked = done
+}
+
+// answer tells the operator what became of the order.
+func (l *ladder) answer(err error) {
+	if l.asked != nil {
+		l.asked <- err // it has room
+		l.asked = nil
+	}
 }
 
 // steady is how long a session must last to forget the failures before it.
@@ -65,4 +80,40 @@ func (l *ladder) mayReset(t Timing) bool {
 	}
 	l.resets = append(l.resets, now)
 	return true
+}
+
+// taken notes a reset that nothing holds back.
+func (l *ladder) taken() { l.resets = append(l.resets, time.Now()) }
+
+// lost is a port that was lost while its modem was up: a module on USB that restarts by itself leaves the bus.
+type lost struct {
+	imei string
+	at   time.Time
+}
+
+// returnLimit is how soon a modem that restarted is back; one that was away for longer was carried somewhere.
+const returnLimit = 2 * time.Minute
+
+// days are the resets and reboots of the last 24 hours.
+type days struct{ resets, reboots sliding }
+
+// sliding are the times of something within the last 24 hours, oldest first.
+type sliding []time.Time
+
+// maxSliding bounds a list; nothing follows from more.
+const maxSliding = 1000
+
+func (s *sliding) add(now time.Time) {
+	if len(*s) < maxSliding {
+		*s = append(*s, now)
+	}
+}
+
+func (s *sliding) count(now time.Time) int {
+	i := 0
+	for i < len(*s) && now.Sub((*s)[i]) >= 24*time.Hour {
+		i++
+	}
+	*s = (*s)[i:]
+	return len(*s)
 }

@@ -24,8 +24,13 @@ type Options struct {
 	Log *slog.Logger
 	// Trace is told the name of each command, like "AT+CMGS", just before its first byte is written. Never an argument. It must
 	// not block. Benchmarks measure with it.
-	Trace  func(event string)
-	Timing Timing
+	Trace func(event string)
+	// ICCID is the SIM that should be in the modem; "" expects the first one that is seen. Another one is told by Event.Swap and
+	// AlarmSIMSwapped.
+	ICCID string
+	// BalanceCode is the USSD code by which the carrier tells the balance, as "*100#"; "" is the profile's choice.
+	BalanceCode string
+	Timing      Timing
 }
 
 // Timing are the times of a modem; zero values are replaced by the defaults named here. Tests shorten them.
@@ -38,7 +43,9 @@ type Timing struct {
 	PromptDelay time.Duration // 100 ms between prompt and PDU; a profile may say otherwise
 	Answer      time.Duration // 300 s from the PDU to +CMGS (reference 5.1)
 	Status      time.Duration // 30 s between two looks at registration and signal; 2 s while not registered
-	Storage     time.Duration // 60 s between two looks at the storage
+	Storage     time.Duration // 60 s between two looks at the storage and at +CNMI
+	Settings    time.Duration // 1 h between two looks at the other settings of SMS and at the SIM's identity
+	Service     time.Duration // 60 s for what the network answers: USSD, call forwarding
 	Backoff     time.Duration // 1 s after the first failure, doubled up to BackoffMax
 	BackoffMax  time.Duration // 60 s
 	ResetWait   time.Duration // 0: what the profile says
@@ -55,7 +62,7 @@ func (t Timing) withDefaults() Timing {
 		{&t.Resync, 10 * time.Second}, {&t.Boot, time.Minute}, {&t.Step, 5 * time.Second}, {&t.SIM, 20 * time.Second},
 		{&t.Prompt, 10 * time.Second}, {&t.PromptDelay, 100 * time.Millisecond}, {&t.Answer, 300 * time.Second},
 		{&t.Status, 30 * time.Second}, {&t.Storage, time.Minute}, {&t.Backoff, time.Second}, {&t.BackoffMax, time.Minute},
-		{&t.Quarantine, time.Minute}, {&t.WriteLimit, 5 * time.Second},
+		{&t.Settings, time.Hour}, {&t.Service, time.Minute}, {&t.Quarantine, time.Minute}, {&t.WriteLimit, 5 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -78,8 +85,13 @@ type Modem struct {
 	events  chan Event
 	changed chan struct{}
 
-	// ladder belongs to Run.
+	trace  trace
+	orders chan struct{}   // taken by the operator's order that runs
+	resets chan chan error // an operator's Reset, for Run's goroutine
+
+	// ladder and lost belong to Run.
 	ladder ladder
+	lost   lost
 
 	mu       sync.Mutex // guards what follows
 	status   Status
@@ -87,7 +99,10 @@ type Modem struct {
 	inbox    map[[32]byte]inboxState // texts that were offered, by hash
 	failures int                     // sends that failed in a row
 	barred   quarantine
-	penalty  time.Duration       // the last quarantine
+	penalty  time.Duration // the last quarantine
+	expected string        // ICCID
+	told     string        // ICCID of the last Event.Swap
+	days     days
 	badPIN   map[string][32]byte // hash of the PIN that was refused, by IMEI: that one is never tried again
 }
 
@@ -99,12 +114,15 @@ func New(open func(ctx context.Context) (io.ReadWriteCloser, error), o Options) 
 	o.Timing = o.Timing.withDefaults()
 	warm()
 	return &Modem{
-		o:       o,
-		open:    open,
-		events:  make(chan Event, eventRoom),
-		changed: make(chan struct{}, 1),
-		inbox:   map[[32]byte]inboxState{},
-		badPIN:  map[string][32]byte{},
+		o:        o,
+		open:     open,
+		events:   make(chan Event, eventRoom),
+		changed:  make(chan struct{}, 1),
+		orders:   make(chan struct{}, 1),
+		resets:   make(chan chan error),
+		expected: o.ICCID,
+		inbox:    map[[32]byte]inboxState{},
+		badPIN:   map[string][32]byte{},
 		status: Status{Name: o.Name, Phase: PhaseDown, Cause: "not started", Since: time.Now(), Registration: RegUnread,
 			Profile: generic().Name},
 	}
@@ -121,18 +139,19 @@ func (m *Modem) Run(ctx context.Context) error {
 			break
 		}
 		wait := m.ladder.after(err, m.o.Timing)
-		cause := plain(err)
-		m.phase(PhaseDown, cause)
+		cause, phase := plain(err), PhaseDown
 		if isSIM(err) {
-			m.phase(PhaseBlocked, cause)
+			phase = PhaseBlocked
 		}
+		m.trouble(phase, cause, alarmOf(err))
 		if text := err.Error(); text != lost { // not each second while a stick lies on the table
 			lost = text
 			m.o.Log.Info("modem lost", "modem", m.o.Name, "error", err, "again_in", wait)
 		}
-		sleep(ctx, wait)
+		m.pause(ctx, wait)
 	}
 	m.phase(PhaseDown, "stopped")
+	m.ladder.answer(ErrNotUp)
 	return nil
 }
 
@@ -140,20 +159,45 @@ func (m *Modem) Run(ctx context.Context) error {
 func (m *Modem) once(ctx context.Context) error {
 	rw, err := m.open(ctx)
 	if err != nil {
+		m.ladder.answer(err)
 		return fmt.Errorf("open modem: %w", err)
 	}
 	s := newSession(m, rw)
 	defer s.close()
 	err = s.run(ctx)
+	m.lost = lost{}
+	if s.served && s.l.Err() != nil {
+		m.lost = lost{imei: m.Status().IMEI, at: time.Now()}
+	}
 	m.ladder.limbo = s.l.Limbo() && !errors.Is(err, errReset) && !errors.Is(err, port.ErrUnplugged)
 	return err
+}
+
+// pause waits before the port is opened again. An operator's Reset ends it: the next session begins with a restart.
+func (m *Modem) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	case done := <-m.resets:
+		m.ladder.order(done)
+	}
 }
 
 // Status is a snapshot.
 func (m *Modem) Status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.figures()
 	return m.status
+}
+
+// figures brings up to date what changes by time alone. It needs mu.
+func (m *Modem) figures() {
+	now := time.Now()
+	m.status.ResetsDay, m.status.RebootsDay = m.days.resets.count(now), m.days.reboots.count(now)
+	m.status.Alarms = m.status.standing()
 }
 
 // Changed gets a value when Status has changed; at most one waits.
@@ -168,6 +212,7 @@ func (m *Modem) update(f func(*Status)) {
 	before := m.status
 	f(&m.status)
 	m.status.Ready = m.status.Phase == PhaseReady
+	m.figures()
 	if m.status.Phase != before.Phase {
 		m.status.Since = time.Now()
 	}
@@ -186,8 +231,13 @@ func (m *Modem) update(f func(*Status)) {
 }
 
 func (m *Modem) phase(p Phase, cause string) {
+	m.trouble(p, cause, AlarmNone)
+}
+
+// trouble is phase with the name of what is wrong.
+func (m *Modem) trouble(p Phase, cause string, a Alarm) {
 	m.update(func(s *Status) {
-		s.Phase, s.Cause = p, cause
+		s.Phase, s.Cause, s.Alarm = p, cause, a
 		if p != PhaseQuarantined {
 			s.Until = time.Time{}
 		}

@@ -41,15 +41,26 @@ func (s *session) readStatus() error {
 		st.Registration, st.SignalDBm, st.Operator = best, signalDBm, operator
 		switch {
 		case !best.Sendable():
-			st.Phase, st.Cause, st.Until = PhaseRegistering, best.String(), time.Time{}
+			alarm := AlarmNone
+			if best == RegDenied || st.Phase == PhaseRegistering && time.Since(st.Since) >= registerPatience {
+				alarm = AlarmNotRegistered
+			}
+			st.set(PhaseRegistering, best.String(), alarm)
 		case time.Now().Before(bar.until):
-			st.Phase, st.Cause, st.Until = PhaseQuarantined, bar.cause, bar.until
+			st.set(PhaseQuarantined, bar.cause, bar.alarm)
+			st.Until = bar.until
 		default:
-			st.Phase, st.Cause, st.Until = PhaseReady, "", time.Time{}
+			st.set(PhaseReady, "", AlarmNone)
 		}
 	})
+	if !best.Sendable() {
+		return s.checkSIM() // a SIM that was pulled looks like a network that is away
+	}
 	return nil
 }
+
+// registerPatience is how long a modem may look for a network before that is an alarm.
+const registerPatience = time.Minute
 
 // registrationIn reads <stat> from "<n>,<stat>[,...]", the answer to a query (27.007, 7.2).
 func registrationIn(answer string) (Registration, bool) {

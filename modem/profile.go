@@ -35,8 +35,31 @@ type profile struct {
 	Gap         duration `json:"gap"`          // silence that it needs before the next command (Telit 20 ms)
 	PromptDelay duration `json:"prompt_delay"` // silence that it needs after its prompt; default 100 ms
 
+	Balance balance `json:"balance"`
+
 	Voice   string   `json:"voice"`   // "none", or the way to play audio
 	Queries []string `json:"queries"` // what Query may ask, besides the generic ones
+}
+
+// balance is how a prepaid SIM's balance is asked for by USSD. Codes are the carrier's business, not the module's: Options.BalanceCode
+// comes first, then the operator's, then the usual one.
+type balance struct {
+	Code   string            `json:"code"`   // where the operator is in no list
+	Codes  map[string]string `json:"codes"`  // by prefix of the operator's name; the generic profile's hold for all
+	Packed bool              `json:"packed"` // the module wants and gives packed septets in hexadecimal
+	Amount string            `json:"amount"` // regular expression; its first group is the amount
+}
+
+// balanceCode is the code for an operator.
+func (p profile) balanceCode(operator string) string {
+	best := p.Balance.Code
+	length := 0
+	for name, code := range p.Balance.Codes {
+		if len(name) > length && hasPrefixFold(operator, name) {
+			best, length = code, len(name)
+		}
+	}
+	return best
 }
 
 // duration is a time.Duration written as in "20ms".
@@ -71,6 +94,19 @@ var profiles = sync.OnceValue(func() map[string]profile {
 			panic(fmt.Errorf("parse embedded profile %s: %w", f.Name(), err))
 		}
 		out[p.Name] = p
+	}
+	for name, p := range out { // what holds for every module stands once
+		own, common := &p.Balance, out["generic"].Balance
+		if own.Code == "" {
+			own.Code = common.Code
+		}
+		if own.Amount == "" {
+			own.Amount = common.Amount
+		}
+		if own.Codes == nil {
+			own.Codes = common.Codes
+		}
+		out[name] = p
 	}
 	return out
 })

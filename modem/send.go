@@ -91,7 +91,7 @@ func (m *Modem) account(s *session, err error) {
 	if s.l.Dirty() && s.l.Err() == nil {
 		m.update(func(st *Status) { // at once: nobody may take a message for it now
 			if st.Phase == PhaseReady {
-				st.Phase, st.Cause = PhaseStarting, unproved
+				st.set(PhaseStarting, unproved, AlarmNone)
 			}
 		})
 	}
@@ -122,23 +122,49 @@ func (m *Modem) account(s *session, err error) {
 	m.failures = 0
 	m.penalty = min(max(2*m.penalty, m.o.Timing.Quarantine), time.Hour)
 	m.barred.until = time.Now().Add(m.penalty)
-	m.barred.cause = fmt.Sprintf("%d sends in a row failed", quarantineAfter)
+	m.barred.cause, m.barred.alarm = fmt.Sprintf("%d sends in a row failed", quarantineAfter), AlarmSending
 	if sim {
-		m.barred.cause = "the network refuses the SIM: " + e.Error()
+		m.barred.cause, m.barred.alarm = "the network refuses the SIM: "+e.Error(), simAlarm(e)
 	}
 	bar := m.barred
 	m.mu.Unlock()
 	m.update(func(st *Status) {
 		if st.Phase == PhaseReady {
-			st.Phase, st.Cause, st.Until = PhaseQuarantined, bar.cause, bar.until
+			st.set(PhaseQuarantined, bar.cause, bar.alarm)
+			st.Until = bar.until
 		}
 	})
+	signal(s.credit)
+}
+
+// checkCredit asks for the balance of a SIM whose sends fail: an empty one fails in any way there is (reference 5.2). It runs
+// beside the session, because the network takes its time.
+func (s *session) checkCredit() {
+	p := s.p
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		release, err := s.m.one(s.ctx)
+		if err != nil {
+			return
+		}
+		defer release()
+		amount, err := s.balance(s.ctx, p)
+		if err != nil || !spent(amount) {
+			return // not the reason, or the carrier does not tell: the cause stays as it is
+		}
+		s.m.mu.Lock()
+		s.m.barred.cause, s.m.barred.alarm = "the SIM has no credit left", AlarmNoCredit
+		s.m.mu.Unlock()
+		signal(s.regs)
+	}()
 }
 
 // quarantine is a time without sends, for a modem that fails; it outlives the session.
 type quarantine struct {
 	until time.Time
 	cause string
+	alarm Alarm
 }
 
 // GiveUp frees a modem that does not answer a send, for a code that waits and no other modem to take it: ESC, resync, restart. The

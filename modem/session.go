@@ -17,6 +17,8 @@ var (
 	errSilent   = errors.New("modem does not answer")
 	errReset    = errors.New("modem was restarted")
 	errRebooted = errors.New("modem rebooted by itself")
+	errChanged  = errors.New("the SIM was changed")
+	errOrdered  = errors.New("restart ordered")
 )
 
 // session is one life of an open port. Its main goroutine is Run's; watch is the only other one that lives as long as it does.
@@ -28,16 +30,22 @@ type session struct {
 	ctx    context.Context // ends with the session
 	cancel context.CancelFunc
 
-	rebooted chan struct{} // from watch: the modem told that it started
-	kick     chan struct{} // the line is dirty
-	look     chan struct{} // look at the storage
-	regs     chan struct{} // look at the registration
+	rebooted  chan struct{}   // from watch: the modem told that it started
+	kick      chan struct{}   // the line is dirty
+	look      chan struct{}   // look at the storage
+	regs      chan struct{}   // look at the registration
+	sim       chan struct{}   // look at the SIM
+	credit    chan struct{}   // sends fail: is there credit?
+	ordered   chan chan error // an operator's Reset, from watch
+	ussd      chan string     // what stands behind +CUSD:, the last one
+	leaveUSSD chan struct{}   // end the USSD dialogue
 
 	// Owned by Run's goroutine.
 	p       profile
 	mem     string          // where the modem keeps texts that come in
 	extra   map[string]bool // other memories in which it announced something
 	reports bool            // it gives status reports
+	served  bool            // it was brought up
 
 	ring ringState // owned by watch
 
@@ -48,16 +56,21 @@ type session struct {
 
 func newSession(m *Modem, rw io.ReadWriteCloser) *session {
 	s := &session{
-		m:        m,
-		rebooted: make(chan struct{}, 1),
-		kick:     make(chan struct{}, 1),
-		look:     make(chan struct{}, 1),
-		regs:     make(chan struct{}, 1),
-		p:        generic(),
-		extra:    map[string]bool{},
+		m:         m,
+		rebooted:  make(chan struct{}, 1),
+		kick:      make(chan struct{}, 1),
+		look:      make(chan struct{}, 1),
+		regs:      make(chan struct{}, 1),
+		sim:       make(chan struct{}, 1),
+		credit:    make(chan struct{}, 1),
+		ordered:   make(chan chan error, 1),
+		ussd:      make(chan string, 1),
+		leaveUSSD: make(chan struct{}, 1),
+		p:         generic(),
+		extra:     map[string]bool{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.l = line.New(rw, line.Options{WriteTimeout: m.o.Timing.WriteLimit, PromptDelay: m.o.Timing.PromptDelay, Trace: m.o.Trace})
+	s.l = line.New(rw, line.Options{WriteTimeout: m.o.Timing.WriteLimit, PromptDelay: m.o.Timing.PromptDelay, Trace: m.o.Trace, Tap: m.trace.add})
 	s.wg.Add(1)
 	go s.watch()
 	return s
@@ -73,6 +86,11 @@ func (s *session) close() {
 	s.cancel()
 	s.l.Close()
 	s.wg.Wait()
+	select {
+	case done := <-s.ordered: // nothing came of it in this session
+		s.m.ladder.order(done)
+	default:
+	}
 	stats := s.l.Stats()
 	s.m.update(func(st *Status) { st.Dropped += stats.URCsDropped + stats.Orphans + stats.LinesDropped })
 }
@@ -87,6 +105,10 @@ func signal(c chan struct{}) {
 // run brings the modem up and serves it until the session must end; it never returns nil while ctx lasts.
 func (s *session) run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, s.cancel)()
+	if done := s.m.ladder.asked; done != nil {
+		s.m.ladder.asked = nil
+		return s.obey(done)
+	}
 	if s.m.ladder.restart && s.m.Status().IMEI != "" {
 		if err := s.reset("opening the port again did not help"); err != nil {
 			return err
@@ -109,7 +131,12 @@ func (s *session) run(ctx context.Context) error {
 				continue
 			}
 			return errRebooted
+		case done := <-s.ordered:
+			return s.obey(done)
 		default:
+		}
+		if errors.Is(err, errChanged) && boots < maxBoots {
+			continue
 		}
 		return err
 	}
@@ -119,6 +146,7 @@ func (s *session) run(ctx context.Context) error {
 const maxBoots = 10
 
 func (s *session) begin() {
+	s.served = true
 	s.m.mu.Lock()
 	s.m.cur = s
 	s.m.mu.Unlock()
@@ -133,9 +161,10 @@ func (s *session) end() {
 // serve looks after a modem that is up. Sends run beside it, in the line's own order.
 func (s *session) serve() error {
 	t := s.m.o.Timing
-	status, storage := time.NewTimer(0), time.NewTimer(0)
+	status, storage, settings := time.NewTimer(0), time.NewTimer(0), time.NewTimer(t.Settings)
 	defer status.Stop()
 	defer storage.Stop()
+	defer settings.Stop()
 	for {
 		var err error
 		select {
@@ -156,6 +185,15 @@ func (s *session) serve() error {
 				err = s.checkRouting()
 			}
 			storage.Reset(t.Storage)
+		case <-s.sim:
+			err = s.checkSIM()
+		case <-settings.C:
+			err = s.checkSettings()
+			settings.Reset(t.Settings)
+		case <-s.leaveUSSD:
+			err = s.try("+CUSD=2")
+		case <-s.credit:
+			s.checkCredit()
 		}
 		if err == nil && s.l.Dirty() {
 			err = line.ErrDirty
@@ -185,10 +223,12 @@ func (s *session) nextStatus() time.Duration {
 func (s *session) recover(err error) error {
 	var refused *line.ResultError
 	switch {
+	case len(s.ordered) > 0:
+		return errOrdered
 	case errors.As(err, &refused) && !s.l.Dirty():
 		return nil
-	case errors.Is(err, errReset), errors.Is(err, errSilent), errors.Is(err, errRebooted):
-		return err // a higher step of the ladder was taken already
+	case errors.Is(err, errReset), errors.Is(err, errSilent), errors.Is(err, errRebooted), errors.Is(err, errChanged), isSIM(err):
+		return err // a higher step of the ladder was taken already, or is due
 	case s.ctx.Err() != nil:
 		return s.ctx.Err()
 	case s.l.Err() != nil:
@@ -228,6 +268,10 @@ func (s *session) resync(limit time.Duration) error {
 	if known != imei {
 		s.m.update(func(st *Status) { st.IMEI = imei })
 	}
+	if was := s.m.lost; was.imei == imei && time.Since(was.at) < returnLimit {
+		s.m.rebooted() // it left the bus and came back
+	}
+	s.m.lost = lost{}
 	return nil
 }
 
@@ -251,14 +295,33 @@ func (s *session) reset(why string) error {
 		}
 		return errRebooted // bring it up again as it is
 	}
+	return s.restart(why)
+}
+
+// obey restarts the module for an operator, whatever the cap says.
+func (s *session) obey(done chan error) error {
+	s.m.ladder.taken()
+	err := s.restart("ordered by an operator")
+	if errors.Is(err, errReset) {
+		done <- nil
+	} else {
+		done <- err
+	}
+	return err
+}
+
+func (s *session) restart(why string) error {
+	t := s.m.o.Timing
 	s.m.o.Log.Warn("modem is restarted", "modem", s.m.o.Name, "why", why)
 	s.m.update(func(st *Status) {
 		st.Resets++
-		st.Phase, st.Cause = PhaseStarting, "modem is restarting"
+		s.m.days.resets.add(time.Now())
+		st.set(PhaseStarting, "modem is restarting", AlarmNone)
 	})
-	if err := s.l.Reset(s.ctx, s.profile().Reset, t.Step); err != nil && s.l.Err() != nil {
-		return s.l.Err()
+	if err := s.l.Reset(s.ctx, s.profile().Reset, t.Step); err != nil && (s.ctx.Err() != nil || errors.Is(err, line.ErrStuck)) {
+		return err
 	}
+	// Any other error says nothing: a module on USB leaves the bus with its answer.
 	wait := t.ResetWait
 	if wait == 0 {
 		wait = time.Duration(s.profile().ResetWait)

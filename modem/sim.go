@@ -13,7 +13,10 @@ import (
 )
 
 // simError is a trouble with the SIM that a person must end. Its cause is for that person.
-type simError struct{ cause string }
+type simError struct {
+	cause string
+	alarm Alarm
+}
 
 func (e *simError) Error() string { return e.cause }
 
@@ -29,7 +32,7 @@ func noSIM(err error) error {
 		return err
 	}
 	if r.Kind == "CMS" && r.Code == 310 || r.Kind == "CME" && r.Code == 10 || strings.EqualFold(r.Words, "SIM not inserted") {
-		return &simError{cause: "no SIM in the modem"}
+		return &simError{"no SIM in the modem", AlarmSIMRemoved}
 	}
 	return err
 }
@@ -56,11 +59,11 @@ func (s *session) unlock() error {
 			entered, end = true, time.Now().Add(s.m.o.Timing.SIM)
 			continue
 		case state == "SIM PUK", state == "SIM PUK2":
-			return &simError{cause: "the SIM is blocked and needs its PUK, entered by a person"}
+			return &simError{"the SIM is blocked and needs its PUK, entered by a person", AlarmPIN}
 		case state == "NOT INSERTED" && time.Now().After(end):
-			return &simError{cause: "no SIM in the modem"}
+			return &simError{"no SIM in the modem", AlarmSIMRemoved}
 		case time.Now().After(end):
-			return &simError{cause: "the SIM does not become ready"}
+			return &simError{"the SIM does not become ready", AlarmSIMFault}
 		}
 		sleep(s.ctx, min(time.Second, s.m.o.Timing.Step))
 		if s.ctx.Err() != nil {
@@ -93,28 +96,28 @@ func (s *session) simState() (string, error) {
 // enterPIN gives the PIN once.
 func (s *session) enterPIN() error {
 	if s.m.o.PIN == nil {
-		return &simError{cause: "the SIM asks for a PIN and none is kept for it"}
+		return &simError{"the SIM asks for a PIN and none is kept for it", AlarmPIN}
 	}
 	tries, known, err := s.pinTries()
 	switch {
 	case err != nil:
 		return err
 	case known && tries < minTries:
-		return &simError{cause: fmt.Sprintf("the SIM has %d PIN tries left: a person must enter it", tries)}
+		return &simError{fmt.Sprintf("the SIM has %d PIN tries left: a person must enter it", tries), AlarmPIN}
 	}
 	pin, err := s.m.o.PIN(s.ctx)
 	if err != nil {
 		return fmt.Errorf("read PIN: %w", err)
 	}
 	if len(pin) < 4 || len(pin) > 8 || strings.Trim(pin, "0123456789") != "" {
-		return &simError{cause: "the PIN kept for the SIM is not 4 to 8 digits"}
+		return &simError{"the PIN kept for the SIM is not 4 to 8 digits", AlarmPIN}
 	}
 	imei, hash := s.m.Status().IMEI, sha256.Sum256([]byte(pin))
 	s.m.mu.Lock()
 	bad := s.m.badPIN[imei] == hash
 	s.m.mu.Unlock()
 	if bad {
-		return &simError{cause: "the SIM refused its PIN; it is not tried again"}
+		return &simError{"the SIM refused its PIN; it is not tried again", AlarmPIN}
 	}
 	// If we crash between here and the answer, a try is used and nobody knows: the tries left are read again before the next.
 	_, err = s.l.Do(context.WithoutCancel(s.ctx), line.Cmd{Text: `+CPIN="` + pin + `"`, Class: line.Rest}, s.m.o.Timing.SIM)
@@ -123,7 +126,7 @@ func (s *session) enterPIN() error {
 		s.m.mu.Lock()
 		s.m.badPIN[imei] = hash
 		s.m.mu.Unlock()
-		return &simError{cause: "the SIM refused its PIN; it is not tried again"}
+		return &simError{"the SIM refused its PIN; it is not tried again", AlarmPIN}
 	}
 	return err
 }
@@ -150,6 +153,7 @@ func (s *session) pinTries() (tries int, known bool, err error) {
 //	+QPINC: "SC",3,10          Quectel
 //	+SPIC: 3,10,3,10           SIMCom: PIN1 first
 //	^CPIN: READY,,10,3,10,3    Huawei: code, times, PUK, PIN, ...
+//	#PCT: 3                    Telit: of what +CPIN? asks for
 func triesIn(l string) (int, bool) {
 	name, rest, ok := strings.Cut(l, ":")
 	if !ok {
@@ -166,7 +170,7 @@ func triesIn(l string) (int, bool) {
 		if len(f) > 0 && f[0] == "SC" {
 			at = 1
 		}
-	case "+SPIC":
+	case "+SPIC", "#PCT":
 		at = 0
 	case "^CPIN":
 		at = 3
@@ -176,4 +180,52 @@ func triesIn(l string) (int, bool) {
 	}
 	n, err := strconv.Atoi(f[at])
 	return n, err == nil
+}
+
+// checkSIM looks at the SIM of a modem that is up: it may have been taken out or changed, with or without a word from the modem.
+func (s *session) checkSIM() error {
+	state, err := s.simState()
+	switch {
+	case err != nil:
+		return err
+	case state == "NOT INSERTED":
+		return &simError{"no SIM in the modem", AlarmSIMRemoved}
+	case state == "SIM PIN", state == "SIM PUK":
+		return errChanged
+	case state != "READY":
+		return nil // busy; it tells when it is ready, and the registration is looked at meanwhile
+	}
+	iccid, err := s.readICCID()
+	if err != nil {
+		return err
+	}
+	if iccid != s.m.Status().ICCID {
+		return errChanged
+	}
+	return nil
+}
+
+// noticeSIM holds the SIM that is in the modem against the one that should be.
+func (m *Modem) noticeSIM(iccid string) {
+	var swap *Swap
+	m.update(func(st *Status) {
+		switch {
+		case iccid == "":
+			return
+		case m.expected == "":
+			m.expected = iccid
+		}
+		st.Swapped = iccid != m.expected
+		if st.Swapped && m.told != iccid {
+			swap = &Swap{Old: m.expected, New: iccid}
+		}
+		m.told = ""
+		if st.Swapped {
+			m.told = iccid
+		}
+	})
+	if swap != nil {
+		m.o.Log.Warn("another SIM is in the modem", "modem", m.o.Name)
+		m.offer(Event{Swap: swap, Done: func(error) {}})
+	}
 }

@@ -25,8 +25,11 @@ type Status struct {
 	Phase Phase
 	Ready bool
 	Cause string
-	Since time.Time // when Phase last changed
-	Until time.Time // PhaseQuarantined only: when it is tried again
+	Alarm Alarm // names Cause, for programs; AlarmNone also while it only starts or looks for a network
+	// Alarms are all that stand: Alarm, and those of a modem that works nevertheless (supply, storage, another SIM).
+	Alarms Alarms
+	Since  time.Time // when Phase last changed
+	Until  time.Time // PhaseQuarantined only: when it is tried again
 
 	IMEI, ICCID, IMSI       string
 	Vendor, Model, Revision string
@@ -37,11 +40,22 @@ type Status struct {
 	Registration            Registration
 	SignalDBm               int // 0 = unknown
 
-	StorageUsed, StorageSize int // texts on the SIM or in the modem, of how many; 0, 0 = unknown
+	StorageUsed, StorageSize int  // texts on the SIM or in the modem, of how many; 0, 0 = unknown
+	StorageFull              bool // it told so itself
+
+	Swapped bool // another SIM than the expected one, see Options.ICCID and Modem.AcceptSIM
 
 	Resets  int // resets ordered by us since Run began
-	Reboots int // reboots of its own seen since Run began
-	Dropped int // events lost because nobody took them, and lines lost because the modem babbled
+	Reboots int // reboots of its own seen since Run began: it said that it started, or left the bus and came back
+	// ResetsDay and RebootsDay are those of the last 24 hours.
+	ResetsDay, RebootsDay int
+	Rings                 int // incoming calls since Run began
+	Dropped               int // events lost because nobody took them, and lines lost because the modem babbled
+}
+
+// set moves to a phase.
+func (s *Status) set(p Phase, cause string, a Alarm) {
+	s.Phase, s.Cause, s.Alarm, s.Until = p, cause, a, time.Time{}
 }
 
 // String shows nothing of the SIM's numbers.
@@ -61,6 +75,7 @@ func (s Status) LogValue() slog.Value {
 		slog.String("name", s.Name),
 		slog.String("phase", string(s.Phase)),
 		slog.String("cause", s.Cause),
+		slog.String("alarm", s.Alarm.String()),
 		slog.String("profile", s.Profile),
 		slog.String("registration", s.Registration.String()),
 		slog.Int("signal_dbm", s.SignalDBm),

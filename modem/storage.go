@@ -98,7 +98,10 @@ func (s *session) sweepOne() error {
 	}
 	if f := fields(field(info, "+CPMS")); len(f) >= 3 {
 		size, _ := strconv.Atoi(f[2])
-		s.m.update(func(st *Status) { st.StorageUsed, st.StorageSize = used, size })
+		s.m.update(func(st *Status) {
+			st.StorageUsed, st.StorageSize = used, size
+			st.StorageFull = st.StorageFull && used >= size
+		})
 	}
 	return nil
 }

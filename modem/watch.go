@@ -34,6 +34,14 @@ func (s *session) watch() {
 			s.heard(u, clip)
 		case <-clip.C:
 			s.tellRing("")
+		case done := <-s.m.resets:
+			select {
+			case s.ordered <- done:
+				s.l.Abort()
+				signal(s.kick)
+			default:
+				done <- nil // one is under way
+			}
 		}
 	}
 }
@@ -54,8 +62,19 @@ func (s *session) heard(u line.URC, clip *time.Timer) {
 			s.mu.Unlock()
 		}
 		signal(s.look)
-	case "^SMMEMFULL", "+QIND":
+	case "^SMMEMFULL", "+SMS FULL", "+QIND":
+		if name != "+QIND" || strings.Contains(rest, "smsfull") {
+			s.m.update(func(st *Status) { st.StorageFull = true })
+		}
 		signal(s.look)
+	case "+CPIN", "+QUSIM", "^SIMST", "#QSS":
+		signal(s.sim)
+	case "+CUSD":
+		select { // the last one counts
+		case <-s.ussd:
+		default:
+		}
+		s.ussd <- rest
 	case "+CREG", "+CGREG", "+CEREG":
 		signal(s.regs)
 	case "RDY", "^BOOT", "*ATREADY":
@@ -76,13 +95,19 @@ func (s *session) heard(u line.URC, clip *time.Timer) {
 // boots: the modem has started. In mid-session its settings are gone, and with them what became of a running send: unknown. The
 // starts that we ordered, and the one after power-on, are not counted.
 func (s *session) boots() {
-	s.m.update(func(st *Status) {
-		if st.Phase != PhaseStarting && st.Phase != PhaseDown {
-			st.Reboots++
-		}
-	})
+	if p := s.m.Status().Phase; p != PhaseStarting && p != PhaseDown {
+		s.m.rebooted()
+	}
 	signal(s.rebooted)
 	s.l.Abort()
+}
+
+// rebooted counts a start that nobody ordered.
+func (m *Modem) rebooted() {
+	m.update(func(st *Status) {
+		st.Reboots++
+		m.days.reboots.add(time.Now())
+	})
 }
 
 // hangUp ends an incoming call, in a goroutine of its own because the line may be busy with a send; there is one at a time.
@@ -109,6 +134,7 @@ func (s *session) tellRing(from string) {
 		return
 	}
 	s.ring.told = true
+	s.m.update(func(st *Status) { st.Rings++ })
 	s.m.offer(Event{Ring: &Ring{From: from}, Done: func(error) {}})
 }
 

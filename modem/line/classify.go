@@ -23,14 +23,14 @@ var solicitedNever = []struct {
 	{"+DTMF:", false}, {"+UUDTMFD:", false}, {"+QTONEDET:", false}, {"^DDTMF:", false}, {"^BOOT:", false}, {"^RSSI:", false},
 	{"^HCSQ:", false}, {"^MODE:", false}, {"^SRVST:", false}, {"^SIMST:", false}, {"^STIN:", false}, {"^DSFLOWRPT:", false},
 	{"^SMMEMFULL:", false}, {"^ORIG:", false}, {"^CONF:", false}, {"^CONN:", false}, {"^CEND:", false}, {"^THERM:", false},
-	{"*ATREADY:", false}, {"*PSUTTZ:", false}, {"DST:", false}, {"MISSED_CALL:", false}, {"VOICE CALL:", false},
+	{"#QSS:", false}, {"*ATREADY:", false}, {"*PSUTTZ:", false}, {"DST:", false}, {"MISSED_CALL:", false}, {"VOICE CALL:", false},
 }
 
 // words are unsolicited lines without a prefix.
 var words = map[string]bool{
 	"RDY": true, "RING": true, "START": true, "NORMAL POWER DOWN": true, "POWERED DOWN": true, "Call Ready": true, "SMS Ready": true,
 	"SMS DONE": true, "PB DONE": true, "NO CARRIER": true, "BUSY": true, "NO ANSWER": true, "NO DIALTONE": true, "NO DIAL TONE": true,
-	"^SMMEMFULL": true, "UNDER-VOLTAGE WARNNING": true, "OVER-VOLTAGE WARNNING": true,
+	"^SMMEMFULL": true, "+SMS FULL": true, "UNDER-VOLTAGE WARNNING": true, "OVER-VOLTAGE WARNNING": true,
 }
 
 // callEnds are final results of ATD, ATA and ATH only.
@@ -76,7 +76,11 @@ func names(cmd string) []part {
 			if n < 0 {
 				n = len(p)
 			}
-			out = append(out, part{name: strings.ToUpper(p[:n]), set: n < len(p) && p[n] == '=' && !strings.HasPrefix(p[n:], "=?")})
+			e := part{name: strings.ToUpper(p[:n]), args: p[n:], set: n < len(p) && p[n] == '=' && !strings.HasPrefix(p[n:], "=?")}
+			if e.set {
+				e.args = p[n+1:]
+			}
+			out = append(out, e)
 		}
 		start = i + 1
 	}
@@ -85,6 +89,7 @@ func names(cmd string) []part {
 
 type part struct {
 	name string
+	args string // of a set command, without '='; otherwise "?", "=?" or ""
 	set  bool
 }
 

@@ -62,6 +62,9 @@ type Options struct {
 	Gap          time.Duration // between a final result and the next command; default none
 	URCs         int           // 256: unsolicited codes that may wait to be taken
 	Trace        func(event string)
+	// Tap is told each line of the conversation as it may be shown: out is true for what we write. It is called with the line's
+	// lock held: it must neither block nor call the line.
+	Tap func(out bool, masked string)
 }
 
 // URC is an unsolicited result code, with the line that follows a +CDS, +CMT or +CBM.
@@ -109,6 +112,7 @@ type Line struct {
 	strayOK bool // a +CMGS that nobody waited for came: its OK follows
 	trail   *URC // +CDS or +CMT that waits for its PDU line
 	trailT  *time.Timer
+	open    *URC // +CUSD whose text goes on in the next line
 }
 
 // command is the outstanding command. Guarded by Line.mu.
@@ -265,6 +269,20 @@ func (l *Line) SetPace(gap, promptDelay time.Duration) {
 	if promptDelay > 0 {
 		l.o.PromptDelay = promptDelay
 	}
+}
+
+// tap tells Options.Tap. It needs mu.
+func (l *Line) tap(out bool, masked string) {
+	if l.o.Tap != nil {
+		l.o.Tap(out, masked)
+	}
+}
+
+// tapOut is tap for a line that is about to be written.
+func (l *Line) tapOut(masked string) {
+	l.mu.Lock()
+	l.tap(true, masked)
+	l.mu.Unlock()
 }
 
 // write writes b within the time limit or closes the line.

@@ -33,7 +33,7 @@ func (l *Line) reader() {
 func (l *Line) dropTrail() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.trail = nil
+	l.trail, l.open = nil, nil
 }
 
 // feed cuts b into lines and handles each. It needs mu.
@@ -48,6 +48,7 @@ func (l *Line) feed(b []byte) {
 		}
 		switch {
 		case s == prompt && due:
+			l.tap(false, prompt)
 			l.showPrompt(c)
 			continue
 		case s == prompt: // a second one would make at write the PDU twice (reference 9)
@@ -56,6 +57,17 @@ func (l *Line) feed(b []byte) {
 		}
 		for s != "" {
 			first, rest := glued(s)
+			if l.o.Tap != nil {
+				text := ""
+				if c != nil {
+					text = c.text
+				}
+				shown := maskLine(first, text)
+				if _, ends := final("", first); l.open != nil && !ends {
+					shown = maskText(first)
+				}
+				l.tap(false, shown)
+			}
 			l.handle(first)
 			s = rest
 		}
@@ -80,6 +92,9 @@ func (l *Line) showPrompt(c *command) {
 
 // handle sorts one line. It needs mu.
 func (l *Line) handle(s string) {
+	if l.open != nil && l.goesOn(s) {
+		return
+	}
 	if t := l.trail; t != nil {
 		l.endTrail()
 		if hexLine(s) {
@@ -116,6 +131,8 @@ func (l *Line) handle(s string) {
 	switch {
 	case trailing:
 		l.beginTrail(s)
+	case kind == kindURC && unclosed(s):
+		l.beginOpen(s)
 	case kind == kindURC:
 		l.emit(URC{Line: s})
 	case kind == kindStray:
@@ -155,6 +172,44 @@ func (l *Line) beginTrail(s string) {
 			l.stats.Orphans++
 		}
 	})
+}
+
+// maxText is how many lines a USSD text may have: 182 characters do not make more.
+const maxText = 16
+
+// unclosed says that s begins a +CUSD whose quoted text has line ends in it.
+func unclosed(s string) bool {
+	return strings.HasPrefix(s, "+CUSD:") && strings.Count(s, `"`)%2 == 1
+}
+
+// beginOpen waits for the rest of a text, but not for ever: what has come by then is given on.
+func (l *Line) beginOpen(s string) {
+	u := &URC{Line: s}
+	l.open = u
+	time.AfterFunc(l.o.TrailTimeout, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.open == u && !l.closed {
+			l.open = nil
+			l.emit(*u)
+		}
+	})
+}
+
+// goesOn takes the next line of the text, up to the one that closes it. A final result is the running command's: a text that was
+// cut off on its way must not eat it. It needs mu.
+func (l *Line) goesOn(s string) bool {
+	if _, ends := final("", s); ends || strings.Count(l.open.Line, "\n") >= maxText {
+		l.emit(*l.open)
+		l.open = nil
+		return false
+	}
+	l.open.Line += "\n" + s
+	if strings.Contains(s, `"`) {
+		l.emit(*l.open)
+		l.open = nil
+	}
+	return true
 }
 
 func (l *Line) endTrail() {

@@ -45,6 +45,7 @@ func (p atPort) Write(b []byte) (int, error) {
 	}
 	if !c.sent {
 		c.sent = true
+		l.tap(true, maskCommand(c.text))
 		l.mu.Unlock()
 		if l.o.Trace != nil {
 			l.o.Trace(safe(c.text))
@@ -61,6 +62,7 @@ func (p atPort) Write(b []byte) (int, error) {
 	}
 	// If we crash from here on, the message may have been sent.
 	c.pduOut = true
+	l.tap(true, maskPDU(c.pdu))
 	l.mu.Unlock()
 	n, err := l.write(b)
 	if n == 0 && err != nil {
@@ -209,6 +211,7 @@ func (l *Line) upload(cmd Cmd, data []byte, timeout time.Duration) ([]string, er
 	if l.o.Trace != nil {
 		l.o.Trace(safe(cmd.Text))
 	}
+	l.tapOut(maskCommand(cmd.Text))
 	if _, err := l.write([]byte("AT" + cmd.Text + "\r")); err != nil {
 		return nil, fmt.Errorf("%s: %w", safe(cmd.Text), err)
 	}
@@ -227,6 +230,7 @@ func (l *Line) upload(cmd Cmd, data []byte, timeout time.Duration) ([]string, er
 			}
 			if !given && (s == prompt || s == "CONNECT") {
 				given = true
+				l.tapOut(fmt.Sprintf("<file, %d bytes>", len(data)))
 				if _, err := l.write(data); err != nil {
 					return nil, fmt.Errorf("%s: %w", safe(cmd.Text), err)
 				}
@@ -298,10 +302,12 @@ func (l *Line) resync(ctx context.Context, imei string) (string, error) {
 				return found, nil // quiet: the other questions were lost on a modem that was not listening
 			}
 			tick.Reset(askEvery)
+			l.tapOut("<ESC>")
 			if _, err := l.write([]byte(esc)); err != nil {
 				return "", err
 			}
 			time.Sleep(escQuiet)
+			l.tapOut(maskCommand(forms[refused%2]))
 			if _, err := l.write([]byte("AT" + forms[refused%2] + "\r")); err != nil {
 				return "", err
 			}
