@@ -84,7 +84,11 @@ func (b Budget) life() int64 {
 	return b.Window.Milliseconds() + b.grain()
 }
 
-func (b Budget) key(tx *store.Tx, key string) []byte { return tx.Blind("limit."+b.Name, key) }
+// key puts the budgets of one key, such as a number's hour and day, side by side: they are taken
+// together.
+func (b Budget) key(tx *store.Tx, key string) []byte {
+	return append(tx.Blind("limit", key), b.Name...)
+}
 
 // load reads a counter without what has left the window.
 func (b Budget) load(tx *store.Tx, key string) (used, error) {

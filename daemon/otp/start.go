@@ -279,7 +279,7 @@ func first(tx *store.Tx, p policy, req StartRequest) (Verification, error) {
 	s := p.service
 	now := tx.Now()
 	v := Verification{
-		ID: newID("VE"), Service: s.Name, ServiceSID: s.SID, To: req.To, Subject: req.Subject,
+		ID: newVerificationID(now), Service: s.Name, ServiceSID: s.SID, To: req.To, Subject: req.Subject,
 		OnBehalfOf: req.OnBehalfOf, Reference: req.Reference, Locale: req.Locale, Channel: req.Channel,
 		Amount: req.Amount, Payee: req.Payee, State: Pending, Client: req.Client, Staff: req.Staff, Custom: req.CustomCode, Mode: req.Mode,
 		Salt: make([]byte, 16), Epoch: tx.CodeEpoch(),
