@@ -1,209 +1,136 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"pinward/daemon/access"
 	"pinward/daemon/contact"
-	"pinward/daemon/limit"
 	"pinward/daemon/otp"
-	"pinward/daemon/outbox"
 	"pinward/store"
 )
 
-// desk is the first page: send a code.
-func (c *console) desk(w http.ResponseWriter, v *visit) error {
-	var services []otp.Service
-	if err := c.Store.View(v.Context(), func(tx *store.Tx) error {
-		all, err := otp.Services(tx)
-		for _, s := range all {
-			if !s.Retired && !s.Amount {
-				services = append(services, s)
-			}
-		}
-		return err
-	}); err != nil {
-		return err
+// home is the first page: the desk, or for those who send no codes the page of their role.
+func (c *console) home(w http.ResponseWriter, v *visit) error {
+	switch {
+	case v.who.Can(access.Verify):
+		return c.desk(w, v)
+	case v.who.Can(access.AuditRead):
+		http.Redirect(w, v.Request, "/audit", http.StatusSeeOther)
+	default:
+		http.Redirect(w, v.Request, "/health", http.StatusSeeOther)
 	}
-	return c.render(w, v, "desk", view{Title: "Send a code", Body: services})
+	return nil
 }
 
-// start sends a code to a number, or to the number on a patient's record.
-func (c *console) start(w http.ResponseWriter, v *visit) error {
-	var made otp.Verification
-	err := c.decide(v, func(tx *store.Tx) error {
-		site, err := contact.SiteOf(tx)
-		if err != nil {
-			return err
-		}
-		req := otp.StartRequest{
-			Service: v.PostFormValue("service"), Locale: v.PostFormValue("locale"), Channel: v.PostFormValue("channel"),
-			Reference: strings.TrimSpace(v.PostFormValue("reference")), Staff: v.who.Staff, Mode: modeOf(v.who),
-		}
-		if mrn := strings.TrimSpace(v.PostFormValue("mrn")); mrn != "" {
-			req.Subject = contact.SubjectID{Authority: site.Authority, MRN: mrn}
-		}
-		number := strings.TrimSpace(v.PostFormValue("number"))
-		switch {
-		case number != "":
-			req.To, err = contact.ParsePhone(number, site.Plan())
-		case !req.Subject.IsZero():
-			var ok bool
-			if req.To, ok, err = contact.Textable(tx, req.Subject); err == nil && !ok {
-				err = &refusal{"There is no mobile number on this patient's record. Ask for it and type it in."}
+// deskForm is the desk's form as it was filled in.
+type deskForm struct {
+	Number, MRN, Service, Locale, Channel, Reference string
+
+	Services []otp.Service // to choose from
+}
+
+func formOf(v *visit) deskForm {
+	trimmed := func(name string) string { return strings.TrimSpace(v.PostFormValue(name)) }
+	f := deskForm{
+		Number: trimmed("number"), MRN: trimmed("mrn"), Service: trimmed("service"), Locale: trimmed("locale"),
+		Channel: trimmed("channel"), Reference: trimmed("reference"),
+	}
+	if f.Service == "" {
+		f.Service = "prescription-pickup" // the one for a person who stands at the desk
+	}
+	return f
+}
+
+// desk shows the form, filled in with what was posted: that is how the page of a patient leads here
+// without a record number in an address.
+func (c *console) desk(w http.ResponseWriter, v *visit) error {
+	out, err := c.deskView(v)
+	if err != nil {
+		return err
+	}
+	return c.ok(w, v, "desk", out)
+}
+
+func (c *console) deskView(v *visit) (view, error) {
+	f := formOf(v)
+	err := c.Store.View(v.Context(), func(tx *store.Tx) error {
+		all, err := otp.Services(tx)
+		for _, s := range all {
+			// An amount is named by whoever bills it, not at the desk.
+			if !s.Retired && !s.Amount && (!s.Staff || v.who.Staff) {
+				f.Services = append(f.Services, s)
 			}
-		default:
-			err = &refusal{"Type a phone number, or the record number of a known patient."}
 		}
+		return err
+	})
+	return view{Title: "Send a code", Path: "/", Body: f}, err
+}
+
+// start sends a code to a number, or to the number on a patient's record. What is refused comes back
+// with the form as it was filled in.
+func (c *console) start(w http.ResponseWriter, v *visit) error {
+	f := formOf(v)
+	var made otp.Verification
+	err := c.accept(v, func(tx *store.Tx) error {
+		req, err := f.request(tx, v)
 		if err != nil {
 			return err
 		}
 		made, err = otp.Start(tx, req)
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		http.Redirect(w, v.Request, "/verifications/"+made.ID, http.StatusSeeOther)
+		return nil
 	}
-	http.Redirect(w, v.Request, "/verifications/"+made.ID, http.StatusSeeOther)
+	out, formErr := c.deskView(v)
+	if formErr != nil {
+		return errors.Join(err, formErr)
+	}
+	c.fail(w, v, err, "desk", out)
 	return nil
 }
 
+// request reads the form. The number typed goes before the one on record.
+func (f deskForm) request(tx *store.Tx, v *visit) (req otp.StartRequest, err error) {
+	site, err := contact.SiteOf(tx)
+	if err != nil {
+		return req, err
+	}
+	req = otp.StartRequest{
+		Service: f.Service, Locale: f.Locale, Channel: f.Channel, Reference: f.Reference, Staff: v.who.Staff, Mode: modeOf(v.who),
+	}
+	if f.MRN != "" {
+		req.Subject = contact.SubjectID{Authority: site.Authority, MRN: f.MRN}
+	}
+	switch {
+	case f.Number != "":
+		if req.To, err = contact.ParsePhone(f.Number, site.Plan()); err != nil {
+			if e, ok := errors.AsType[*contact.NumberError](err); ok {
+				if err := otp.RefuseNumber(tx, f.Service, e); err != nil {
+					return req, err
+				}
+			}
+			return req, err
+		}
+	case f.MRN != "":
+		var ok bool
+		if req.To, ok, err = contact.Textable(tx, req.Subject); err == nil && !ok {
+			err = &refusal{"No mobile number is on record for this patient. Ask for it and type it in."}
+		}
+	default:
+		err = &refusal{"Type a phone number, or the record number of a known patient."}
+	}
+	return req, err
+}
+
+// modeOf is how far this person's requests go; what it does not understand is shadow.
 func modeOf(p access.Principal) contact.Mode {
 	m, err := contact.ParseMode(p.Mode)
 	if err != nil {
 		return contact.Shadow
 	}
 	return m
-}
-
-// verificationView is a verification as the desk sees it.
-type verificationView struct {
-	otp.Verification
-	Number     string
-	ChecksLeft int
-	Left       time.Duration
-	Sent       []sentView
-	Zone       *time.Location
-	Wrong      bool // the code just typed was wrong
-}
-
-type sentView struct {
-	At      time.Time
-	Channel string
-	State   outbox.State
-	Cause   string
-	Modem   string
-}
-
-// Pending tells whether a code can still be typed in.
-func (v verificationView) Pending() bool { return v.State == otp.Pending }
-
-func (c *console) verification(w http.ResponseWriter, v *visit) error {
-	return c.showVerification(w, v, v.URL.Query().Get("wrong") != "")
-}
-
-func (c *console) showVerification(w http.ResponseWriter, v *visit, wrong bool) error {
-	body := verificationView{Wrong: wrong}
-	if err := c.Store.View(v.Context(), func(tx *store.Tx) error {
-		site, err := contact.SiteOf(tx)
-		if err != nil {
-			return err
-		}
-		body.Zone = site.Location()
-		if body.Verification, err = otp.Get(tx, v.PathValue("id")); err != nil {
-			return err
-		}
-		body.Number = body.To.E164()
-		body.Left = max(0, body.Expires.Sub(tx.Now())).Round(time.Second)
-		l, err := limit.Of(tx)
-		if err != nil {
-			return err
-		}
-		body.ChecksLeft = l.Checks - body.Checks
-		for _, s := range body.Sends {
-			m, _, err := outbox.Get(tx, s.Message)
-			if err != nil {
-				return err
-			}
-			sent := sentView{At: s.At, Channel: s.Channel, State: m.State, Cause: m.Cause}
-			if n := len(m.Attempts); n > 0 {
-				sent.Modem = m.Attempts[n-1].Sender
-			}
-			body.Sent = append(body.Sent, sent)
-		}
-		return nil
-	}); err != nil {
-		return err
-	}
-	out := view{Title: "Check the code", Body: body}
-	if !body.Pending() {
-		out.Title = "Verification"
-	}
-	return c.render(w, v, "verification", out)
-}
-
-func (c *console) check(w http.ResponseWriter, v *visit) error {
-	var valid bool
-	err := c.decide(v, func(tx *store.Tx) (err error) {
-		_, valid, err = otp.Check(tx, otp.CheckRequest{
-			ID: v.PathValue("id"), Reference: v.PostFormValue("reference"),
-			Code: strings.Join(strings.Fields(v.PostFormValue("code")), ""),
-		})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	to := "/verifications/" + v.PathValue("id")
-	if !valid {
-		to += "?wrong=1"
-	}
-	http.Redirect(w, v.Request, to, http.StatusSeeOther)
-	return nil
-}
-
-// resend sends the code of a pending verification once more.
-func (c *console) resend(w http.ResponseWriter, v *visit) error {
-	return c.change(w, v, func(tx *store.Tx) error {
-		old, err := otp.Get(tx, v.PathValue("id"))
-		if err != nil {
-			return err
-		}
-		_, err = otp.Start(tx, otp.StartRequest{
-			Service: old.Service, To: old.To, Subject: old.Subject, Locale: old.Locale, Channel: old.Channel,
-			Reference: old.Reference, Staff: v.who.Staff, Mode: modeOf(v.who),
-		})
-		return err
-	})
-}
-
-// next takes the next way of the route now.
-func (c *console) next(w http.ResponseWriter, v *visit) error {
-	return c.change(w, v, func(tx *store.Tx) error {
-		old, err := otp.Get(tx, v.PathValue("id"))
-		if err != nil {
-			return err
-		}
-		if old.State != otp.Pending || len(old.Sends) == 0 {
-			return otp.ErrNotFound
-		}
-		return outbox.Hasten(tx, old.Sends[len(old.Sends)-1].Message)
-	})
-}
-
-func (c *console) cancel(w http.ResponseWriter, v *visit) error {
-	return c.change(w, v, func(tx *store.Tx) error {
-		_, err := otp.Cancel(tx, v.PathValue("id"))
-		return err
-	})
-}
-
-func (c *console) change(w http.ResponseWriter, v *visit, fn func(*store.Tx) error) error {
-	if err := c.decide(v, fn); err != nil {
-		return err
-	}
-	http.Redirect(w, v.Request, "/verifications/"+v.PathValue("id"), http.StatusSeeOther)
-	return nil
 }

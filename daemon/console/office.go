@@ -1,42 +1,58 @@
 package console
 
 import (
+	"errors"
 	"net/http"
-	"strconv"
+	"regexp"
 	"strings"
 	"time"
 
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/health"
+	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
 	"pinward/daemon/record"
 	"pinward/store"
 )
 
-// listView is a page of a list.
-type listView struct {
-	Items any
+// noted writes down that somebody looks at patients' data, and then reads.
+func (c *console) noted(v *visit, what string, id contact.SubjectID, read func(*store.Tx) error) error {
+	if err := c.Store.Update(v.Context(), v.who.Actor, func(tx *store.Tx) error { return record.Viewed(tx, what, id) }); err != nil {
+		return err
+	}
+	return c.Store.View(v.Context(), read)
+}
+
+// messagesView is a page of what left the box or is to leave it.
+type messagesView struct {
+	Items []outbox.Message
+	State string
 	Next  string // where the older ones go on; "" at the end
-	Query map[string]string
 	Zone  *time.Location
 }
 
+var messageID = regexp.MustCompile(`^SM[0-9a-f]{32}$`)
+
 func (c *console) messages(w http.ResponseWriter, v *visit) error {
 	q := v.URL.Query()
-	body := listView{Query: map[string]string{"state": q.Get("state")}}
-	if err := c.Store.View(v.Context(), func(tx *store.Tx) error {
+	body, cursor := messagesView{State: q.Get("state")}, q.Get("cursor")
+	if cursor != "" && !messageID.MatchString(cursor) {
+		return &refusal{"This page of the list does not exist."}
+	}
+	err := c.noted(v, "messages", contact.SubjectID{}, func(tx *store.Tx) error {
 		site, err := contact.SiteOf(tx)
 		if err != nil {
 			return err
 		}
 		body.Zone = site.Location()
-		body.Items, body.Next, err = outbox.List(tx, outbox.Filter{State: outbox.State(q.Get("state")), Limit: 50}, q.Get("cursor"))
+		body.Items, body.Next, err = outbox.List(tx, outbox.Filter{State: outbox.State(body.State), Limit: 50}, cursor)
 		return err
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	return c.render(w, v, "messages", view{Title: "Messages", Body: body})
+	return c.ok(w, v, "messages", view{Title: "Messages", Body: body})
 }
 
 // contactView is one patient's numbers and appointments.
@@ -48,30 +64,41 @@ type contactView struct {
 	Zone         *time.Location
 }
 
+// contacts looks a patient up. The record number comes in the form and never in the address, which
+// browsers keep. The look is an entry, whether or not there is such a patient.
 func (c *console) contacts(w http.ResponseWriter, v *visit) error {
-	body := contactView{MRN: strings.TrimSpace(v.URL.Query().Get("mrn"))}
+	body := contactView{MRN: strings.TrimSpace(v.PostFormValue("mrn"))}
 	body.Asked = body.MRN != ""
-	// Looking a patient up is an entry, whether or not there is one.
 	if body.Asked {
-		if err := c.Store.Update(v.Context(), v.who.Actor, func(tx *store.Tx) error {
-			site, err := contact.SiteOf(tx)
-			if err != nil {
-				return err
-			}
-			body.Zone = site.Location()
-			id := contact.SubjectID{Authority: site.Authority, MRN: body.MRN}
+		if len(body.MRN) > 256 {
+			return &refusal{"This is no record number."}
+		}
+		site, err := c.site(v)
+		if err != nil {
+			return err
+		}
+		body.Zone = site.Location()
+		id := contact.SubjectID{Authority: site.Authority, MRN: body.MRN}
+		err = c.noted(v, "contact", id, func(tx *store.Tx) (err error) {
 			if body.Subject, body.Known, err = contact.Find(tx, id); err != nil {
 				return err
 			}
-			if body.Appointments, err = contact.AppointmentsOf(tx, id); err != nil {
-				return err
-			}
-			return tx.Record(store.Entry{Action: "contact.read", Outcome: store.OK, Subject: id.Key()})
-		}); err != nil {
+			body.Appointments, err = contact.AppointmentsOf(tx, id)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
-	return c.render(w, v, "contacts", view{Title: "Patient", Body: body})
+	return c.ok(w, v, "contacts", view{Title: "Patient", Body: body})
+}
+
+func (c *console) site(v *visit) (site contact.Site, err error) {
+	err = c.Store.View(v.Context(), func(tx *store.Tx) error {
+		site, err = contact.SiteOf(tx)
+		return err
+	})
+	return site, err
 }
 
 // workView is something that only a person can settle, with its text while that is kept.
@@ -82,28 +109,36 @@ type workView struct {
 
 func (c *console) work(w http.ResponseWriter, v *visit) error {
 	var items []workView
-	if err := c.Store.Update(v.Context(), v.who.Actor, func(tx *store.Tx) error {
+	err := c.noted(v, "work", contact.SubjectID{}, func(tx *store.Tx) error {
 		all, err := consent.Items(tx, 100)
 		if err != nil {
 			return err
 		}
 		for _, it := range all {
 			text, err := consent.Body(tx, it)
-			if err != nil {
-				text = "" // wiped after a day
+			if err != nil && !errors.Is(err, consent.ErrNoBody) {
+				return err
 			}
 			items = append(items, workView{it, text})
 		}
-		return tx.Record(store.Entry{Action: "work.read", Outcome: store.OK})
-	}); err != nil {
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	return c.render(w, v, "work", view{Title: "To do", Body: items})
+	return c.ok(w, v, "work", view{Title: "To do", Body: items})
 }
 
+// maxNote bounds what a person writes about a work item, in bytes.
+const maxNote = 800
+
 func (c *console) closeWork(w http.ResponseWriter, v *visit) error {
-	err := c.decide(v, func(tx *store.Tx) error {
-		_, err := consent.Close(tx, v.PathValue("id"), v.PostFormValue("note"))
+	note := strings.TrimSpace(v.PostFormValue("note"))
+	if note == "" || len(note) > maxNote {
+		return &refusal{"Say in a sentence what was done."}
+	}
+	err := c.goOn(v, func(tx *store.Tx) error {
+		_, err := consent.Close(tx, v.PathValue("id"), note)
 		return err
 	})
 	if err != nil {
@@ -113,41 +148,15 @@ func (c *console) closeWork(w http.ResponseWriter, v *visit) error {
 	return nil
 }
 
-func (c *console) audit(w http.ResponseWriter, v *visit) error {
-	q := v.URL.Query()
-	query := record.Query{Action: q.Get("action"), Object: q.Get("object"), Limit: 100}
-	if _, id, ok := strings.Cut(q.Get("actor"), ":"); ok {
-		query.Actor = id
-	} else {
-		query.Actor = q.Get("actor")
-	}
-	if s := q.Get("cursor"); s != "" {
-		before, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			return &refusal{"This page of the audit does not exist."}
-		}
-		query.Before = before
-	}
-	body := listView{Query: map[string]string{"action": q.Get("action"), "actor": q.Get("actor"), "object": q.Get("object")}}
-	if err := c.Store.Update(v.Context(), v.who.Actor, func(tx *store.Tx) error {
-		site, err := contact.SiteOf(tx)
-		if err != nil {
-			return err
-		}
-		body.Zone = site.Location()
-		found, err := record.Search(tx, query)
-		if err != nil {
-			return err
-		}
-		body.Items = found.Records
-		if found.Next > 0 {
-			body.Next = strconv.FormatUint(found.Next, 10)
-		}
-		return record.Note(tx, query)
+func (c *console) services(w http.ResponseWriter, v *visit) error {
+	var all []otp.Service
+	if err := c.Store.View(v.Context(), func(tx *store.Tx) (err error) {
+		all, err = otp.Services(tx)
+		return err
 	}); err != nil {
 		return err
 	}
-	return c.render(w, v, "audit", view{Title: "Audit", Body: body})
+	return c.ok(w, v, "services", view{Title: "Services", Body: all})
 }
 
 // healthView is the tree, with its root causes first.
@@ -158,5 +167,5 @@ type healthView struct {
 
 func (c *console) health(w http.ResponseWriter, v *visit) error {
 	tree := c.Health()
-	return c.render(w, v, "health", view{Title: "Health", Refresh: 10, Body: healthView{tree, tree.Causes()}})
+	return c.ok(w, v, "health", view{Title: "Health", Refresh: "10;url=/health?auto=1", Body: healthView{tree, tree.Causes()}})
 }

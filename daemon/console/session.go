@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -16,8 +17,12 @@ const cookie = "__Host-pinward"
 // stranger is the actor of a login before it is known who it is.
 var stranger = store.Actor{Kind: "user", ID: "unknown"}
 
-// visit recognises the person by the session's cookie.
-func (c *console) visit(r *http.Request) (*visit, error) {
+// update is Store.Update or Store.Accept.
+type update func(context.Context, store.Actor, func(*store.Tx) error) error
+
+// visit recognises the person by the session's cookie. A quiet visit is one of the page and not of
+// the person: it does not keep the session from ending.
+func (c *console) visit(r *http.Request, quiet bool) (*visit, error) {
 	ck, err := r.Cookie(cookie)
 	if err != nil {
 		return nil, err
@@ -30,34 +35,35 @@ func (c *console) visit(r *http.Request) (*visit, error) {
 		v.csrf = s.CSRF
 		return err
 	})
-	if err == nil && stale {
+	if err != nil {
+		return nil, err
+	}
+	if stale && !quiet {
 		err = c.Store.Update(r.Context(), v.who.Actor, func(tx *store.Tx) error { return access.Touch(tx, ck.Value) })
 	}
 	return v, err
 }
 
 func (c *console) showLogin(w http.ResponseWriter, r *http.Request) {
-	c.show(w, r, http.StatusOK, "login", view{Title: "Log in"})
+	out := view{Title: "Log in"}
+	if r.URL.Query().Has("over") {
+		out.Error = "Your session has ended. Log in again."
+	}
+	c.render(w, &visit{Request: r}, http.StatusOK, "login", out)
 }
 
 func (c *console) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	token, err := c.session(r, r.PostFormValue("user"), r.PostFormValue("password"))
-	switch {
-	case access.Refusal(err):
-		c.show(w, r, http.StatusUnauthorized, "login", view{Title: "Log in", Error: "User or password is wrong, or there were too many tries. Wait a little, then try again."})
-	case errors.Is(err, access.ErrTooMany):
-		c.show(w, r, http.StatusServiceUnavailable, "login", view{Title: "Log in", Error: "Many people are logging in. Try again in a moment."})
-	case err != nil:
-		status, words := c.explain(r, err)
-		c.show(w, r, status, "login", view{Title: "Log in", Error: words})
-	default:
-		http.SetCookie(w, &http.Cookie{
-			Name: cookie, Value: token, Path: "/", Secure: true, HttpOnly: true,
-			SameSite: http.SameSiteStrictMode, MaxAge: int(access.SessionMax.Seconds()),
-		})
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+	if err != nil {
+		c.fail(w, &visit{Request: r}, err, "login", view{Title: "Log in"})
+		return
 	}
+	http.SetCookie(w, &http.Cookie{
+		Name: cookie, Value: token, Path: "/", Secure: true, HttpOnly: true,
+		SameSite: http.SameSiteStrictMode, MaxAge: int(access.SessionMax.Seconds()),
+	})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 // session compares the password between two transactions, because it takes long on purpose.
@@ -90,7 +96,8 @@ func (c *console) session(r *http.Request, user, password string) (token string,
 func (c *console) logout(w http.ResponseWriter, r *http.Request) {
 	if ck, err := r.Cookie(cookie); err == nil {
 		if err := c.Store.Update(r.Context(), stranger, func(tx *store.Tx) error { return access.EndSession(tx, ck.Value) }); err != nil {
-			c.Log.Error("end session", "error", err)
+			c.fail(w, &visit{Request: r}, err, "error", view{Title: "Not logged out"})
+			return
 		}
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookie, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: -1})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"time"
 
 	"pinward/daemon/access"
@@ -13,39 +14,54 @@ import (
 	"pinward/daemon/notice"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/text"
 	"pinward/store"
 )
 
+// refusal is an error whose words are for the person at the desk.
+type refusal struct{ words string }
+
+func (e *refusal) Error() string { return e.words }
+
 // recorded tells a decision from trouble, for every verb that this door calls.
 func recorded(err error) bool {
+	if _, ok := errors.AsType[*contact.NumberError](err); ok {
+		return true
+	}
 	return err != nil && (otp.Refusal(err) || notice.Refusal(err) || consent.Refused(err) || access.Refusal(err))
 }
 
 // words say what happened and what to do next, for the person at the desk.
 var words = []struct {
-	err   error
-	words string
+	err    error
+	status int
+	words  string
 }{
-	{otp.ErrNotFound, "This verification is over, or there is none of this name. Send a new code."},
-	{otp.ErrUnknownService, "This service does not exist any more. Load the page again."},
-	{otp.ErrChannel, "This service does not offer that way. Choose another."},
-	{otp.ErrLocale, "There is no text in this language."},
-	{otp.ErrMaxSends, "The code has been sent as often as is allowed. Wait until it has expired, then send a new one."},
-	{otp.ErrMaxChecks, "Too many wrong codes. Wait until this verification has expired, then send a new code."},
-	{otp.ErrReference, "The reference is another than the one the code was sent for."},
-	{otp.ErrReferenceNeeded, "This service binds each code to a reference. Type it in."},
-	{otp.ErrSubjectNeeded, "This service needs a known patient. Type the record number."},
-	{otp.ErrNumberNotBound, "This number is not the patient's for long enough. Verify the person in another way."},
-	{otp.ErrStaffOnly, "This service is for staff."},
-	{limit.ErrBlocked, "Blocked after too many wrong codes in a row. An operator can lift this."},
-	{consent.ErrOptedOut, "This number has opted out of texts."},
-	{consent.ErrOptedOutOfCodes, "This number has answered a code with STOP. Offer a call."},
-	{consent.ErrWrongNumber, "Whoever holds this number said that it is the wrong one. Ask for the right one."},
-	{consent.ErrDead, "Nothing is sent about this patient."},
-	{consent.ErrNoTexts, "This patient wants no texts."},
-	{outbox.ErrNoStep, "There is no other way to send it right now."},
-	{outbox.ErrOver, "It is over; nothing can be changed."},
-	{store.ErrFull, "The box's disk is full: nothing new can be sent. Please call the IT desk."},
+	{otp.ErrNotFound, 422, "This verification is over, or there is none at this address. Send a new code."},
+	{otp.ErrUnknownService, 422, "This service does not exist any more. Load the page again."},
+	{otp.ErrChannel, 422, "This service does not offer that way. Choose another."},
+	{otp.ErrLocale, 422, "There is no text in this language."},
+	{otp.ErrMaxSends, 429, "The code has been sent as often as is allowed. Wait until it has expired, then send a new one."},
+	{otp.ErrMaxChecks, 429, "Too many wrong codes. Wait until this verification has expired, then send a new code."},
+	{otp.ErrReference, 422, "The reference is another than the one the code was sent for, or it is too long."},
+	{otp.ErrReferenceNeeded, 422, "This service binds each code to a reference. Type it in."},
+	{otp.ErrAmount, 422, "This service names an amount. It cannot be used here."},
+	{otp.ErrSubjectNeeded, 422, "This service needs a known patient. Type the record number."},
+	{otp.ErrNumberNotBound, 422, "This number has not been the patient's for long enough. Identify the person in another way."},
+	{otp.ErrStaffOnly, 422, "This service is for staff."},
+	{limit.ErrBlocked, 422, "Blocked after too many wrong codes in a row. An operator can lift this."},
+	{consent.ErrOptedOut, 422, "This number has opted out of texts."},
+	{consent.ErrOptedOutOfCodes, 422, "This number has answered a code with STOP. Offer a call."},
+	{consent.ErrWrongNumber, 422, "Whoever holds this number said that it is the wrong one. Ask for the right one."},
+	{consent.ErrDead, 422, "Nothing is sent about this patient."},
+	{consent.ErrNoTexts, 422, "This patient wants no texts."},
+	{consent.ErrNoItem, 422, "Somebody has settled this already."},
+	{outbox.ErrNoStep, 422, "There is no other way to send it right now."},
+	{outbox.ErrOver, 422, "It is over; nothing can be changed."},
+	{store.ErrFull, 503, "The box's disk is full: nothing new can be sent. Please call the IT desk."},
+	{store.ErrClosed, 503, "The box is just stopping. Try again in a minute."},
+	{access.ErrDenied, 401, "User or password is wrong."},
+	{access.ErrTooMany, 503, "Many people are logging in. Try again in a moment."},
 }
 
 var numberWords = map[contact.Reason]string{
@@ -53,34 +69,44 @@ var numberWords = map[contact.Reason]string{
 	contact.Premium: "Premium numbers are not allowed.",
 }
 
-// wordsFor finds them; false is trouble of ours.
-func wordsFor(err error) (string, bool) {
+// wordsFor finds status and words of an error; false is trouble of ours.
+func wordsFor(err error) (status int, w string, ok bool) {
 	if e, ok := errors.AsType[*refusal](err); ok {
-		return e.words, true
+		return http.StatusUnprocessableEntity, e.words, true
 	}
 	if e, ok := errors.AsType[*limit.Exceeded](err); ok {
-		return "Too many tries for now. Try again in " + wait(e.RetryAfter) + ".", true
+		return http.StatusTooManyRequests, "Too many tries for now. Try again in " + wait(e.RetryAfter) + ".", true
 	}
 	if e, ok := errors.AsType[*outbox.Busy](err); ok {
-		return fmt.Sprintf("No modem could take a code within 10 seconds (%s). Try again in %s, or identify the patient in another way.", e.Reason, wait(e.RetryAfter)), true
+		return http.StatusServiceUnavailable, fmt.Sprintf("No modem could take a code within 10 seconds (%s). Try again in %s, or identify the patient in another way.", e.Reason, wait(e.RetryAfter)), true
 	}
 	if e, ok := errors.AsType[*contact.NumberError](err); ok {
 		if w, ok := numberWords[e.Reason]; ok {
-			return w, true
+			return http.StatusUnprocessableEntity, w, true
 		}
-		return "This is no phone number that can be texted. Check the digits, with area code.", true
+		return http.StatusUnprocessableEntity, "This is no phone number that can be texted. Check the digits, with area code.", true
+	}
+	if _, ok := errors.AsType[*text.SlotError](err); ok {
+		return 0, "", false // the site's own wording is at fault
 	}
 	for _, w := range words {
 		if errors.Is(err, w.err) {
-			return w.words, true
+			return w.status, w.words, true
 		}
 	}
-	return "", false
+	return 0, "", false
 }
 
 func wait(d time.Duration) string {
 	if d < 2*time.Minute {
-		return fmt.Sprintf("%d seconds", int(math.Ceil(d.Seconds())))
+		return plural(int(math.Ceil(d.Seconds())), "second")
 	}
-	return fmt.Sprintf("%d minutes", int(math.Ceil(d.Minutes())))
+	return plural(int(math.Ceil(d.Minutes())), "minute")
+}
+
+func plural(n int, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
 }
