@@ -136,7 +136,7 @@ func TestProfiles(t *testing.T) {
 	for _, c := range []struct{ vendor, model, want string }{
 		{"Quectel", "EC25", "quectel-ec25"}, {"Quectel", "EC25EFA", "quectel-ec25"}, {"QUECTEL", "EG25", "quectel-ec25"},
 		{"SIMCOM INCORPORATED", "SIMCOM_SIM7600G-H", "simcom-sim7600"}, {"huawei", "E173", "huawei-e173"},
-		{"Quectel", "SIM7600", "generic"}, {"huawei", "EC25", "generic"}, {"Telit", "LE910", "generic"}, {"", "", "generic"},
+		{"Quectel", "SIM7600", "generic"}, {"huawei", "EC25", "generic"}, {"Telit", "LE910C1-NF", "telit-le910"}, {"Quectel", "LE910C1-NF", "generic"}, {"", "", "generic"},
 	} {
 		if got := profileFor(c.vendor, c.model).Name; got != c.want {
 			t.Errorf("%s %s: profile %s, want %s", c.vendor, c.model, got, c.want)

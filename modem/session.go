@@ -70,11 +70,15 @@ func newSession(m *Modem, rw io.ReadWriteCloser) *session {
 		extra:     map[string]bool{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.l = line.New(rw, line.Options{WriteTimeout: m.o.Timing.WriteLimit, PromptDelay: m.o.Timing.PromptDelay, Trace: m.o.Trace, Tap: m.trace.add})
+	s.l = line.New(rw, line.Options{WriteTimeout: m.o.Timing.WriteLimit, PromptDelay: m.o.Timing.PromptDelay, Trace: m.o.Trace, Tap: m.trace.add,
+		Gap: firstGap})
 	s.wg.Add(1)
 	go s.watch()
 	return s
 }
+
+// firstGap is the pause between commands while the make is not known: no module is known to need more.
+const firstGap = 20 * time.Millisecond
 
 // close ends the session and waits for all of it. A running send ends with line.ErrClosed: unknown.
 func (s *session) close() {

@@ -59,7 +59,7 @@ type Options struct {
 	WriteTimeout time.Duration // 5 s for one write; then the line is closed with ErrStuck
 	TrailTimeout time.Duration // 2 s for the PDU line that follows +CDS or +CMT
 	PromptDelay  time.Duration // between the prompt and the PDU: some modems swallow what comes at once (reference 5.1); default none
-	Gap          time.Duration // between a final result and the next command; default none
+	Gap          time.Duration // at least, between a final result and the next command; default none
 	URCs         int           // 256: unsolicited codes that may wait to be taken
 	Trace        func(event string)
 	// Tap is told each line of the conversation as it may be shown: out is true for what we write. It is called with the line's
@@ -108,11 +108,12 @@ type Line struct {
 	stats  Stats
 
 	// The rest is the reader's, also guarded by mu.
-	split   splitter
-	strayOK bool // a +CMGS that nobody waited for came: its OK follows
-	trail   *URC // +CDS or +CMT that waits for its PDU line
-	trailT  *time.Timer
-	open    *URC // +CUSD whose text goes on in the next line
+	split    splitter
+	strayOK  bool // a +CMGS that nobody waited for came: its OK follows
+	trail    *URC // +CDS or +CMT that waits for its PDU line
+	trailT   *time.Timer
+	open     *URC      // +CUSD whose text goes on in the next line
+	answered time.Time // when the last final result came
 }
 
 // command is the outstanding command. Guarded by Line.mu.

@@ -116,6 +116,7 @@ func (l *Line) handle(s string) {
 		text = c.text
 	}
 	if f, ok := final(text, s); ok {
+		l.answered = time.Now()
 		switch {
 		case l.strayOK && f == "OK", c == nil:
 			l.stats.Strays++

@@ -75,12 +75,7 @@ func (p atPort) Write(b []byte) (int, error) {
 
 // runAT runs one command in at.AT. It is called by the runner only.
 func (l *Line) runAT(cmd Cmd, pdu string, promptLimit, answerLimit time.Duration) ([]string, error) {
-	l.mu.Lock()
-	gap := l.o.Gap
-	l.mu.Unlock()
-	if gap > 0 {
-		time.Sleep(gap)
-	}
+	l.rest()
 	if l.at == nil {
 		l.in = newPipe()
 		l.at = at.New(atPort{l.in, l})
@@ -109,6 +104,16 @@ func (l *Line) runAT(cmd Cmd, pdu string, promptLimit, answerLimit time.Duration
 		limit.Stop()
 	}
 	return l.finish(c, info, err)
+}
+
+// rest waits until the modem has had its pause after its last answer.
+func (l *Line) rest() {
+	l.mu.Lock()
+	wait := l.o.Gap - time.Since(l.answered)
+	l.mu.Unlock()
+	if wait > 0 {
+		time.Sleep(wait)
+	}
 }
 
 // expirePrompt ends an SMS command that got no prompt in time. From here on the PDU cannot be written.
@@ -211,6 +216,7 @@ func (l *Line) upload(cmd Cmd, data []byte, timeout time.Duration) ([]string, er
 	if l.o.Trace != nil {
 		l.o.Trace(safe(cmd.Text))
 	}
+	l.rest()
 	l.tapOut(maskCommand(cmd.Text))
 	if _, err := l.write([]byte("AT" + cmd.Text + "\r")); err != nil {
 		return nil, fmt.Errorf("%s: %w", safe(cmd.Text), err)

@@ -24,6 +24,8 @@ type terminalState struct {
 	// run numbers what runs, so that what comes late to something that a
 	// restart has ended does nothing.
 	run uint64
+	// ended is when the last final result was given.
+	ended time.Time
 }
 
 // prompt is the taking of a message body after +CMGS or +CMGW.
@@ -92,6 +94,9 @@ func (m *Modem) pump() {
 // lineByte adds to the command line, V.250 section 5.2.
 func (m *Modem) lineByte(c byte) {
 	t := &m.term
+	if len(t.line) == 0 && time.Since(t.ended) < m.profile.pace {
+		return // too soon
+	}
 	afterCR := t.lastCR
 	t.lastCR = c == '\r'
 	switch c {
@@ -248,7 +253,7 @@ func (m *Modem) answer(r reply) {
 		return
 	}
 	m.write(r.info, r.final)
-	t.rest, t.busy = nil, false
+	t.rest, t.busy, t.ended = nil, false, time.Now()
 	m.releaseHeld()
 }
 
@@ -268,9 +273,12 @@ func (m *Modem) write(info []string, final string) {
 			if !m.faults.GlueLines || i < len(info)-1 || final == "" {
 				b.WriteString(end)
 			}
+			if m.faults.URCInside && i == 0 && len(info) > 1 {
+				b.WriteString(lead + "^RSSI:17" + end)
+			}
 		}
 	}
-	if m.faults.URCInside && final != "" {
+	if m.faults.URCInside && final != "" && len(info) < 2 {
 		b.WriteString(lead + "^RSSI:17" + end)
 	}
 	switch {

@@ -40,7 +40,7 @@ func commandDial(m *Modem, c command) reply {
 	switch {
 	case !voice || !m.profile.voice:
 		return reply{final: "NO CARRIER"}
-	case m.call != nil || number == "" || strings.Trim(number, "+0123456789") != "":
+	case m.call != nil || m.incoming != nil || number == "" || strings.Trim(number, "+0123456789") != "":
 		return m.cme(cmeNotAllowed)
 	case !m.registered():
 		return reply{final: "NO CARRIER"}
@@ -125,14 +125,18 @@ func (m *Modem) hangUp(tell bool) {
 // commandHangUp is +CHUP and ATH.
 func commandHangUp(m *Modem, _ command) reply {
 	m.hangUp(true)
+	m.endIncoming(RingHungUp)
 	return ok()
 }
 
-// commandAnswer is ATA: nobody calls these modems.
+// commandAnswer is ATA: no host talks to who calls a modem.
 func commandAnswer(*Modem, command) reply { return reply{final: "NO CARRIER"} }
 
 // commandCalls is +CLCC, 27.007 section 7.18.
 func commandCalls(m *Modem, c command) reply {
+	if i := m.incoming; i != nil && c.op == 0 {
+		return ok(fmt.Sprintf(`+CLCC: 1,1,4,0,0,"%s",145`, i.From))
+	}
 	if m.call == nil || c.op != 0 {
 		return ok()
 	}

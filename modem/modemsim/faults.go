@@ -70,7 +70,8 @@ type Faults struct {
 	ChunkGap Duration `json:"chunk_gap,omitempty"`
 	// Garbage puts noise, NUL bytes among it, before each of the next n answers.
 	Garbage int `json:"garbage,omitempty"`
-	// URCInside puts an unsolicited line into the midst of each answer.
+	// URCInside puts an unsolicited line into the midst of each answer: behind its first line, a +CMGL without its PDU, where it has
+	// several.
 	URCInside bool `json:"urc_inside,omitempty"`
 	// URCEvery floods unsolicited lines at this interval; 0 is none.
 	URCEvery Duration `json:"urc_every,omitempty"`
@@ -125,6 +126,17 @@ type Faults struct {
 	Registration int `json:"registration,omitempty"`
 	// SIMRemoved behaves as if no SIM were inserted.
 	SIMRemoved bool `json:"sim_removed,omitempty"`
+	// RoutingLost strikes at once: the modem switches its notifications off by itself, as after a +CNMA that did not come
+	// (27.005 section 3.4.4).
+	RoutingLost bool `json:"routing_lost,omitempty"`
+	// NoDirectReports refuses +CNMI with <ds>=1.
+	NoDirectReports bool `json:"no_direct_reports,omitempty"`
+	// NoCredit: the prepaid balance is used up; sends are refused, and +CUSD tells 0.00.
+	NoCredit bool `json:"no_credit,omitempty"`
+	// USSD is what the modem writes for an answer of the network to +CUSD, as a whole line; "none" is silence.
+	USSD string `json:"ussd,omitempty"`
+	// NoForwarding: the network refuses +CCFC.
+	NoForwarding bool `json:"no_forwarding,omitempty"`
 	// StoreFull behaves as if each message storage were full.
 	StoreFull bool `json:"store_full,omitempty"`
 
@@ -138,6 +150,16 @@ type Faults struct {
 	ReportWrongMR bool `json:"report_wrong_mr,omitempty"`
 	// ReportDelay is added to the time a status report takes.
 	ReportDelay Duration `json:"report_delay,omitempty"`
+	// ReportForeign gives, before each status report, one of a message that this modem did not send.
+	ReportForeign bool `json:"report_foreign,omitempty"`
+
+	// NoCMTI stores texts without telling.
+	NoCMTI bool `json:"no_cmti,omitempty"`
+	// LoseText loses the next n texts, or parts of one, on their way to the modem.
+	LoseText int `json:"lose_text,omitempty"`
+	// TextTwice stores each text twice.
+	TextTwice bool `json:"text_twice,omitempty"`
+
 	// FixedMR answers each send with message reference 0, and reports so.
 	FixedMR bool `json:"fixed_mr,omitempty"`
 }
@@ -154,7 +176,7 @@ func (f Faults) check() error {
 	switch {
 	case f.Registration < 0 || f.Registration > 11:
 		return errors.New("registration is out of range 0 to 11")
-	case f.Chunk < 0 || f.Garbage < 0 || f.Unknown < 0 || f.NoPrompt < 0 || f.SwallowPDU < 0 || f.SilentSend < 0 || f.Silence < -1:
+	case f.Chunk < 0 || f.Garbage < 0 || f.Unknown < 0 || f.NoPrompt < 0 || f.SwallowPDU < 0 || f.SilentSend < 0 || f.LoseText < 0 || f.Silence < -1:
 		return errors.New("a count is negative")
 	case f.URCEvery != 0 && time.Duration(f.URCEvery) < time.Millisecond:
 		return errors.New("urc_every is under one millisecond")

@@ -33,7 +33,7 @@ func commonCommands() map[string]handler {
 
 		"+CREG": {run: commandRegistration}, "+CGREG": {run: commandRegistration}, "+CEREG": {run: commandRegistration},
 		"+COPS": {run: commandOperator, need: needSIM}, "+CSQ": {run: commandSignal}, "+CGATT": {run: commandAttached, need: needSIM},
-		"+CUSD": {run: commandUSSD, need: needSIM},
+		"+CUSD": {run: commandUSSD, need: needSIM}, "+CCFC": {run: commandForward, need: needSIM},
 		"+CLIP": {run: setting(0, 1, func(s *settings) *int { return &s.clip })}, "+CHUP": {run: commandHangUp}, "+CLCC": {run: commandCalls},
 		"+CEER": {run: commandCause}, "+VTS": {run: accept, need: needSIM},
 		"+CPROT": {run: reject}, "+MODE": {run: reject}, "+SYNCML": {run: reject},
@@ -51,10 +51,11 @@ func commonCommands() map[string]handler {
 func vendorCommands() map[string]handler {
 	return map[string]handler{
 		"+CCID": {run: commandICCID}, "+QCCID": {run: commandICCID}, "+CICCID": {run: commandICCID},
-		"+ICCID": {run: commandICCID}, "^ICCID": {run: commandICCID},
-		"+CRESET": {run: commandRestart}, "^RESET": {run: commandRestart},
+		"+ICCID": {run: commandICCID}, "^ICCID": {run: commandICCID}, "#CCID": {run: commandICCID},
+		"+CRESET": {run: commandRestart}, "^RESET": {run: commandRestart}, "#REBOOT": {run: commandRestart},
 		"+QTONEDET": {run: commandTones}, "+DDET": {run: commandTones},
 		"+QPINC": {run: commandPINTries}, "+SPIC": {run: commandPINTries}, "^CPIN": {run: commandPINTries},
+		"#PCT": {run: commandPINTries}, "#QSS": {run: commandSIMStatus},
 	}
 }
 
@@ -69,6 +70,8 @@ func (p *profile) has(name string) bool {
 		return p.creset == "+CRESET"
 	case "^CPIN":
 		return p.creset == "^RESET"
+	case "#PCT", "#QSS":
+		return p.creset == "#REBOOT"
 	}
 	for _, n := range p.iccid {
 		if n == name {

@@ -17,6 +17,8 @@ type host struct {
 	t *testing.T
 	c net.Conn
 	r *bufio.Reader
+	// pace is the pause that the device wants before a command.
+	pace time.Duration
 }
 
 func newHost(t *testing.T, m *Modem) *host {
@@ -25,11 +27,12 @@ func newHost(t *testing.T, m *Modem) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &host{t, c, bufio.NewReader(c)}
+	return &host{t, c, bufio.NewReader(c), m.profile.pace}
 }
 
 func (h *host) write(s string) {
 	h.t.Helper()
+	time.Sleep(h.pace)
 	if _, err := io.WriteString(h.c, s); err != nil {
 		h.t.Fatalf("write: %v", err)
 	}

@@ -23,8 +23,11 @@ const maxRequest = 64 << 10
 //	                                    validity (seconds), class (0 to 3, or null), modem
 //	POST /handsets/{+E164}/messages     reply {"text"}; "to" may name a modem, else the newest text's
 //	GET  /handsets/{+E164}/calls        ended calls, oldest first: at, answered, seconds, wav
+//	POST /handsets/{+E164}/calls        call a modem {"to"}: name or number, else the newest text's
 //	GET  /modems                        the modems, their state and their faults
-//	PUT  /modems/{name}                 {"faults": Faults, "latency": seconds}; faults replace all set before
+//	PUT  /modems/{name}                 {"faults": Faults, "latency": seconds, "sim": SIM, "reboot": true}; faults replace all set
+//	                                    before, sim swaps the SIM
+//	GET  /modems/{name}/calls           ended calls to the modem, oldest first: at, from, seconds, rings, end
 //	GET  /                              a page that shows it all
 //
 // Bodies are JSON whatever their content type says. A wrong one is answered 400
@@ -37,7 +40,9 @@ func (n *Network) Handler() http.Handler {
 	mux.HandleFunc("GET /handsets/{number}/messages", n.withHandset(getMessages))
 	mux.HandleFunc("POST /handsets/{number}/messages", n.withHandset(postMessage))
 	mux.HandleFunc("GET /handsets/{number}/calls", n.withHandset(getCalls))
+	mux.HandleFunc("POST /handsets/{number}/calls", n.withHandset(postCall))
 	mux.HandleFunc("GET /modems", n.getModems)
+	mux.HandleFunc("GET /modems/{name}/calls", n.getModemCalls)
 	mux.HandleFunc("PUT /modems/{name}", n.putModem)
 	mux.HandleFunc("GET /{$}", n.getPage)
 	mux.HandleFunc("POST /page/reply", n.withForm(formReply))
@@ -131,6 +136,24 @@ func postMessage(w http.ResponseWriter, r *http.Request, h *Handset) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	accepted(w)
+}
+
+func postCall(w http.ResponseWriter, r *http.Request, h *Handset) {
+	var body struct {
+		To string `json:"to"`
+	}
+	if !decode(w, r, &body) {
+		return
+	}
+	if err := h.Call(body.To); err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	accepted(w)
+}
+
+func accepted(w http.ResponseWriter) {
 	answer(w, http.StatusAccepted, struct {
 		Accepted bool `json:"accepted"`
 	}{true})
@@ -157,6 +180,8 @@ type ModemState struct {
 	// Open tells whether a host has the port, as far as the modem can know:
 	// a terminal counts as open while it exists.
 	Open bool `json:"open"`
+	// Forward is where the network forwards calls to; "" is nowhere.
+	Forward string `json:"forward,omitempty"`
 	// Submitted counts the parts that the network took.
 	Submitted int      `json:"submitted"`
 	Latency   Duration `json:"latency"`
@@ -174,6 +199,9 @@ func (m *Modem) State() ModemState {
 		Registered: m.registered(), PIN: m.sim.wants(), Open: m.session != nil,
 		Submitted: m.submitted, Latency: Duration(m.latency), Faults: faults,
 	}
+	if m.forward.active {
+		s.Forward = m.forward.number
+	}
 	if m.tty != nil {
 		s.Path, s.Link = m.tty.path, m.tty.link
 	}
@@ -188,6 +216,15 @@ func (n *Network) getModems(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, list)
 }
 
+func (n *Network) getModemCalls(w http.ResponseWriter, r *http.Request) {
+	m := n.Modem(r.PathValue("name"))
+	if m == nil {
+		fail(w, http.StatusNotFound, "there is no modem of that name")
+		return
+	}
+	answer(w, http.StatusOK, m.IncomingCalls())
+}
+
 func (n *Network) putModem(w http.ResponseWriter, r *http.Request) {
 	m := n.Modem(r.PathValue("name"))
 	if m == nil {
@@ -197,6 +234,8 @@ func (n *Network) putModem(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Faults  *Faults   `json:"faults"`
 		Latency *Duration `json:"latency"`
+		SIM     *SIM      `json:"sim"`
+		Reboot  bool      `json:"reboot"`
 	}
 	if !decode(w, r, &body) {
 		return
@@ -209,6 +248,15 @@ func (n *Network) putModem(w http.ResponseWriter, r *http.Request) {
 	}
 	if body.Latency != nil {
 		m.SetLatency(time.Duration(*body.Latency))
+	}
+	if body.SIM != nil {
+		if err := m.SwapSIM(*body.SIM); err != nil {
+			fail(w, http.StatusBadRequest, err.Error())
+			return
+		}
+	}
+	if body.Reboot {
+		m.Reboot()
 	}
 	answer(w, http.StatusOK, m.State())
 }

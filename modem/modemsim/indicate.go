@@ -29,6 +29,9 @@ func commandIndications(m *Modem, c command) reply {
 			}
 			next[i] = v
 		}
+		if next[3] == 1 && m.faults.NoDirectReports {
+			return m.cms(cmsNotAllowed)
+		}
 		*p = next
 		m.network.agenda.after(0, m.poke)
 		return ok()
@@ -41,6 +44,9 @@ func commandIndications(m *Modem, c command) reply {
 func (m *Modem) receive(t *transit) bool {
 	if !m.registered() || m.direct != nil {
 		return false
+	}
+	if struck(&m.faults.LoseText) {
+		return true
 	}
 	tpdu := deliver{t.From, t.Submit.PID, t.Accepted, t.Submit.Body}.encode()
 	mt := m.set.cnmi[1]
@@ -68,7 +74,10 @@ func (m *Modem) receive(t *transit) bool {
 		}
 		return false
 	}
-	if mt != 0 && m.set.cnmi[0] != 0 {
+	if m.faults.TextTwice {
+		m.put(mem, &stored{statUnread, tpdu}) // where there is room
+	}
+	if mt != 0 && m.set.cnmi[0] != 0 && !m.faults.NoCMTI {
 		m.urc(fmt.Sprintf(`+CMTI: "%s",%d`, mem, index))
 	}
 	return true
@@ -90,6 +99,11 @@ func (m *Modem) reported(r report) {
 	times := 1
 	if m.faults.ReportTwice {
 		times = 2
+	}
+	if m.faults.ReportForeign {
+		other := r
+		other.To, other.Status = "+16175550000", statusExpired
+		m.network.agenda.after(delay, func() { m.giveReport(other) })
 	}
 	for range times {
 		m.network.agenda.after(delay, func() { m.giveReport(r) })
@@ -118,6 +132,14 @@ func (m *Modem) giveReport(r report) {
 			m.awaitAck()
 		}
 	case 2:
+		switch m.profile.storedReport {
+		case reportsLost:
+			m.urc(`+CDSI: "SM",0`)
+			return
+		case reportsUnreadable:
+			m.urc(`+CDSI: "SR",8`)
+			return
+		}
 		if index, fits := m.put("SR", &stored{statUnread, r.encode()}); fits {
 			m.urc(fmt.Sprintf(`+CDSI: "SR",%d`, index))
 		}

@@ -13,7 +13,7 @@ import (
 type ModemOptions struct {
 	// Name is what the modem is called here; letters, digits, - and _.
 	Name string
-	// Profile is the kind of device: generic, ec25, sim7600 or e173; "" is generic.
+	// Profile is the kind of device: generic, ec25, sim7600, e173 or le910; "" is generic.
 	Profile string
 	// Carrier is the operator's name; "" alternates between two.
 	Carrier string
@@ -23,6 +23,8 @@ type ModemOptions struct {
 	Number string
 	// PIN locks the SIM until +CPIN gives it; "" is no lock. The PUK is 12345678.
 	PIN string
+	// PINTries is how many tries for the PIN are left; 0 means three, negative none: the SIM wants its PUK.
+	PINTries int
 	// SMSC is the service centre address on the SIM; "" takes the carrier's.
 	SMSC string
 	// BootTime is how long a restart takes; 0 means half a second.
@@ -51,6 +53,9 @@ type Modem struct {
 	direct    *transit // given by +CMT and waiting for +CNMA
 	ackTimer  *entry
 	call      *call
+	incoming  *incoming
+	rings     []IncomingCall
+	forward   forwarding
 	flood     *entry
 	unstick   chan struct{} // closed when Faults.Stuck ends
 
@@ -75,7 +80,7 @@ func (n *Network) AddModem(o ModemOptions) (*Modem, error) {
 	}
 	p, ok := profiles[o.Profile]
 	if !ok {
-		return nil, fmt.Errorf("add modem %s: profile is none of generic, ec25, sim7600, e173", o.Name)
+		return nil, fmt.Errorf("add modem %s: profile is none of generic, ec25, sim7600, e173, le910", o.Name)
 	}
 	m := &Modem{network: n, opts: o, profile: p, unstick: make(chan struct{})}
 	m.fillIn(len(n.modems))
@@ -91,6 +96,9 @@ func (n *Network) AddModem(o ModemOptions) (*Modem, error) {
 	}
 	m.latency = max(m.latency, 0)
 	m.sim = newSIM(m.opts.PIN)
+	if o.PINTries != 0 {
+		m.sim.tries = min(max(o.PINTries, 0), 3)
+	}
 	m.set = p.settings()
 	m.lastMR = byte(m.rng.Uint32())
 	if err := m.loadStorage(); err != nil {
@@ -144,13 +152,21 @@ func luhn(digits string) string {
 func (m *Modem) Name() string { return m.opts.Name }
 
 // Number is the SIM's own number.
-func (m *Modem) Number() string { return m.opts.Number }
+func (m *Modem) Number() string {
+	m.network.mu.Lock()
+	defer m.network.mu.Unlock()
+	return m.opts.Number
+}
 
 // IMEI is the device's serial number, as +CGSN gives it.
 func (m *Modem) IMEI() string { return m.opts.IMEI }
 
 // ICCID is the SIM's serial number.
-func (m *Modem) ICCID() string { return m.opts.ICCID }
+func (m *Modem) ICCID() string {
+	m.network.mu.Lock()
+	defer m.network.mu.Unlock()
+	return m.opts.ICCID
+}
 
 // Carrier is the operator's name.
 func (m *Modem) Carrier() string { return m.opts.Carrier }
@@ -194,6 +210,10 @@ func (m *Modem) SetFaults(f Faults) error {
 		m.unstick = make(chan struct{})
 	}
 	m.faults = f
+	if f.RoutingLost {
+		m.faults.RoutingLost = false
+		m.set.cnmi[1], m.set.cnmi[3] = 0, 0
+	}
 	switch {
 	case !was && m.out():
 		m.unplug()
@@ -244,6 +264,27 @@ func (m *Modem) registration() int {
 
 // reboot loses everything that is not on the SIM, and comes up in BootTime.
 func (m *Modem) reboot() {
+	if m.profile.leavesBus && !m.out() {
+		m.leave(m.opts.BootTime)
+		return
+	}
+	m.boot()
+}
+
+// leave takes the modem off the bus for d.
+func (m *Modem) leave(d time.Duration) {
+	m.unplugged = true
+	m.unplug()
+	m.network.agenda.after(d, func() {
+		m.unplugged = false
+		if !m.out() && !m.network.closed {
+			m.plug()
+		}
+	})
+}
+
+// boot is the start of a device that is on the bus.
+func (m *Modem) boot() {
 	m.powerDown()
 	m.booting = true
 	m.network.agenda.after(m.opts.BootTime, func() {
@@ -252,12 +293,9 @@ func (m *Modem) reboot() {
 		}
 		m.booting = false
 		m.urc(m.profile.boot...)
-		switch {
-		case m.faults.SIMRemoved:
-			m.urc("+CPIN: NOT INSERTED")
-		case m.sim.locked():
-			m.urc("+CPIN: " + m.sim.wants())
-		default:
+		if m.faults.SIMRemoved || m.sim.locked() {
+			m.simChanged()
+		} else {
 			m.urc(m.profile.ready...)
 		}
 		m.poke()
@@ -269,6 +307,7 @@ func (m *Modem) reboot() {
 func (m *Modem) powerDown() {
 	m.resetParser()
 	m.hangUp(false)
+	m.endIncoming(RingUnreachable)
 	m.ackTimer.cancel()
 	m.ackTimer, m.direct = nil, nil
 	m.set = m.profile.settings()
@@ -285,7 +324,7 @@ func (m *Modem) unplug() {
 
 // plug puts it back: a PTY gets a new name behind its link, and the modem boots.
 func (m *Modem) plug() {
-	m.reboot()
+	m.boot()
 	if err := m.offerTTY(); err != nil {
 		m.network.log.Error("modem cannot come back", "modem", m.opts.Name, "err", err)
 	}

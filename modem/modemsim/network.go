@@ -50,6 +50,7 @@ type Network struct {
 	handsets map[string]*Handset
 	transits map[uint64]*transit
 	lastID   uint64
+	swaps    int           // SIMs made up by SwapSIM
 	changed  chan struct{} // closed and replaced when something that handsets show changes
 	broken   error         // the first failure to keep state
 	closed   bool

@@ -1,6 +1,9 @@
 package modemsim
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // profile is what distinguishes one kind of device from another.
 type profile struct {
@@ -27,10 +30,30 @@ type profile struct {
 	dtmfURC func(key byte) string
 	// voice: the device can call.
 	voice bool
+	// cring: calls are told as +CRING without being asked for; urcPort: not at this port before +QURCCFG says so.
+	cring, urcPort bool
+	ussd           ussdForm
+	// simURC tells that the SIM has changed; nil is +CPIN.
+	simURC func(m *Modem, state string) []string
+	// storedReport is what becomes of status reports that +CNMI routes to storage.
+	storedReport storedReport
+	// leavesBus: a restart takes the device off the bus, and it says nothing when it is back.
+	leavesBus bool
+	// pace is the pause it needs between an answer and the next command; what comes sooner is lost.
+	pace time.Duration
 	// accepts are vendor commands that are stored and read back; their value
 	// is the answer to a read before they were set.
 	accepts map[string]string
 }
+
+// storedReport is a way of keeping status reports (+CNMI <ds>=2).
+type storedReport int
+
+const (
+	reportsKept       storedReport = iota // as 27.005 says
+	reportsLost                           // EC25: told as "SM",0, and there is nothing there
+	reportsUnreadable                     // SIM7600: told at a place of SR that cannot be read
+)
 
 // settings is what a device forgets when it restarts.
 type settings struct {
@@ -74,9 +97,9 @@ var profiles = map[string]*profile{
 		boot:  []string{"RDY", "+CFUN: 1"}, ready: []string{"+CPIN: READY", "+QUSIM: 1", "+QIND: SMS DONE", "+QIND: PB DONE"},
 		fullURC: `+QIND: "smsfull","%s"`,
 		dtmf:    "+QTONEDET", dtmfURC: func(key byte) string { return fmt.Sprintf("+QTONEDET: %d", key) },
-		voice: true,
+		voice: true, urcPort: true, storedReport: reportsLost,
 		accepts: map[string]string{
-			"+QINDCFG": "", "+QURCCFG": `"urcport","usbat"`, "+QCFG": "", "+QPCMV": "0", "+QGPSCFG": "",
+			"+QINDCFG": "", "+QURCCFG": `"urcport","usbmodem"`, "+QCFG": "", "+QPCMV": "0", "+QGPSCFG": "",
 			"+QAUDMOD": "0", "^DSCI": "0", "+QMBNCFG": "", "+QTTSETUP": "",
 		},
 	},
@@ -89,7 +112,7 @@ var profiles = map[string]*profile{
 		boot:       []string{"RDY"}, ready: []string{"+CPIN: READY", "SMS DONE", "PB DONE"},
 		fullURC: "+SMS FULL", creset: "+CRESET",
 		dtmf: "+DDET", dtmfURC: func(key byte) string { return "+RXDTMF: " + string(rune(key)) },
-		voice: true,
+		voice: true, cring: true, storedReport: reportsUnreadable, ussd: ussdUCS2,
 		accepts: map[string]string{
 			"+CPCMREG": "0", "+CPCMFRM": "0", "+CDTAM": "0", "+CEMODE": "2", "+CIREG": "0,1", "+CNMP": "2",
 			"+CSCLK": "0", "+CTTSPARAM": "1,3,0,1,1",
@@ -104,10 +127,34 @@ var profiles = map[string]*profile{
 		boot:       []string{"^BOOT:20117468,0,0,0,75"}, ready: []string{"^SIMST:1", "^SRVST:2", "^MODE:5,4"},
 		fullURC: `^SMMEMFULL: "%s"`, creset: "^RESET",
 		dtmf: "^DTMF", dtmfURC: func(key byte) string { return "^DDTMF: " + string(rune(key)) },
-		voice: true,
+		voice: true, ussd: ussdPacked,
+		simURC: func(_ *Modem, state string) []string {
+			if state == "NOT INSERTED" {
+				return []string{"^SIMST:255"}
+			}
+			return []string{"^SIMST:1"}
+		},
 		accepts: map[string]string{
 			"^CURC": "1", "^DDSETEX": "0", "^CVOICE": "0,8000,16,20", "^SYSCFG": "2,0,3FFFFFFF,1,2",
 			"^U2DIAG": "0", "^SYSINFO": "2,3,0,5,1,,4", "^CONFIG": "",
 		},
+	},
+	"le910": {
+		manufacturer: "Telit", model: "LE910C1-NF", revision: "25.21.660",
+		unsupported: "ERROR", cmee: 0, cnmi: [5]int{0, 0, 0, 0, 0},
+		stores: []string{"ME", "SM", "SR"}, capacity: map[string]int{"ME": 23, "SM": 30, "SR": 20},
+		firstIndex: 1,
+		iccid:      []string{"#CCID", "+CCID"},
+		creset:     "#REBOOT", leavesBus: true, pace: 20 * time.Millisecond,
+		simURC: func(m *Modem, state string) []string {
+			switch {
+			case m.set.vendor["#QSS"] != "1":
+				return nil
+			case state == "NOT INSERTED":
+				return []string{"#QSS: 0"}
+			}
+			return []string{"#QSS: 1"}
+		},
+		accepts: map[string]string{"#SIMDET": "2", "#RFSTS": "", "#SERVINFO": "", "#FWSWITCH": "0,0"},
 	},
 }

@@ -106,29 +106,3 @@ func commandAttached(m *Modem, c command) reply {
 	}
 	return ok("+CGATT: 0")
 }
-
-// commandUSSD is +CUSD, 27.007 section 7.15: the network answers each request alike.
-func commandUSSD(m *Modem, c command) reply {
-	switch c.op {
-	case '?':
-		return ok(fmt.Sprintf("+CUSD: %d", m.set.cusd))
-	case 't':
-		return ok("+CUSD: (0-2)")
-	case '=':
-		n, valid := c.number(0, 0, 0, 2)
-		if !valid {
-			return m.cme(cmeBadParameter)
-		}
-		if n < 2 {
-			m.set.cusd = n
-		}
-		if c.value(1).text != "" {
-			if !m.registered() {
-				return m.cme(cmeNoNetwork)
-			}
-			m.network.agenda.after(m.latency, func() { m.urc(`+CUSD: 0,"Balance: 10.00",15`) })
-		}
-		return ok()
-	}
-	return m.unsupported()
-}

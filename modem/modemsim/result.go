@@ -39,7 +39,7 @@ var cmeText = map[int]string{
 }
 
 var cmsText = map[int]string{
-	cmsTemporaryFailure: "temporary failure", cmsDuplicate: "duplicate SM",
+	cmsOutOfOrder: "network out of order", cmsTemporaryFailure: "temporary failure", cmsDuplicate: "duplicate SM",
 	cmsNotAllowed: "operation not allowed", cmsBadPDU: "invalid PDU mode parameter",
 	cmsBadText: "invalid text mode parameter", cmsNoSIM: "SIM not inserted",
 	cmsPIN: "SIM PIN required", cmsPUK: "SIM PUK required", cmsBadIndex: "invalid memory index",

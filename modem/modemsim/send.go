@@ -107,18 +107,11 @@ func (m *Modem) strikes(at Moment) bool {
 		m.reboot()
 	case m.faults.UnplugAt:
 		m.faults.UnplugAt = ""
-		m.unplugged = true
-		m.unplug()
 		d := time.Duration(m.faults.UnplugFor)
 		if d <= 0 {
 			d = time.Second
 		}
-		m.network.agenda.after(d, func() {
-			m.unplugged = false
-			if !m.out() && !m.network.closed {
-				m.plug()
-			}
-		})
+		m.leave(d)
 	default:
 		return false
 	}
@@ -147,8 +140,12 @@ func (m *Modem) send(s submit, command string) {
 		return
 	}
 	m.later(latency, func() {
-		if !m.registered() {
+		switch {
+		case !m.registered():
 			m.finish(m.cms(cmsNoNetwork))
+			return
+		case m.faults.NoCredit:
+			m.finish(m.cms(cmsOutOfOrder))
 			return
 		}
 		mr, code := m.submit(s)

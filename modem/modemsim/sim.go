@@ -58,11 +58,33 @@ func (s *simCard) enter(code, newPIN string) int {
 // simChanged tells that the SIM was put in or taken out.
 func (m *Modem) simChanged() {
 	m.sim.lock()
+	state := m.sim.wants()
 	if m.faults.SIMRemoved {
-		m.urc("+CPIN: NOT INSERTED")
+		state = "NOT INSERTED"
+	}
+	if m.profile.simURC == nil {
+		m.urc("+CPIN: " + state)
 		return
 	}
-	m.urc("+CPIN: " + m.sim.wants())
+	m.urc(m.profile.simURC(m, state)...)
+}
+
+// commandSIMStatus is Telit's #QSS: whether the device tells of the SIM, and how it is.
+func commandSIMStatus(m *Modem, c command) reply {
+	switch c.op {
+	case '=':
+		m.set.vendor["#QSS"] = c.args
+	case '?':
+		mode, state := m.set.vendor["#QSS"], 1
+		if mode == "" {
+			mode = "0"
+		}
+		if m.faults.SIMRemoved {
+			state = 0
+		}
+		return ok(fmt.Sprintf("#QSS: %s,%d", mode, state))
+	}
+	return ok()
 }
 
 // commandPIN is +CPIN, 27.007 section 8.3.
@@ -109,6 +131,11 @@ func commandPINTries(m *Modem, c command) reply {
 		return ok(fmt.Sprintf(`+QPINC: "SC",%d,%d`, pin, puk))
 	case "+SPIC":
 		return ok(fmt.Sprintf("+SPIC: %d,%d,0,10", pin, puk))
+	case "#PCT":
+		if m.sim.wants() == "SIM PUK" {
+			pin = puk
+		}
+		return ok(fmt.Sprintf("#PCT: %d", pin))
 	}
 	times := pin
 	if m.sim.wants() == "SIM PUK" {

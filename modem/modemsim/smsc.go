@@ -27,6 +27,7 @@ func (t *transit) to() string { return dialled(t.Submit.To) }
 
 // The RP causes and TP failure causes that this service centre gives, as +CMS ERROR.
 const (
+	cmsOutOfOrder       = 38 // what a prepaid SIM without credit gets, among others
 	cmsTemporaryFailure = 41
 	cmsDuplicate        = 197 // TP-FCS 0xC5: TP-RD, and the same is still here
 )

@@ -1,0 +1,63 @@
+package modemsim
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// SIM is another SIM for a modem; what is "" is made up.
+type SIM struct {
+	ICCID  string `json:"iccid"`
+	IMSI   string `json:"imsi"`
+	Number string `json:"number"`
+	PIN    string `json:"pin"`
+	// Quiet: the modem says nothing of it, as many do.
+	Quiet bool `json:"quiet"`
+}
+
+// SwapSIM puts another SIM in the place of the one in the modem. The texts on the old one go with it.
+func (m *Modem) SwapSIM(s SIM) error {
+	n := m.network
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.swaps++
+	for _, f := range []struct {
+		to   *string
+		made string
+	}{
+		{&s.ICCID, luhn(fmt.Sprintf("890010900000000%03d", n.swaps))},
+		{&s.IMSI, fmt.Sprintf("%s%010d", m.plmn, 500+n.swaps)},
+		{&s.Number, fmt.Sprintf("+1617555%04d", 3000+n.swaps)},
+	} {
+		if *f.to == "" {
+			*f.to = f.made
+		}
+	}
+	digits, international := strings.CutPrefix(s.Number, "+")
+	switch {
+	case n.closed:
+		return errors.New("swap SIM: the network is closed")
+	case strings.Trim(s.ICCID+s.IMSI+s.PIN+digits, "0123456789") != "" || !international:
+		return errors.New("swap SIM: iccid, imsi and pin must be digits, the number + and digits")
+	case n.modemByNumber(s.Number) != nil && n.modemByNumber(s.Number) != m:
+		return errors.New("swap SIM: another modem has that number")
+	}
+	was := m.registered()
+	m.opts.ICCID, m.opts.IMSI, m.opts.Number, m.opts.PIN = s.ICCID, s.IMSI, s.Number, s.PIN
+	m.sim, m.forward = newSIM(s.PIN), forwarding{}
+	for _, index := range m.store["SM"].indexes() {
+		m.keepSlot("SM", index, nil)
+	}
+	switch {
+	case s.Quiet:
+		m.sim.unlocked = true // nothing was noticed, so nothing is asked
+	case !m.out() && !m.booting:
+		m.simChanged()
+		if was != m.registered() {
+			m.showRegistration()
+		}
+	}
+	n.agenda.after(0, m.poke)
+	return nil
+}
