@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +70,8 @@ func say(word any) string {
 		s = string(w)
 	case outbox.State:
 		s = string(w)
+	case outbox.Channel:
+		s = string(w)
 	case consent.ItemKind:
 		s = string(w)
 	case string:
@@ -78,6 +81,26 @@ func say(word any) string {
 		return out
 	}
 	return s
+}
+
+// cause is why a message stands as it does, where that says more than how it stands.
+func cause(state outbox.State, cause string) string {
+	if cause == string(state) {
+		return ""
+	}
+	return cause
+}
+
+// asks is what a start of a service has to bring.
+func asks(s otp.Service) string {
+	var list []string
+	for what, needed := range map[string]bool{"staff": s.Staff, "reference": s.Reference, "known patient": s.Bound, "amount": s.Amount} {
+		if needed {
+			list = append(list, what)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
 }
 
 var languages = map[string]string{"en": "English", "es": "Español"}
@@ -133,8 +156,10 @@ func parsePages() map[string]*template.Template {
 		"visit":   func(t time.Time, zone *time.Location) string { return t.In(zone).Format("Mon 2 Jan 2006, 15:04") },
 		"ago":     ago,
 		"minutes": minutes, "say": say, "language": language, "title": title, "national": national,
-		"states": func() []outbox.State { return messageStates },
-		"asset":  func(name string) string { return "/" + name + "?v=" + hashOf(name) },
+		"cause": cause, "asks": asks,
+		"verification": func(id string) bool { return strings.HasPrefix(id, "VE") },
+		"states":       func() []outbox.State { return messageStates },
+		"asset":        func(name string) string { return "/" + name + "?v=" + hashOf(name) },
 	}
 	base := template.Must(template.New("").Funcs(funcs).ParseFS(files, "pages/layout.html"))
 	made := map[string]*template.Template{}

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -96,4 +98,54 @@ func wellFormed(t testing.TB, what, page string) {
 	if n := strings.Count(page, "<h1>"); n != 1 && !strings.Contains(page, `<body class="frame">`) {
 		t.Errorf("%s has %d first headings", what, n)
 	}
+}
+
+// TestContrast holds the colours to WCAG 2.2: 4.5 to 1 for text, 3 to 1 for edges and focus.
+func TestContrast(t *testing.T) {
+	css, err := files.ReadFile("pages/style.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	colours := map[string]string{"white": "#ffffff", "focus": "#b07700", "error": "#fdeeee", "done": "#eaf6ef", "warning": "#fff3d6", "current": "#e3eff1"}
+	for _, m := range regexp.MustCompile(`--([a-z]+): (#[0-9a-f]+)`).FindAllStringSubmatch(string(css), -1) {
+		if len(m[2]) == 4 {
+			m[2] = "#" + strings.Repeat(m[2][1:2], 2) + strings.Repeat(m[2][2:3], 2) + strings.Repeat(m[2][3:4], 2)
+		}
+		colours[m[1]] = m[2]
+	}
+	for _, c := range []struct {
+		ink, ground string
+		least       float64
+	}{
+		{"ink", "paper", 4.5}, {"ink", "ground", 4.5}, {"soft", "paper", 4.5}, {"soft", "ground", 4.5}, {"main", "paper", 4.5},
+		{"main", "ground", 4.5}, {"main", "current", 4.5}, {"white", "main", 4.5}, {"bad", "error", 4.5}, {"good", "done", 4.5},
+		{"warn", "warning", 4.5}, {"bad", "paper", 4.5}, {"good", "paper", 4.5}, {"warn", "paper", 4.5}, {"hint", "paper", 4.5},
+		{"edge", "paper", 3}, {"focus", "paper", 3}, {"focus", "ground", 3},
+	} {
+		if !strings.Contains(string(css), colours[c.ink]) && c.ink != "white" || colours[c.ground] == "" {
+			t.Errorf("%s or %s is not in the style sheet", c.ink, c.ground)
+			continue
+		}
+		a, b := luminance(t, colours[c.ink]), luminance(t, colours[c.ground])
+		if ratio := (max(a, b) + .05) / (min(a, b) + .05); ratio < c.least {
+			t.Errorf("%s on %s: %.2f to 1", c.ink, c.ground, ratio)
+		}
+	}
+}
+
+// luminance is the relative luminance of a colour (WCAG 2.2).
+func luminance(t *testing.T, hex string) float64 {
+	t.Helper()
+	n, err := strconv.ParseUint(strings.TrimPrefix(hex, "#"), 16, 32)
+	if err != nil || len(hex) != 7 {
+		t.Fatalf("colour %q", hex)
+	}
+	part := func(shift int) float64 {
+		c := float64(n>>shift&0xff) / 255
+		if c <= 0.04045 {
+			return c / 12.92
+		}
+		return math.Pow((c+0.055)/1.055, 2.4)
+	}
+	return 0.2126*part(16) + 0.7152*part(8) + 0.0722*part(0)
 }

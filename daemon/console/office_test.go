@@ -110,7 +110,7 @@ func TestAudit(t *testing.T) {
 		"today": {"from", time.Now().In(newYork(t)).Format(time.DateOnly), "to", time.Now().In(newYork(t)).Format(time.DateOnly), "action", "verification."},
 	} {
 		a := p.post("/audit", fields...).want(200)
-		if !strings.Contains(a.Body.String(), `<td class="id">`+id+"</td>") {
+		if !strings.Contains(a.Body.String(), `/verifications/`+id+`">`+id+"</a></td>") {
 			t.Errorf("by %s the start is not found: %s", name, a.Body)
 		}
 	}
@@ -146,7 +146,7 @@ func newYork(t *testing.T) *time.Location {
 func TestHealthAndServices(t *testing.T) {
 	b := newBox(t)
 	p := b.login(access.Operator)
-	page := p.get("/health").want(200).says("pinward › store › modems</b>: no modem can send, since 1 hour", "depends on modems", `content="10;url=/health?auto=1"`).Body.String()
+	page := p.get("/health").want(200).says("pinward › store › modems</b>: no modem can send, for 1 hour", "depends on modems", `content="10;url=/health?auto=1"`).Body.String()
 	if n := strings.Count(page, `role="alert"`); n != 1 {
 		t.Errorf("%d causes are shown, want the one", n)
 	}
@@ -154,7 +154,7 @@ func TestHealthAndServices(t *testing.T) {
 	w := httptest.NewRecorder()
 	well.ServeHTTP(w, p.request("GET", "/health"))
 	answer{w, t}.want(200).says("All is well.")
-	p.get("/services").want(200).says("Patient signup", "5:00", "text, then text by another carrier, then call", "checks 1:30 after each send", "known patient", "calls on a click only")
+	p.get("/services").want(200).says("Patient signup", "5:00", "text, then text by another carrier, then call", "checks 1:30 after each send", "amount, known patient, reference", "calls on a click only")
 	p.get("/nothing").want(404).says("There is no page at this address.", "Log out")
 	(&person{box: b}).get("/nothing").want(404).hides("Log out")
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ type verificationView struct {
 // sentView is one send and the hand-over that it came to.
 type sentView struct {
 	At      time.Time
-	Channel string
+	Channel outbox.Channel // of the present step of its route
 	State   outbox.State
 	Cause   string
 	Modem   string
@@ -70,8 +71,9 @@ func (c *console) read(v *visit) (body verificationView, err error) {
 	return body, err
 }
 
+// sentOf lists the sends, the last first: it is the one that the patient waits for.
 func sentOf(tx *store.Tx, sends []otp.Send) (out []sentView, err error) {
-	for _, s := range sends {
+	for _, s := range slices.Backward(sends) {
 		m, ok, err := outbox.Get(tx, s.Message)
 		if err != nil {
 			return nil, err
@@ -79,7 +81,10 @@ func sentOf(tx *store.Tx, sends []otp.Send) (out []sentView, err error) {
 		if !ok {
 			m.State = outbox.Unknown // its record is past its time
 		}
-		sent := sentView{At: s.At, Channel: s.Channel, State: m.State, Cause: m.Cause}
+		sent := sentView{At: s.At, State: m.State, Cause: m.Cause}
+		if m.Step < len(m.Route) {
+			sent.Channel = m.Route[m.Step].Channel
+		}
 		if n := len(m.Attempts); n > 0 {
 			sent.Modem = m.Attempts[n-1].Sender
 		}
