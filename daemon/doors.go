@@ -222,16 +222,17 @@ const requestPatience = 2 * time.Second
 func (d *doors) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestPatience)
 	defer cancel()
-	errs := make([]error, len(d.mllp)+1)
+	errs := make([]error, len(d.mllp))
 	var closing sync.WaitGroup
 	for i, s := range d.mllp {
 		closing.Go(func() { errs[i] = s.Shutdown(ctx) })
 	}
-	if errs[len(d.mllp)] = d.https.Shutdown(ctx); errs[len(d.mllp)] != nil {
-		errs = append(errs, d.https.Close())
+	err := d.https.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, d.https.Close())
 	}
 	closing.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, err)...)
 }
 
 func (d *doors) closeControl(ctx context.Context) error {

@@ -434,7 +434,7 @@ func (w *world) commission() (acc account, printed string, err error) {
 	if err := call(w.control(), token, http.MethodPut, "http://control/limits", limits, nil); err != nil {
 		return acc, printed, err
 	}
-	client := map[string]any{"name": "portal", "mode": "live"}
+	client := map[string]any{"name": "portal", "mode": "live", "scopes": []string{"portal", "engine"}}
 	return acc, printed, call(w.control(), token, http.MethodPost, "http://control/clients", client, &acc)
 }
 
@@ -492,6 +492,11 @@ func empty(t *testing.T, modems int) *world {
 	must(t, err)
 	t.Cleanup(func() {
 		w.close()
+		for _, sign := range []string{"DATA RACE", "panic", "level=ERROR msg=\"http: "} {
+			if strings.Contains(w.log(theBox), sign) {
+				t.Errorf("the daemon's log holds %q", sign)
+			}
+		}
 		if t.Failed() {
 			t.Logf("the daemon's log:\n%s", w.log(theBox))
 		}
