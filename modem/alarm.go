@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 
+	"pinward/modem/line"
 	"pinward/modem/port"
 )
 
@@ -114,7 +115,7 @@ func alarmOf(err error) Alarm {
 		return AlarmPortBusy
 	case errors.Is(err, port.ErrUnplugged):
 		return AlarmUnplugged
-	case errors.Is(err, errSilent), errors.Is(err, port.ErrStuck):
+	case errors.Is(err, errSilent), errors.Is(err, port.ErrStuck), errors.Is(err, line.ErrStuck):
 		return AlarmSilent
 	}
 	return AlarmSetup

@@ -17,7 +17,7 @@ func (w *world) reply(text string) {
 }
 
 func TestIncomingText(t *testing.T) {
-	for _, profile := range []string{"generic", "ec25", "sim7600", "e173"} {
+	for _, profile := range []string{"generic", "ec25", "sim7600", "e173", "le910"} {
 		t.Run(profile, func(t *testing.T) {
 			inWorld(t, setup{sim: modemsim.ModemOptions{Profile: profile}}, func(w *world) {
 				w.ready()

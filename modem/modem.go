@@ -165,8 +165,10 @@ func (m *Modem) once(ctx context.Context) error {
 	s := newSession(m, rw)
 	defer s.close()
 	err = s.run(ctx)
-	m.lost = lost{}
-	if s.served && s.l.Err() != nil {
+	switch {
+	case errors.Is(err, errReset):
+		m.lost = lost{} // we sent it away
+	case s.served && s.l.Err() != nil:
 		m.lost = lost{imei: m.Status().IMEI, at: time.Now()}
 	}
 	m.ladder.limbo = s.l.Limbo() && !errors.Is(err, errReset) && !errors.Is(err, port.ErrUnplugged)
@@ -261,7 +263,7 @@ func plain(err error) string {
 		return "modem is restarting"
 	case errors.Is(err, errSilent):
 		return "modem does not answer"
-	case errors.Is(err, port.ErrStuck):
+	case errors.Is(err, port.ErrStuck), errors.Is(err, line.ErrStuck):
 		return "modem does not take commands"
 	}
 	if errors.As(err, &refused) {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestBringUpSendReport(t *testing.T) {
-	for _, profile := range []string{"generic", "ec25", "sim7600", "e173"} {
+	for _, profile := range []string{"generic", "ec25", "sim7600", "e173", "le910"} {
 		t.Run(profile, func(t *testing.T) {
 			inWorld(t, setup{sim: modemsim.ModemOptions{Profile: profile}}, func(w *world) {
 				st := w.ready()

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pinward/modem/modemsim"
 )
 
 // obedient answers OK to every command, and what a bring-up needs to the others; say puts unsolicited lines on the line.
@@ -86,6 +88,86 @@ func TestIncomingCallIsHungUpAndToldOnce(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// Patients ring the number that texted them, also while it texts: the call is ended within one ring and told once, and the text
+// does not wait for it.
+func TestCallInMidSend(t *testing.T) {
+	for _, profile := range allProfiles {
+		t.Run(profile, func(t *testing.T) {
+			s := setup{sim: modemsim.ModemOptions{Profile: profile}, faults: modemsim.Faults{SendDelay: modemsim.Duration(3 * time.Second)}}
+			inWorld(t, s, func(w *world) {
+				w.ready()
+				quiet := w.timed("nobody calls")
+				sending := make(chan time.Duration, 1)
+				go func() { sending <- w.timed("somebody calls") }()
+				time.Sleep(time.Second)
+				if err := w.net.Handset(other).Call(w.sim.Name()); err != nil {
+					w.t.Fatal(err)
+				}
+				ring, reports := 0, 0
+				for range 3 { // the reports of both texts, and the call
+					switch e := w.event(time.Minute); {
+					case e.Ring != nil && e.Ring.From == other:
+						ring++
+					case e.Report != nil:
+						reports++
+					}
+				}
+				if ring != 1 || reports != 2 {
+					w.t.Fatalf("%d calls and %d reports told", ring, reports)
+				}
+				if took := <-sending; took > quiet+200*time.Millisecond { // the network's own time varies by a quarter of 0.2 s
+					w.t.Errorf("the text took %v with a call, %v without", took, quiet)
+				}
+				time.Sleep(time.Second)
+				calls := w.sim.IncomingCalls()
+				if len(calls) != 1 || calls[0].End != modemsim.RingHungUp || calls[0].Rings != 1 || time.Duration(calls[0].Seconds) > modemsim.RingEvery {
+					w.t.Fatalf("%+v", calls)
+				}
+				if st := w.m.Status(); !st.Ready || st.Rings != 1 {
+					w.t.Fatalf("%v, %d calls", st, st.Rings)
+				}
+				w.noEvent(time.Minute)
+				w.quietAbout(other)
+			})
+		})
+	}
+}
+
+// timed sends a text and says how long it took.
+func (w *world) timed(text string) time.Duration {
+	start := time.Now()
+	if _, err := w.send(text); err != nil {
+		w.t.Errorf("send: %v", err)
+	}
+	return time.Since(start)
+}
+
+// Somebody who calls all day: each call is ended, each text goes out, in its time.
+func TestCallsAllDay(t *testing.T) {
+	inWorld(t, setup{sim: modemsim.ModemOptions{Profile: "ec25"}}, func(w *world) {
+		w.ready()
+		for range 50 {
+			if err := w.net.Handset(other).Call(w.sim.Name()); err != nil {
+				w.t.Fatal(err)
+			}
+			if took := w.timed("hello"); took > time.Second {
+				w.t.Fatalf("a text took %v", took)
+			}
+			w.event(time.Minute)
+			w.event(time.Minute)
+			time.Sleep(ringGap)
+		}
+		for _, c := range w.sim.IncomingCalls() {
+			if c.End != modemsim.RingHungUp || c.Rings > 1 {
+				w.t.Fatalf("%+v", c)
+			}
+		}
+		if st := w.m.Status(); st.Rings != 50 {
+			w.t.Fatalf("%d calls counted", st.Rings)
 		}
 	})
 }

@@ -14,7 +14,7 @@ func pin(p string) func(context.Context) (string, error) {
 }
 
 func TestPIN(t *testing.T) {
-	for _, profile := range []string{"generic", "ec25", "sim7600", "e173"} {
+	for _, profile := range []string{"generic", "ec25", "sim7600", "e173", "le910"} {
 		t.Run(profile, func(t *testing.T) {
 			s := setup{sim: modemsim.ModemOptions{Profile: profile, PIN: "4711"}, options: Options{PIN: pin("4711")}}
 			inWorld(t, s, func(w *world) {

@@ -70,6 +70,7 @@ func (s *session) sweepOne() error {
 		return err
 	}
 	used := 0
+	var gone [][32]byte // forgotten after the whole listing: a text may be stored twice
 	for _, e := range listing(info) {
 		used++
 		in, err := decode(e.pdu)
@@ -87,11 +88,14 @@ func (s *session) sweepOne() error {
 			if err := s.remove(e.index); err != nil {
 				return err
 			}
-			s.m.forget(in.hash)
+			gone = append(gone, in.hash)
 			used--
 		default:
 			s.m.offerStored(in)
 		}
+	}
+	for _, hash := range gone {
+		s.m.forget(hash)
 	}
 	if info, err = s.tryFor("+CPMS?", s.m.o.Timing.Step); err != nil {
 		return err

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"pinward/modem/modemsim"
+	"pinward/modem/port"
 )
 
 // patient and other are numbers of handsets; the simulated network gives every number a handset.
@@ -87,7 +90,7 @@ func inWorld(t *testing.T, s setup, f func(w *world)) {
 			w.traces = append(w.traces, e)
 			w.mu.Unlock()
 		}
-		w.m = New(func(context.Context) (io.ReadWriteCloser, error) { return sim.Pipe() }, s.options)
+		w.m = New(w.open, s.options)
 		ctx, cancel := context.WithCancel(context.Background())
 		w.cancel = cancel
 		go func() { w.done <- w.m.Run(ctx) }()
@@ -103,6 +106,25 @@ func inWorld(t *testing.T, s setup, f func(w *world)) {
 		}()
 		f(w)
 	})
+}
+
+// open is a port on USB: package port says ErrUnplugged where a pipe says EOF.
+func (w *world) open(context.Context) (io.ReadWriteCloser, error) {
+	c, err := w.sim.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", port.ErrUnplugged, err)
+	}
+	return usb{c}, nil
+}
+
+type usb struct{ net.Conn }
+
+func (u usb) Read(b []byte) (int, error) {
+	n, err := u.Conn.Read(b)
+	if errors.Is(err, io.EOF) {
+		err = port.ErrUnplugged
+	}
+	return n, err
 }
 
 // quietAbout checks that the log shows none of the values, with or without '+'.
