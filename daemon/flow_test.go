@@ -329,3 +329,38 @@ func TestFlowSameTextTwice(t *testing.T) {
 func modemText(from, body string, ref uint16, part, parts int) modem.Text {
 	return modem.Text{From: from, Body: body, Ref: ref, Part: part, Parts: parts, Hash: sha256.Sum256(fmt.Appendf(nil, "%s %d %d", body, ref, part))}
 }
+
+// A modem that swallows a PDU and says nothing may hold its line for five minutes, but not the code:
+// the other modem sends it within seconds.
+func TestFlowSwallowedCodeGoesByAnother(t *testing.T) {
+	inFlow(t, 2, func(f *flow) {
+		f.must(f.modems[0].SetFaults(modemsim.Faults{SwallowPDU: 1}))
+		f.must(f.modems[1].SetFaults(modemsim.Faults{SwallowPDU: 1}))
+		v, err := f.start()
+		f.must(err)
+		f.state(v, outbox.Sending, 10*time.Second)
+		// The modem that was idle takes it without fault.
+		for _, m := range f.modems {
+			if m.Faults().SwallowPDU > 0 {
+				f.must(m.SetFaults(modemsim.Faults{}))
+			}
+		}
+		got := f.texts(1, codePatience+5*time.Second)
+		if !f.check(v.ID, code(got[0])) {
+			t.Error("the code that arrived was not accepted")
+		}
+	})
+}
+
+// With one modem alone the line is given up after a while, and the same code goes out after all.
+func TestFlowSwallowedCodeOneModem(t *testing.T) {
+	inFlow(t, 1, func(f *flow) {
+		f.must(f.modems[0].SetFaults(modemsim.Faults{SwallowPDU: 1}))
+		v, err := f.start()
+		f.must(err)
+		got := f.texts(1, onAirPatience+60*time.Second)
+		if !f.check(v.ID, code(got[0])) {
+			t.Error("the code that arrived was not accepted")
+		}
+	})
+}

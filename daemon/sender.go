@@ -21,6 +21,9 @@ const (
 	// onAirPatience is how long a part on air may keep a modem from a code that waits for it; after
 	// it the hand-over is given up and counts as unknown (DESIGN section 4).
 	onAirPatience = 45 * time.Second
+	// codePatience is how long a code waits for the answer to its hand-over before another sender may
+	// take it too; the same code twice harms nobody. A part seldom needs longer (modem reference 5.1).
+	codePatience = 15 * time.Second
 	// stopPatience is how long a part on air may go on when the daemon stops. The unit's own limit
 	// is 10 s; what is cut off becomes unknown, as after a crash.
 	stopPatience = 5 * time.Second
@@ -101,7 +104,7 @@ func (s *sender) turn(ctx context.Context) (time.Time, error) {
 			return next, err
 		}
 		s.pulse.busy(true)
-		err = s.handOver(ctx, st.ICCID, job)
+		err = s.handOver(ctx, job)
 		s.pulse.busy(false)
 		if err != nil {
 			return next, err
@@ -132,12 +135,42 @@ func (s *sender) leave(ctx context.Context) error {
 
 // handOver gives every part of a message to the modem and settles the outcome. If we crash between
 // the two, the message is still marked sending, and the next start makes it unknown.
-func (s *sender) handOver(ctx context.Context, sim string, job outbox.Job) error {
+//
+// A code does not wait as long as its modem has to: after codePatience without an answer the attempt
+// counts as unknown, another sender may take the same code, and this one stays out of the line until
+// its modem has answered or was given up.
+func (s *sender) handOver(ctx context.Context, job outbox.Job) error {
 	air, cancel := s.airtime(ctx)
 	defer cancel()
-	result := s.submit(air, job)
+	var submitting sync.WaitGroup
+	done := make(chan outbox.Result, 1)
+	submitting.Go(func() { done <- s.submit(air, job) })
+	defer submitting.Wait()
+	var doubt <-chan time.Time
+	if job.Message.Lane == outbox.OTP {
+		t := time.NewTimer(codePatience)
+		defer t.Stop()
+		doubt = t.C
+	}
+	select {
+	case r := <-done:
+		return s.settle(ctx, job, r, nil)
+	case <-doubt:
+	}
+	held := s.state(s.modem.Status())
+	held.Ready, held.Cause = false, "the network has not answered for the last message"
+	return s.settle(ctx, job, outbox.Result{Outcome: outbox.Unknown, Cause: "no answer within " + codePatience.String()}, &held)
+}
+
+// settle keeps the outcome, and in the same transaction the sender's state where that has changed.
+func (s *sender) settle(ctx context.Context, job outbox.Job, r outbox.Result, state *outbox.Sender) error {
 	return s.store.Update(context.WithoutCancel(ctx), self, func(tx *store.Tx) error {
-		return outbox.Settle(tx, job.Message.ID, job.Attempt, result)
+		if state != nil {
+			if err := outbox.Report(tx, *state); err != nil {
+				return err
+			}
+		}
+		return outbox.Settle(tx, job.Message.ID, job.Attempt, r)
 	})
 }
 

@@ -214,8 +214,8 @@ func Depth(tx *store.Tx) ([]LaneDepth, error) {
 	return out, nil
 }
 
-// CodeWaits tells whether a code is due that no idle sender could take now, so that a part which is
-// long on air holds it up.
+// CodeWaits tells whether a code is due that no idle sender could take now: then a part which is long
+// on air holds it up, and the sender that asks has one.
 func CodeWaits(tx *store.Tx) (bool, error) {
 	if paused, err := isPaused(tx, OTP); err != nil || paused {
 		return false, err
@@ -231,7 +231,6 @@ func CodeWaits(tx *store.Tx) (bool, error) {
 			return nil
 		}
 		served := false
-		busy := false
 		for _, m := range all {
 			well, err := y.well(m, OTP)
 			if err != nil {
@@ -239,10 +238,9 @@ func CodeWaits(tx *store.Tx) (bool, error) {
 			}
 			if well && m.can(ln.Class) {
 				served = served || m.Hand == ""
-				busy = busy || m.Hand != ""
 			}
 		}
-		if stuck = busy && !served; stuck {
+		if stuck = !served; stuck {
 			return store.Stop
 		}
 		return nil
