@@ -193,6 +193,10 @@ func (b *box) Health() health.Node {
 	return b.judged
 }
 
+// promptPatience is how long a modem may take to ask for a PDU (27.005 3.5.1; other drivers wait 5 to
+// 10 s).
+const promptPatience = 5 * time.Second
+
 // openPort opens a modem's serial port.
 func openPort(ctx context.Context, p ModemPort) (io.ReadWriteCloser, error) {
 	return port.Open(ctx, p.Device, port.Options{})
@@ -202,5 +206,9 @@ func openPort(ctx context.Context, p ModemPort) (io.ReadWriteCloser, error) {
 func (b *box) newModem(p ModemPort) *modem.Modem {
 	return modem.New(func(ctx context.Context) (io.ReadWriteCloser, error) {
 		return b.openPort(ctx, p)
-	}, modem.Options{Name: p.Name, PIN: credential(p.PIN), Log: b.log})
+	}, modem.Options{
+		Name: p.Name, PIN: credential(p.PIN), Log: b.log,
+		// Without a prompt nothing has left, and another modem may take the code: wait no longer than is usual.
+		Timing: modem.Timing{Prompt: promptPatience},
+	})
 }

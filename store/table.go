@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 )
 
@@ -76,12 +74,6 @@ func BookkeepingTables() map[string]string {
 		}
 	}
 	return m
-}
-
-func allTables() []*tableInfo {
-	tables.Lock()
-	defer tables.Unlock()
-	return slices.Collect(maps.Values(tables.by))
 }
 
 // Get returns the value of a key; ok is false if there is none.

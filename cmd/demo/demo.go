@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"pinward/daemon"
@@ -44,6 +45,7 @@ const upWithin = 60 * time.Second
 type demo struct {
 	options
 	log     *slog.Logger
+	lock    *os.File // held while the folder is ours; the kernel lets go when we end
 	keys    *demoKeys
 	network *modemsim.Network
 	web     net.Listener // the handsets' page
@@ -52,12 +54,15 @@ type demo struct {
 
 // newDemo makes what is there before the daemon starts: keys, certificate, modems.
 func newDemo(o options, log *slog.Logger) (*demo, error) {
+	d := &demo{options: o, log: log}
+	var err error
+	if d.lock, err = lock(o.dir); err != nil {
+		return nil, err
+	}
 	// A demo.json of an earlier run would promise what is not up yet.
 	if err := os.Remove(filepath.Join(o.dir, "demo.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove old demo.json: %w", err)
 	}
-	d := &demo{options: o, log: log}
-	var err error
 	if d.keys, err = loadDemoKeys(filepath.Join(o.dir, "demo-key")); err != nil {
 		return nil, err
 	}
@@ -75,6 +80,19 @@ func newDemo(o options, log *slog.Logger) (*demo, error) {
 	d.cfg.HL7 = []daemon.HL7Listener{{Name: "mllp", Listen: daemon.Address{HostPort: o.mllp}, Mode: "live"}}
 	d.cfg.Control.Socket = filepath.Join(o.dir, "pinward.sock")
 	return d, d.addModems()
+}
+
+// lock takes the folder: a second demo on it must not touch what the first has promised.
+func lock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "demo.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock folder: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another demo runs in %s", dir)
+	}
+	return f, nil
 }
 
 // addModems makes simulated modems on pseudo-terminals: the daemon opens them as it opens real ones.

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -30,6 +31,10 @@ func main() {
 	flag.IntVar(&o.modems, "modems", 4, "`number` of simulated modems, on two carriers")
 	flag.BoolVar(&o.verbose, "v", false, "show the daemon's log")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "demo: unexpected argument %q\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -41,6 +46,11 @@ func main() {
 func run(ctx context.Context, o options) (err error) {
 	if o.dir, err = filepath.Abs(o.dir); err != nil {
 		return fmt.Errorf("find folder: %w", err)
+	}
+	for name, addr := range map[string]string{"-https": o.https, "-mllp": o.mllp, "-handsets": o.handsets} {
+		if err := loopback(addr); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	if o.modems < 1 || o.modems > 64 {
 		return errors.New("-modems: from 1 to 64")
@@ -57,4 +67,17 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	return d.run(ctx)
+}
+
+// loopback refuses an address that others could reach: demo keys protect nothing, and anybody may
+// read the handsets.
+func loopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return errors.New("the demo listens on loopback only, such as 127.0.0.1:PORT")
+	}
+	return nil
 }

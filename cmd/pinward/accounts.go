@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -169,9 +170,9 @@ func (c *client) hl7() *cobra.Command {
 				for _, e := range found {
 					fmt.Printf("%s  %s  answered %s  %s %s  %s\n", e.At.Local().Format(time.DateTime), e.Type, e.Ack, e.Rule, e.Did, e.Why)
 				}
-				if len(found) == 0 {
-					fmt.Println("no such message is on record")
-				}
+			}
+			if err == nil && len(found) == 0 {
+				return errors.New("no such message is on record")
 			}
 			return err
 		},

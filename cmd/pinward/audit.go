@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,6 +37,10 @@ func (c *client) auditVerify() *cobra.Command {
 			"commissioning, it exits 0 when the audit is whole and signed by that box; without, it says with\n" +
 			"which signer the bundle is consistent, and exits 1. Without BUNDLE it exports one from the daemon.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			signer = strings.ToLower(signer)
+			if cmd.Flags().Changed("signer") && len(signer) != sha256.Size*2 {
+				return errors.New("--signer: want the fingerprint of 64 hexadecimal digits from your sheet")
+			}
 			if len(args) == 1 {
 				return c.verifyBundle(cmd.Context(), args[0], signer)
 			}

@@ -48,5 +48,19 @@ func newRoot() *cobra.Command {
 		c.verify(), c.send(), c.audit(), c.key(), c.outbox(), c.hl7(),
 		c.user(), c.clients(), c.site(), serviceCommand(),
 	)
+	for _, group := range root.Commands() {
+		if group.HasSubCommands() && group.RunE == nil {
+			group.RunE = pickOne
+		}
+	}
 	return root
+}
+
+// pickOne answers a group that was called without one of its commands, or with one that it lacks: an
+// error, where cobra would show help and succeed.
+func pickOne(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s has no command %q; see %[1]s --help", cmd.CommandPath(), args[0])
+	}
+	return fmt.Errorf("%s needs a command; see %[1]s --help", cmd.CommandPath())
 }

@@ -138,14 +138,24 @@ func (c *client) check() *cobra.Command {
 					ready++
 				}
 			}
+			if c.json {
+				if err := printJSON(map[string]any{"status": word, "code": code, "text": text, "modems": len(st.Modems), "modems_ready": ready, "entries": st.Entries}); err != nil {
+					return err
+				}
+				return done(code)
+			}
 			fmt.Printf("PINWARD %s: %s | modems_ready=%d;;;0;%d waiting=%d;;;0 entries=%dc\n",
 				word, text, ready, len(st.Modems), st.Queue["otp"]+st.Queue["notice"]+st.Queue["bulk"], st.Entries)
-			if code == pluginOK {
-				return nil
-			}
-			return exit(code)
+			return done(code)
 		},
 	}
+}
+
+func done(code int) error {
+	if code == pluginOK {
+		return nil
+	}
+	return exit(code)
 }
 
 func (st status) verdict() (code int, word, text string) {
