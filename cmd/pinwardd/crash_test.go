@@ -30,6 +30,10 @@ func TestCrash(t *testing.T) {
 	}
 	t.Logf("repeat with: go test ./cmd/pinwardd -run '^TestCrash$' -crashes %d -seed %d", *crashes, *seed)
 	w, acc := whole(t, 4)
+	w.onAir = 100 * time.Millisecond // so long that a crash meets most modems in the middle of a text
+	w.kill(theNetwork)
+	must(t, w.start(theNetwork))
+	must(t, w.awaitReady())
 	c := &crash{world: w, t: t, token: acc.Token, rng: rand.New(rand.NewPCG(*seed, 0))}
 	var err error
 	c.web, err = w.web()
@@ -102,7 +106,7 @@ func (c *crash) round(i int) {
 	var working sync.WaitGroup
 	from := len(c.all)
 	for k, work := range []func(n int) (acknowledged, error){
-		c.verify, c.verify, c.verify, c.notice, c.notice, c.admit, c.admit, c.request,
+		c.verify, c.verify, c.notice, c.notice, c.notice, c.notice, c.admit, c.request,
 	} {
 		pause := rand.New(rand.NewPCG(*seed, uint64(i*100+k+1)))
 		working.Go(func() {
@@ -117,7 +121,7 @@ func (c *crash) round(i int) {
 					c.all = append(c.all, a)
 					c.mu.Unlock()
 				}
-				time.Sleep(time.Duration(20+pause.IntN(40)) * time.Millisecond)
+				time.Sleep(time.Duration(50+pause.IntN(100)) * time.Millisecond)
 			}
 		})
 	}

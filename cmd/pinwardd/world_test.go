@@ -78,6 +78,7 @@ type world struct {
 	mllp   string
 	phones string // the handsets of the network
 	modems int
+	onAir  time.Duration // how long the network takes for one part
 
 	procs map[string]*process
 	env   []string   // added to the daemon's environment
@@ -97,7 +98,7 @@ var worlds atomic.Int32
 func newWorld(dir string, modems int) (*world, error) {
 	n := int(worlds.Add(1))
 	w := &world{
-		dir: dir, modems: modems, procs: map[string]*process{},
+		dir: dir, modems: modems, onAir: 20 * time.Millisecond, procs: map[string]*process{},
 		host: fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%200, 1+os.Getpid()/200%200, n),
 	}
 	for _, addr := range []*string{&w.https, &w.mllp, &w.phones} {
@@ -181,7 +182,7 @@ func (w *world) command(name string) []string {
 			"--tpmstate", "dir=" + w.path("tpm"), "--flags", "not-need-init,startup-clear"}
 	case theNetwork:
 		return []string{"modemsim", "-dir", w.path("network"), "-links", w.path("ports"), "-http", w.phones,
-			"-modems", fmt.Sprint(w.modems), "-latency", "20ms"}
+			"-modems", fmt.Sprint(w.modems), "-latency", w.onAir.String()}
 	default:
 		args := []string{"pinwardd", "-config", w.path("pinward.toml"), "-allow-root"}
 		if w.files != nil { // LISTEN_PID must name the process itself: the shell becomes it
