@@ -34,7 +34,7 @@ func readUSSD(rest string) (ussdAnswer, error) {
 	}
 	tail = strings.TrimSpace(tail)
 	dcs := 15
-	if i := strings.LastIndex(tail, `"`); i >= 0 {
+	if i := strings.LastIndex(tail, `"`); i > 0 {
 		if n, err := strconv.Atoi(strings.Trim(tail[i+1:], ", ")); err == nil && n >= 0 && n <= 255 {
 			dcs = n
 		}
@@ -87,7 +87,11 @@ func unpacked(b []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	return []byte(strings.TrimRight(string(text), "\r\x00"))
+	out := strings.TrimRight(string(text), "\r\x00")
+	if len(b)%7 == 0 {
+		out = strings.TrimSuffix(out, "@")
+	}
+	return []byte(out)
 }
 
 func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
