@@ -14,8 +14,10 @@ const AdmitWait = 10 * time.Second
 const noSenderRetry = 30 * time.Second
 
 // Admit tells whether a message may be accepted now, before Put: a code that would come too late is
-// better refused, so that the caller can do something else. The error is a *Busy. Messages that
-// wait by nature, those of the other lanes, and those that no mode lets out, are always admitted.
+// better refused, so that the caller can do something else. The error is a *Busy; it is ErrNoStep where
+// waiting is of no use, as no sender that the box has, ready or not, takes the channel of the first
+// step. Messages that wait by nature, those of the other lanes, and those that no mode lets out, are
+// always admitted.
 func Admit(tx *store.Tx, m Message) error {
 	if m.Lane != OTP {
 		return nil
@@ -47,6 +49,9 @@ func admit(tx *store.Tx, r *record) error {
 	free, back, err := y.forCodes(r)
 	if err != nil {
 		return err
+	}
+	if len(free) == 0 && y.never(r.stepClass(0)) {
+		return ErrNoStep
 	}
 	if len(free) == 0 {
 		return &Busy{RetryAfter: seconds(back), Reason: "no sender can take it"}
@@ -85,6 +90,18 @@ func (y *yard) forCodes(r *record) (free []*member, back time.Duration, err erro
 		}
 	}
 	return free, back, nil
+}
+
+// never tells that there are senders, and that none of them could take the class in any state: a box
+// without a modem that calls. A box that has not met its senders yet knows nothing of the kind. All
+// of them are read already.
+func (y *yard) never(c class) bool {
+	for _, m := range y.known {
+		if m.can(c) {
+			return false
+		}
+	}
+	return len(y.known) > 0
 }
 
 // codesAhead counts the codes in line before a new one: staff passes all the others by.

@@ -18,7 +18,7 @@ var (
 	ErrInHand = errors.New("sender has a message in hand")
 	// ErrUnknownSender says that no Report of the sender came before.
 	ErrUnknownSender = errors.New("sender has not reported")
-	// ErrNoStep says that the route has no further step that a sender could take.
+	// ErrNoStep says that the route has no step, or no further one, that a sender could take.
 	ErrNoStep = errors.New("no further step on the route")
 	// ErrOver says that nothing can be changed about the message any more.
 	ErrOver = errors.New("message is over")

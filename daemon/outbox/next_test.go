@@ -476,6 +476,11 @@ func TestAdmit(t *testing.T) {
 	if busy := admit(notice(1)); busy != nil {
 		t.Fatalf("a notice can wait: %v", busy)
 	}
+	early := code(1)
+	early.Route = []Step{{Channel: Call}}
+	if busy := admit(early); busy == nil {
+		t.Fatal("a call was admitted before any sender was known")
+	}
 	s := modem("a", "red")
 	s.PartTime = 2 * time.Second
 	b.report(s)
@@ -499,8 +504,14 @@ func TestAdmit(t *testing.T) {
 	}
 	call := code(61)
 	call.Route = []Step{{Channel: Call}}
+	if err := b.try(func(tx *store.Tx) error { return Admit(tx, call) }); !errors.Is(err, ErrNoStep) {
+		t.Errorf("a call without a sender that could ever make it: %v", err)
+	}
+	caller := modem("c", "red")
+	caller.Voice, caller.Ready = true, false
+	b.report(caller)
 	if busy := admit(call); busy == nil {
-		t.Error("a call was admitted without a sender that can call")
+		t.Error("a call was admitted while its only sender is not ready")
 	}
 	b.do(func(tx *store.Tx) error { return Pause(tx, OTP) })
 	if busy := admit(code(62)); busy == nil {
