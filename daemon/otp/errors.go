@@ -14,7 +14,7 @@ var (
 	// ErrUnknownService: no service has this name or SID.
 	ErrUnknownService = errors.New("unknown service")
 	// ErrChannel: the channel is none of sms, call, auto, or the service does
-	// not offer it.
+	// not offer it, or the box has no modem that could ever take it.
 	ErrChannel = errors.New("channel not offered by the service")
 	// ErrLocale: no text exists in this language.
 	ErrLocale = errors.New("locale not supported")
@@ -61,7 +61,7 @@ func Refusal(err error) bool {
 	if _, ok := errors.AsType[*limit.Exceeded](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[*outbox.Busy](err); ok {
+	if Overloaded(err) {
 		return true
 	}
 	for _, r := range refusals {
@@ -72,13 +72,20 @@ func Refusal(err error) bool {
 	return consent.Refused(err)
 }
 
+// Overloaded reports whether a start was refused only for now, as no sender
+// could take its code in time: the same request may be taken a little later.
+func Overloaded(err error) bool {
+	_, busy := errors.AsType[*outbox.Busy](err)
+	return busy
+}
+
 // cause is the word by which an entry tells why something was refused: the
 // constant text of the reason, which holds no value.
 func cause(err error) string {
 	if e, ok := errors.AsType[*limit.Exceeded](err); ok {
 		return "limit " + e.Budget
 	}
-	if _, ok := errors.AsType[*outbox.Busy](err); ok {
+	if Overloaded(err) {
 		return "no sender in time"
 	}
 	return err.Error()

@@ -1,6 +1,7 @@
 package otp
 
 import (
+	"errors"
 	"fmt"
 
 	"pinward/daemon/contact"
@@ -66,8 +67,11 @@ func takeSend(tx *store.Tx, req StartRequest, l limit.Limits, m outbox.Message, 
 		return err
 	}
 	err := outbox.Admit(tx, m)
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, outbox.ErrNoStep):
+		err = fmt.Errorf("%w: no modem of this box can take it", ErrChannel)
 	}
 	for _, c := range charges {
 		if e := limit.Give(tx, c.Budget, c.Key); e != nil {

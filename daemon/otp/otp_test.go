@@ -361,6 +361,34 @@ func TestBusyRefusesAndLeavesBudgetsAsTheyWere(t *testing.T) {
 	b.mustStart(StartRequest{Service: "patient-signup", To: patient})
 }
 
+// A call on a box without a modem that calls is no matter of waiting: who asks
+// again later gets no further, so it is not told to.
+func TestChannelThatNoModemTakesIsRefusedAndNotBusy(t *testing.T) {
+	b := newBox(t)
+	for range limit.Default().NumberHour.Max + 1 {
+		_, err := b.start(StartRequest{Service: "patient-signup", To: patient, Channel: ChannelCall})
+		if !errors.Is(err, ErrChannel) || !Refusal(err) || Overloaded(err) {
+			t.Fatalf("call without a modem that calls: %v", err)
+		}
+	}
+	if r := b.last(); r.Entry.Action != ActionStart || r.Entry.Outcome != store.Refused || !strings.Contains(value(r.Entry, "cause"), ErrChannel.Error()) {
+		t.Errorf("entry is %v", r.Entry)
+	}
+	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
+	if _, err := b.start(StartRequest{Service: "patient-signup", To: patient, Channel: ChannelCall}); !errors.Is(err, ErrChannel) {
+		t.Errorf("resend by call: %v", err)
+	}
+	if got := b.get(v.ID); got.State != Pending || got.Channel != ChannelAuto || len(got.Sends) != 1 {
+		t.Errorf("the refused resend changed the verification: %s by %s, %d sends", got.State, got.Channel, len(got.Sends))
+	}
+	b.do(func(tx *store.Tx) error {
+		return outbox.Report(tx, outbox.Sender{Name: "m2", SIM: "8902", Voice: true})
+	})
+	if _, err := b.start(StartRequest{Service: "patient-signup", To: patient, Channel: ChannelCall}); !Overloaded(err) {
+		t.Errorf("call while the modem that calls is not ready: %v", err)
+	}
+}
+
 func TestUnknownServiceChannelAndLocaleAreRefused(t *testing.T) {
 	b := newBox(t)
 	for _, c := range []struct {
