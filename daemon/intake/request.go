@@ -174,7 +174,7 @@ func (w *work) start(r request) (string, error) {
 		req.Locale = "" // a code in the site's language is better than none
 		v, err = otp.Start(w.tx, req)
 	}
-	if overloaded(err) {
+	if otp.Overloaded(err) {
 		return "", &busyError{err}
 	}
 	if err != nil {
@@ -223,17 +223,6 @@ type busyError struct{ err error }
 
 func (e *busyError) Error() string { return "no sender can take a code in time" }
 func (e *busyError) Unwrap() error { return e.err }
-
-// overloaded tells that otp.Start found no sender in time (an *outbox.Busy). This room does not know
-// the outbox, so the type goes by its name; a test holds it to the real one.
-func overloaded(err error) bool {
-	for ; err != nil; err = errors.Unwrap(err) {
-		if fmt.Sprintf("%T", err) == "*outbox.Busy" {
-			return true
-		}
-	}
-	return false
-}
 
 func (w *work) requestNotice(r request) error {
 	slots, ok, err := w.noticeSlots(r.name, r.lang)

@@ -170,7 +170,7 @@ func TestNoSenderClosesAndTriesAgain(t *testing.T) {
 	if reply != nil || !ok {
 		t.Fatalf("answered %q, error %v", reply, err)
 	}
-	if _, ok := errors.AsType[*outbox.Busy](busy.err); !ok || !overloaded(busy.err) {
+	if _, ok := errors.AsType[*outbox.Busy](busy.err); !ok || !otp.Overloaded(busy.err) {
 		t.Errorf("the cause is %T", busy.err)
 	}
 	if strings.Contains(err.Error(), "4711") || strings.Contains(err.Error(), "DOE") {
@@ -189,6 +189,22 @@ func TestNoSenderClosesAndTriesAgain(t *testing.T) {
 	}
 	if c := b.in.Counts(); c.Failed != 1 || c.Acted != 1 {
 		t.Errorf("counted %+v", c)
+	}
+}
+
+// TestChannelThatNoModemTakesIsNoTrouble: a code by call on a box without a modem that calls can never
+// go. Closing the connection would bring the message for ever, and its contact with it.
+func TestChannelThatNoModemTakesIsNoTrouble(t *testing.T) {
+	b := newBox(t)
+	sendOK(t, b, "ADT^A04\n"+jane+"\nZNT|1|OTP^portal-login|RQ1|CALL|en")
+	if got := b.numbers("4711"); len(got) != 1 {
+		t.Errorf("the contact's numbers are %d", len(got))
+	}
+	if e := b.last(); !strings.Contains(e.Why, "verification refused: channel not offered") || !strings.Contains(e.Did, "contact created") {
+		t.Errorf("explained: did %q, why %q", e.Did, e.Why)
+	}
+	if b.whats() != "" || b.count(otp.ActionStart) != 1 {
+		t.Errorf("texts %q, %d entries of a start", b.whats(), b.count(otp.ActionStart))
 	}
 }
 
