@@ -225,15 +225,6 @@ func TestSweepIsBounded(t *testing.T) {
 	})
 }
 
-// TestKeptAnswersAreBookkeeping: what is kept is exempt from leaving entries, and nothing else is.
-func TestKeptAnswersAreBookkeeping(t *testing.T) {
-	for name := range store.BookkeepingTables() {
-		if strings.HasPrefix(name, "api.") && name != "api.answers" && name != "api.answers.written" {
-			t.Errorf("table %s leaves no entries", name)
-		}
-	}
-}
-
 // TestReplayAfterRestart: an answer that was given is given again by another process.
 func TestReplayAfterRestart(t *testing.T) {
 	b := newBox(t)

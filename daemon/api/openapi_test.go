@@ -264,6 +264,57 @@ func TestOpenAPIQueries(t *testing.T) {
 	}
 }
 
+// published are the fields of requests and answers, with those that are always there first. Clients are
+// written against them: a name may be added, none taken away.
+var published = map[string]string{
+	"startRequest":   "service to | amount channel end_user_address fresh locale on_behalf_of payee reference subject",
+	"checkRequest":   "code | amount payee reference",
+	"noticeRequest":  "template | expires_at key locale on_behalf_of send_at slots subject to",
+	"subjectRequest": "mrn | authority",
+	"subject":        "authority mrn |",
+	"verification":   "channel checks_left created_at expires_at id locale on_behalf_of reference sends service status subject to updated_at valid |",
+	"send":           "at channel id message status |",
+	"notice":         "answer cause created_at expires_at id locale message send_at status subject template to |",
+	"message":        "attempts cause created_at due_at expires_at id kind lane ref status to |",
+	"messageList":    "items next |",
+	"attempt":        "at carrier cause modem parts status |",
+	"contact":        "dead language no_texts no_voice numbers subject |",
+	"number":         "since to type use | verified",
+	"appointment":    "id minutes site start status version |",
+	"service":        "amount code_length life name reference sid staff subject |",
+	"template":       "body class locale name version |",
+	"entry":          "action actor at attrs object on_behalf_of outcome seq subject |",
+	"entryList":      "items next |",
+	"node":           "name since state | cause children",
+	"problem":        "status title type | detail field retry_after",
+}
+
+// TestPublishedFields holds the document, and by it the answers, to what is published.
+func TestPublishedFields(t *testing.T) {
+	d := readDocument(t)
+	all := d.at(d.root, "components", "schemas").(map[string]any)
+	for name, s := range all {
+		var always, other []string
+		required, _ := s.(map[string]any)["required"].([]any)
+		for field := range s.(map[string]any)["properties"].(map[string]any) {
+			if slices.Contains(required, any(field)) {
+				always = append(always, field)
+			} else {
+				other = append(other, field)
+			}
+		}
+		slices.Sort(always)
+		slices.Sort(other)
+		got := strings.TrimSpace(strings.Join(always, " ") + " | " + strings.Join(other, " "))
+		if got != published[name] {
+			t.Errorf("%s has the fields %s, published are %s", name, got, published[name])
+		}
+	}
+	if len(all) != len(published) {
+		t.Errorf("%d types in the document, %d are published", len(all), len(published))
+	}
+}
+
 // TestRequestsAreBounded: every text of a request has a bound in the document.
 func TestRequestsAreBounded(t *testing.T) {
 	d := readDocument(t)

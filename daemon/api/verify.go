@@ -72,12 +72,21 @@ func form(w http.ResponseWriter, r *http.Request) ([]byte, url.Values, error) {
 	if err != nil {
 		return nil, nil, bad("body", "no form")
 	}
+	v.Set("To", plus(v.Get("To")))
 	for name := range v {
 		if err := line(keyName(name), strings.ToValidUTF8(v.Get(name), "\uFFFD"), maxBody); err != nil {
 			return nil, nil, err
 		}
 	}
 	return body, v, nil
+}
+
+// plus mends a number whose sender did not encode it: in a form and in a query a bare "+" is a space.
+func plus(number string) string {
+	if rest, ok := strings.CutPrefix(number, " "); ok {
+		return "+" + rest
+	}
+	return number
 }
 
 // view runs fn over a snapshot and answers with what it returns.
@@ -155,13 +164,21 @@ func (c call) show(v otp.Verification) vVerification {
 	}
 	out.Amount, out.Payee = amountOf(v)
 	for _, s := range v.Sends {
-		out.Attempts = append(out.Attempts, vSent{second(s.At), strings.ToUpper(s.Channel), s.ID})
+		out.Attempts = append(out.Attempts, vSent{second(s.At), strings.ToUpper(firstChannel(s)), s.ID})
 	}
 	return out
 }
 
 // second is a time as this shape shows it, without fractions.
 func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// firstChannel is how a send went out first; the shape knows no "auto", whose route begins with a text.
+func firstChannel(s otp.Send) string {
+	if s.Channel == otp.ChannelAuto {
+		return otp.ChannelSMS
+	}
+	return s.Channel
+}
 
 func (c call) base() string { return "https://" + c.Host }
 

@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"time"
 
+	"pinward/daemon/contact"
 	"pinward/daemon/otp"
+	"pinward/daemon/record"
 	"pinward/store"
 )
 
@@ -135,8 +137,8 @@ type vAttempt struct {
 	URL             string            `json:"url"`
 }
 
-// attempts lists the sends to one number, newest first. Without a number there is no list, because
-// nothing here lists patients' numbers; a portal or an engine sees its own.
+// attempts lists the sends that the filters of the query keep, newest first. Without a number or a
+// verification it looks at the newest verifications of all; a portal or an engine sees its own of them.
 func (c call) attempts(tx *store.Tx) ([]vAttempt, error) {
 	all, err := c.attempted(tx)
 	if err != nil {
@@ -166,11 +168,14 @@ func (c call) attempted(tx *store.Tx) ([]otp.Verification, error) {
 		v, err := otp.Get(tx, sid)
 		return []otp.Verification{v}, err
 	}
-	to, err := number164(tx, "ChannelData.To", q.Get("ChannelData.To"))
-	if err != nil {
-		return nil, err
+	if raw := plus(q.Get("ChannelData.To")); raw != "" {
+		to, err := number164(tx, "ChannelData.To", raw)
+		if err != nil {
+			return nil, err
+		}
+		return otp.Of(tx, to)
 	}
-	return otp.Of(tx, to)
+	return otp.Recent(tx, otp.MaxRecent)
 }
 
 // attemptFilter makes of the query what says whether an attempt is in the list.
@@ -200,7 +205,7 @@ func (c call) attemptsOf(v otp.Verification) (list []vAttempt) {
 	for _, s := range slices.Backward(v.Sends) {
 		list = append(list, vAttempt{
 			SID: s.ID, AccountSID: c.p.Actor.ID, ServiceSID: v.ServiceSID, VerificationSID: v.ID, DateCreated: second(s.At),
-			DateUpdated: second(v.Updated), Conversion: conversion, Channel: s.Channel,
+			DateUpdated: second(v.Updated), Conversion: conversion, Channel: firstChannel(s),
 			ChannelData: map[string]string{"to": v.To.E164(), "country": v.To.Country()},
 			URL:         c.base() + "/v2/Attempts?VerificationSid=" + v.ID,
 		})
@@ -209,6 +214,11 @@ func (c call) attemptsOf(v otp.Verification) (list []vAttempt) {
 }
 
 func (a *api) vAttempts(c call) (reply, error) {
+	if err := a.Store.Update(c.Context(), c.p.Actor, func(tx *store.Tx) error {
+		return record.Viewed(tx, "attempts", contact.SubjectID{})
+	}); err != nil {
+		return reply{}, err
+	}
 	return a.view(c, func(tx *store.Tx) (any, error) {
 		list, err := c.attempts(tx)
 		if err != nil {

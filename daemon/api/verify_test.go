@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"io"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/otp"
+	"pinward/daemon/record"
 	"pinward/store"
 )
 
@@ -95,6 +97,20 @@ func TestVerifyShape(t *testing.T) {
 	b.form("POST", check, "To", patientNumber, "Code", code).verifyError(404, 20404)
 	b.form("GET", start+"/"+ve).verifyError(404, 20404)
 	b.form("POST", start+"/"+ve, "Status", "canceled").verifyError(404, 20404)
+}
+
+// TestVerifyOtherService: a verification is found below its own service only.
+func TestVerifyOtherService(t *testing.T) {
+	b := newBox(t)
+	ve := b.form("POST", b.path("patient-signup", "/Verifications"), "To", patientNumber, "Channel", "sms").want(201).str("sid")
+	code := b.code()
+	b.form("GET", b.path("portal-login", "/Verifications/"+ve)).verifyError(404, 20404)
+	b.form("POST", b.path("portal-login", "/Verifications/"+ve), "Status", "canceled").verifyError(404, 20404)
+	b.form("POST", b.path("portal-login", "/VerificationCheck"), "VerificationSid", ve, "Code", code).verifyError(404, 20404)
+	b.form("POST", b.path("patient-signup", "/VerificationCheck"), "VerificationSid", ve, "To", otherNumber, "Code", code).verifyError(404, 20404)
+	if m := b.form("POST", b.path("patient-signup", "/VerificationCheck"), "VerificationSid", ve, "Code", code).want(200).json(); m["valid"] != true {
+		t.Errorf("below its own service the check is %v", m)
+	}
 }
 
 // TestVerifyMaxChecks: five wrong codes are answers, the sixth check is 429/60202 even with the right
@@ -331,7 +347,13 @@ func TestVerifyAttempts(t *testing.T) {
 	if sum = b.form("GET", "/v2/Attempts/Summary?ChannelData.To="+url.QueryEscape(otherNumber)).want(200).json(); sum["conversion_rate_percentage"] != "0.0" {
 		t.Errorf("the sum of nothing is %v", sum)
 	}
-	b.form("GET", "/v2/Attempts").verifyError(400, 60200) // nothing lists the numbers of patients
+	if got := list(""); len(got) != 3 { // every filter is optional
+		t.Errorf("%d attempts without a filter", len(got))
+	}
+	if n := len(b.entries(record.ActionView)); n < 10 {
+		t.Errorf("%d looks at attempts are on record", n)
+	}
+	b.form("GET", "/v2/Attempts?ChannelData.To=6175551234").verifyError(400, 60200)
 	b.form("GET", "/v2/Attempts"+q+"&DateCreatedAfter=yesterday").verifyError(400, 60200)
 
 	// A portal sees its own, a nurses' station every one.
@@ -358,5 +380,22 @@ func TestVerifyStatusEqualsCode(t *testing.T) {
 		if _, err := strconv.Atoi(fmt.Sprint(m["code"])); err != nil || m["code"] == float64(0) {
 			t.Errorf("%s has code %v", f.Kind, m["code"])
 		}
+	}
+}
+
+// TestVerifyBarePlus: a plus that nobody encoded, which a form and a query read as a space, is the plus.
+func TestVerifyBarePlus(t *testing.T) {
+	b := newBox(t)
+	ask := func(path, body string) answer {
+		r := b.formRequest("POST", b.path("patient-signup", path))
+		r.Body = io.NopCloser(strings.NewReader(body))
+		return b.ask(r)
+	}
+	if to := ask("/Verifications", "Channel=sms&To="+patientNumber).want(201).str("to"); to != patientNumber {
+		t.Error("To is another number")
+	}
+	ask("/VerificationCheck", "Code="+b.code()+"&To="+patientNumber).want(200)
+	if m := b.form("GET", "/v2/Attempts?ChannelData.To="+patientNumber).want(200).json(); len(m["attempts"].([]any)) != 1 {
+		t.Errorf("attempts are %v", m)
 	}
 }
