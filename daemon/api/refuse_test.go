@@ -112,7 +112,7 @@ func TestConsentRefused(t *testing.T) {
 	b.form("POST", b.path("patient-signup", "/Verifications"), "To", patientNumber, "Channel", "sms").verifyError(403, 21610)
 	// No modem here makes calls: the refusal is another one then, not that of the STOP.
 	start["channel"] = "call"
-	b.call(access.Portal, "POST", "/v1/verifications", start).problem(503, "busy")
+	b.call(access.Portal, "POST", "/v1/verifications", start).problem(400, "channel-not-offered")
 	stop(text.Code, consent.OptedIn)
 
 	b.do(func(tx *store.Tx) error { return contact.Flag(tx, to, contact.Flags{WrongNumber: new(true)}, "desk") })

@@ -328,7 +328,7 @@ func TestVerifyAttempts(t *testing.T) {
 		t.Errorf("the oldest attempt is %v", m)
 	}
 	for query, want := range map[string]int{
-		"&Status=converted": 1, "&Status=unconverted": 2, "&Channel=auto": 1, "&VerifyServiceSid=VA" + strings.Repeat("0", 32): 0,
+		"&Status=converted": 1, "&Status=unconverted": 2, "&Channel=sms": 3, "&VerifyServiceSid=VA" + strings.Repeat("0", 32): 0,
 		"&VerifyServiceSid=" + serviceOf(t, "patient-signup").SID: 3, "&Country=US": 3, "&Country=CA": 0,
 		"&DateCreatedAfter=2100-01-01T00:00:00Z": 0, "&DateCreatedBefore=2100-01-01T00:00:00Z": 3,
 	} {
