@@ -84,7 +84,7 @@ func TestDeskRefused(t *testing.T) {
 		"unknown patient": {[]string{"mrn", "unknown"}, 422, "No mobile number is on record for this patient."},
 		"stopped codes":   {[]string{"number", "617 555 2222"}, 422, "This number has answered a code with STOP. Offer a call."},
 		"wrong number":    {[]string{"number", "617 555 3333"}, 422, "it is the wrong one"},
-		"no call":         {[]string{"number", patientNumber, "channel", "call"}, 503, "No modem could take a code within 10 seconds"},
+		"no call":         {[]string{"number", patientNumber, "channel", "call"}, 422, "The code cannot go that way"},
 		"no service":      {[]string{"number", patientNumber, "service", "gone"}, 422, "This service does not exist any more."},
 		"reference":       {[]string{"number", patientNumber, "service", "lab-release"}, 422, "binds each code to a reference"},
 		"unknown subject": {[]string{"number", patientNumber, "service", "lab-release", "reference", "order-7"}, 422, "This service needs a known patient."},
@@ -110,7 +110,7 @@ func TestDeskRefused(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"number foreign", "number premium", "no sender in time", "unknown service"} {
+	for _, want := range []string{"number foreign", "number premium", "unknown service"} {
 		if !causes[want] {
 			t.Errorf("no entry with cause %q: %v", want, causes)
 		}
@@ -126,6 +126,9 @@ func TestDeskWithoutModem(t *testing.T) {
 	b.do(func(tx *store.Tx) error { return b.ready(tx, false) })
 	b.login(access.Nurse).post("/verifications", "number", patientNumber, "service", "patient-signup").want(503).
 		says("No modem could take a code within 10 seconds", "identify the patient in another way")
+	if r := b.entries(otp.ActionStart); len(r) != 1 || r[0].Entry.Outcome != store.Refused {
+		t.Errorf("the refusal is on record as %v", r)
+	}
 }
 
 // TestDeskActions: again, another way, cancel; and what no longer goes is told on the same page.
