@@ -3,20 +3,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
-
-	"github.com/kardianos/service"
 
 	"pinward/daemon"
-	"pinward/systemd"
 )
 
 func main() {
@@ -51,58 +44,6 @@ func run() error {
 		return errors.New("refusing to run as root: the daemon needs no rights of root's; see -allow-root")
 	}
 	return serve(cfg)
-}
-
-// program lets the service manager's stop and a fatal error of ours meet: whichever comes first
-// ends Wait, and the reason reaches the exit code.
-type program struct {
-	cfg  daemon.Config
-	stop context.CancelFunc
-	done chan struct{}
-	err  error // written before done is closed
-}
-
-func serve(cfg daemon.Config) error {
-	p := &program{cfg: cfg, done: make(chan struct{})}
-	s, err := service.New(p, &service.Config{
-		Name:   systemd.Name,
-		Option: service.KeyValue{"RunWait": p.wait},
-	})
-	if err != nil {
-		return fmt.Errorf("make service: %w", err)
-	}
-	return errors.Join(s.Run(), p.err)
-}
-
-// Start returns at once, as the manager wants it; readiness is told by READY=1.
-func (p *program) Start(service.Service) error {
-	ctx, stop := context.WithCancel(context.Background())
-	p.stop = stop
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	go func() {
-		defer close(p.done)
-		p.err = daemon.Run(ctx, p.cfg, daemon.Options{Reload: hup, Version: buildVersion(), Log: log})
-	}()
-	return nil
-}
-
-// wait is what keeps Run in place: a signal, or a daemon that ended by itself.
-func (p *program) wait() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	select {
-	case <-ctx.Done():
-	case <-p.done:
-	}
-}
-
-// Stop waits for the ordered stop; the unit's TimeoutStopSec bounds it.
-func (p *program) Stop(service.Service) error {
-	p.stop()
-	<-p.done
-	return nil
 }
 
 func buildVersion() string {
