@@ -36,6 +36,9 @@ type StartRequest struct {
 	Unasked        bool         // nobody waits for it (a feed's idea): a STOP holds it back
 	Fresh          bool         // a resend carries a new code even if the service does not say so
 	CustomCode     string       // a code that the client brings; see Service.CustomCodes
+	// Life is how long the code shall live, 0 as the service says. More than the service's life counts
+	// as that, less than MinLife as MinLife. A resend does not change it.
+	Life time.Duration
 }
 
 // MaxReference bounds the reference of a verification, in bytes.
@@ -124,7 +127,7 @@ func start(tx *store.Tx, req StartRequest) (Verification, error) {
 		return Verification{}, err
 	case v.State == MaxChecks:
 		return v, ErrMaxChecks
-	case v.Expires.Sub(tx.Now()) < tooLate(s):
+	case v.Expires.Sub(tx.Now()) < tooLate(v):
 		// What is left of its life is no use to anybody who has yet to read the
 		// text: let it end, and begin another.
 		if err := expire(tx, v); err != nil {
@@ -137,7 +140,17 @@ func start(tx *store.Tx, req StartRequest) (Verification, error) {
 }
 
 // tooLate is the rest of a life within which a text is not sent any more.
-func tooLate(s Service) time.Duration { return min(30*time.Second, s.Life/10) }
+func tooLate(v Verification) time.Duration {
+	return min(30*time.Second, v.Expires.Sub(v.Created)/10)
+}
+
+// life is how long the code of a start lives.
+func (s Service) life(asked time.Duration) time.Duration {
+	if asked <= 0 {
+		return s.Life
+	}
+	return min(max(asked, MinLife), s.Life)
+}
 
 // route is the way of a message on a channel.
 func (s Service) route(channel string) ([]outbox.Step, error) {
@@ -283,7 +296,7 @@ func first(tx *store.Tx, p policy, req StartRequest) (Verification, error) {
 		OnBehalfOf: req.OnBehalfOf, Reference: req.Reference, Locale: req.Locale, Channel: req.Channel,
 		Amount: req.Amount, Payee: req.Payee, State: Pending, Client: req.Client, Staff: req.Staff, Custom: req.CustomCode, Mode: req.Mode,
 		Salt: make([]byte, 16), Epoch: tx.CodeEpoch(),
-		Created: now, Expires: now.Add(s.Life), Updated: now,
+		Created: now, Expires: now.Add(s.life(req.Life)), Updated: now,
 	}
 	rand.Read(v.Salt)
 	if err := renders(tx, v, s, p.site); err != nil {

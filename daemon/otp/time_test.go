@@ -2,6 +2,8 @@ package otp
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,6 +124,77 @@ func TestWindowOpensWithEachHandOver(t *testing.T) {
 		time.Sleep(80 * time.Second)
 		if _, valid, err := b.check(CheckRequest{ID: v.ID, Code: code}); err != nil || !valid {
 			t.Errorf("right code in the second window: valid %t, %v", valid, err)
+		}
+	})
+}
+
+// A text never promises more than is kept: not the minute that a window of 90
+// seconds lacks, and in a resend no more than is left.
+func TestTextPromisesNoMoreThanIsKept(t *testing.T) {
+	inBubble(t, func(b *box) {
+		promised := func() string {
+			b.t.Helper()
+			job, ok := b.send(outbox.Sent)
+			if !ok {
+				b.t.Fatal("no text")
+			}
+			_, rest, _ := strings.Cut(job.Rendered.Text, "Valid ")
+			minutes, _, _ := strings.Cut(rest, ".")
+			return minutes
+		}
+		b.mustStart(StartRequest{Service: "portal-login", To: patient})
+		if got := promised(); got != "1 min" {
+			t.Errorf("a window of 90 s is promised as %q", got)
+		}
+		for i, c := range []struct {
+			after time.Duration
+			want  string
+		}{{0, "5 min"}, {20 * time.Millisecond, "5 min"}, {time.Second, "4 min"}, {100 * time.Second, "3 min"}, {150 * time.Second, "2 min"}} {
+			to := phone(fmt.Sprint("+1617555124", i))
+			b.mustStart(StartRequest{Service: "patient-signup", To: to})
+			if c.after > time.Second {
+				promised()
+			}
+			time.Sleep(c.after)
+			if c.after > time.Second {
+				b.mustStart(StartRequest{Service: "patient-signup", To: to})
+			}
+			if got := promised(); got != c.want {
+				t.Errorf("%v after the start it says %q, want %q", c.after, got, c.want)
+			}
+		}
+		b.mustStart(StartRequest{Service: "patient-signup", To: phone("+16175551999"), Life: 45 * time.Second})
+		if got := promised(); got != "1 min" {
+			t.Errorf("45 s are promised as %q", got)
+		}
+	})
+}
+
+// A client may ask for a shorter life, and never for a longer one.
+func TestLifeThatAStartAsksFor(t *testing.T) {
+	inBubble(t, func(b *box) {
+		for i, c := range []struct{ asked, want time.Duration }{
+			{0, 5 * time.Minute}, {2 * time.Minute, 2 * time.Minute}, {time.Hour, 5 * time.Minute}, {time.Second, MinLife}, {-time.Second, 5 * time.Minute},
+		} {
+			v := b.mustStart(StartRequest{Service: "patient-signup", To: phone(fmt.Sprint("+1617555124", i)), Life: c.asked})
+			if got := v.Expires.Sub(v.Created); got != c.want {
+				t.Errorf("asked for %v: the life is %v, want %v", c.asked, got, c.want)
+			}
+			b.send(outbox.Sent)
+		}
+		v := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Life: MinLife})
+		job, _ := b.send(outbox.Sent)
+		code := sixDigits.FindString(job.Rendered.Text)
+		if job.Rendered.Validity != MinLife {
+			t.Errorf("the network may keep it for %v", job.Rendered.Validity)
+		}
+		time.Sleep(10 * time.Second)
+		if again := b.mustStart(StartRequest{Service: "patient-signup", To: patient}); again.ID != v.ID || again.Expires != v.Expires {
+			t.Error("a resend begins another, or changes the life")
+		}
+		time.Sleep(20 * time.Second)
+		if _, _, err := b.check(CheckRequest{ID: v.ID, Code: code}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("check after the life that was asked for: %v", err)
 		}
 	})
 }

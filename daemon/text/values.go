@@ -67,7 +67,7 @@ func (v Values) SetInstant(slot string, at time.Time) { v[slot] = at.UTC().Forma
 // SetCode sets a code. Values with a code are for rendering only and are not kept.
 func (v Values) SetCode(code string) { v[string(CodeNum)] = code }
 
-// SetMinutes sets how long a code lives, in whole minutes, at least one.
+// SetMinutes sets how long a code lives, in whole minutes: those that are full, and at least one.
 func (v Values) SetMinutes(life time.Duration) {
 	v[string(Minutes)] = fmt.Sprint(max(int(life/time.Minute), 1))
 }
