@@ -19,8 +19,9 @@ import (
 //
 //	ZNT|1|OTP^login|REQ-123|SMS|en|20260101120000-0500|300
 //
-// set id, purpose^service or template, request id, channel, language, not before, seconds of use. It
-// never carries a code: codes are made and checked here, and a check comes by the API.
+// set id, purpose^service or template, request id, channel, language, not before, seconds of use: the
+// life of a code, within its service's, or how long a notice may wait. It never carries a code: codes
+// are made and checked here, and a check comes by the API.
 type request struct {
 	code      bool   // a verification; else a notice
 	name      string // service, its purpose, or template
@@ -84,11 +85,17 @@ func (rd *reading) readRequests() error {
 			r.notBefore = at
 		}
 		if v := s.Field(7); v.Valued() {
-			n, err := strconv.Atoi(v.String())
-			if err != nil || n <= 0 || n > int(notBefore/time.Second) {
-				return wrong(hl7.CodeDataType, 7, "not a number of seconds")
+			n, err := strconv.ParseInt(v.String(), 10, 32)
+			least := time.Second
+			if r.code {
+				least = otp.MinLife // nobody types a code in less
 			}
-			r.life = time.Duration(n) * time.Second
+			switch r.life = time.Duration(n) * time.Second; {
+			case err != nil || n > int64(notBefore/time.Second):
+				return wrong(hl7.CodeDataType, 7, "not a number of seconds")
+			case r.life < least:
+				return wrong(hl7.CodeTableValue, 7, fmt.Sprintf("fewer than %d seconds", least/time.Second))
+			}
 		}
 		rd.requests = append(rd.requests, r)
 	}
@@ -161,7 +168,7 @@ func (w *work) start(r request) (string, error) {
 	}
 	req := otp.StartRequest{
 		Service: service.Name, To: to, Subject: w.person.id, OnBehalfOf: w.tx.Actor().OnBehalfOf,
-		Locale: r.lang, Channel: r.channel, Mode: w.mode,
+		Locale: r.lang, Channel: r.channel, Mode: w.mode, Life: r.life,
 	}
 	if req.Service == "" {
 		req.Service = clip(r.name) // refused and recorded by Start

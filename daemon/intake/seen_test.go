@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -153,6 +154,54 @@ func TestRequestTimes(t *testing.T) {
 			t.Errorf("%q: answered %s", bad, a.code)
 		}
 	}
+}
+
+// TestRequestLife: ZNT-7 is how long a code lives, within what its service allows.
+func TestRequestLife(t *testing.T) {
+	b := newBox(t)
+	life := func() (d time.Duration) {
+		b.see(func(tx *store.Tx) error {
+			list, err := otp.Of(tx, mustPhone(t, b.numbers("4711")[0]))
+			if err == nil {
+				d = list[0].Expires.Sub(list[0].Created)
+			}
+			return err
+		})
+		b.do(func(tx *store.Tx) error {
+			list, err := otp.Of(tx, mustPhone(t, b.numbers("4711")[0]))
+			if err == nil {
+				_, err = otp.Cancel(tx, list[0].ID)
+			}
+			return err
+		})
+		return d
+	}
+	for i, c := range []struct {
+		field string
+		want  time.Duration
+	}{{"", 5 * time.Minute}, {"120", 2 * time.Minute}, {"30", 30 * time.Second}, {"3600", 5 * time.Minute}} {
+		sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^patient-signup|L"+strconv.Itoa(i)+"||||"+c.field)
+		if got := life(); got != c.want {
+			t.Errorf("ZNT-7 %q: the code lives %v, want %v (%s)", c.field, got, c.want, b.last().Why)
+		}
+	}
+	for field, want := range map[string]string{"29": "error 103", "0": "error 103", "-5": "error 103", "5m": "error 102", "99999999999999999999": "error 102"} {
+		a := b.send("ADT^A08\n" + jane + "\nZNT|1|OTP^patient-signup|BAD||||" + field)
+		if a.code != hl7.AE || !strings.Contains(b.last().Why, want) || !strings.Contains(b.last().Why, "ZNT[1]-7") {
+			t.Errorf("ZNT-7 %q: answered %s, explained %q", field, a.code, b.last().Why)
+		}
+	}
+	if b.whats() != "" {
+		t.Errorf("texts are %q", b.whats())
+	}
+}
+
+func mustPhone(t *testing.T, e164 string) (p contact.Phone) {
+	t.Helper()
+	if err := p.UnmarshalText([]byte(e164)); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // TestNoSenderClosesAndTriesAgain undoes the whole message, so that the engine keeps it.
