@@ -118,6 +118,8 @@ func soakDay(t *testing.T, seed uint64) tally {
 		}, Options{Name: sim.Name(), Log: slog.New(slog.DiscardHandler)})
 		d.sims, d.modems = append(d.sims, sim), append(d.modems, m)
 		d.refs = append(d.refs, 0)
+	}
+	for i, m := range d.modems {
 		d.wg.Go(func() {
 			if err := m.Run(d.ctx); err != nil {
 				t.Errorf("Run: %v", err)
@@ -298,8 +300,9 @@ func (d *soak) mischief(rng *rand.Rand) {
 		if err := sim.SetFaults(f); err != nil {
 			d.t.Error(err)
 		}
+		lasts := time.Duration(1+rng.IntN(120)) * time.Second
 		d.wg.Go(func() {
-			if d.pause(time.Duration(1+rng.IntN(120)) * time.Second) {
+			if d.pause(lasts) {
 				_ = sim.SetFaults(modemsim.Faults{}) // they are valid
 			}
 		})
