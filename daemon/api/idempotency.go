@@ -42,12 +42,11 @@ func (a *api) once(r *http.Request, body []byte, p access.Principal, goesOn bool
 	if !validKey(key) {
 		return out, bad("Idempotency-Key", "1 to 255 visible ASCII characters")
 	}
+	if key == "" {
+		return a.unkept(r, p, goesOn, d)
+	}
 	request := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", r.Method, r.URL.Path, body))
 	err = a.decide(r, p, goesOn, d.onBehalfOf, func(tx *store.Tx) error {
-		if key == "" {
-			out, err = d.run(tx, p)
-			return err
-		}
 		at := tx.Blind("api.idempotency", string(p.Actor.Kind)+"\x00"+p.Actor.ID+"\x00"+key)
 		old, found, err := answers.Get(tx, at)
 		if err != nil {
@@ -71,6 +70,21 @@ func (a *api) once(r *http.Request, body []byte, p access.Principal, goesOn bool
 		return keep(tx, at, kept{Request: request[:], Status: out.status, Body: out.body, Fault: out.fault})
 	})
 	return out, err
+}
+
+// unkept makes a decision whose answer need not be kept: it is encoded when the next transaction runs
+// already.
+func (a *api) unkept(r *http.Request, p access.Principal, goesOn bool, d decision) (reply, error) {
+	var status int
+	var answer any
+	err := a.decide(r, p, goesOn, d.onBehalfOf, func(tx *store.Tx) (err error) {
+		status, answer, err = d.do(tx, p)
+		return err
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return encode(status, answer)
 }
 
 // decide runs a decision. A refusal is a decision too: it is recorded in the transaction, which
