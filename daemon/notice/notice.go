@@ -105,7 +105,7 @@ const (
 	ActionSend   store.Action = "notice.send"
 	ActionMove   store.Action = "notice.move"
 	ActionCancel store.Action = "notice.cancel"
-	ActionHold   store.Action = "notice.hold" // found in quiet hours, or for a number that changed: queued anew
+	ActionHold   store.Action = "notice.hold" // found in quiet hours, for a number that changed or has had its texts for a day: queued anew
 	ActionDrop   store.Action = "notice.drop" // not sent after all
 	ActionAnswer store.Action = "notice.answer"
 	ActionPurge  store.Action = "notice.purge"

@@ -49,8 +49,18 @@ const (
 )
 
 // perNumber keeps a feed gone wild from one person: no one needs more texts
-// than this from one hospital in a day.
+// than this from one hospital in a day. It counts texts when they go, for what
+// is booked ahead is no burden today; one that finds it used up is held until
+// there is room.
 var perNumber = limit.Budget{Name: "notice.number.day", Max: 12, Window: 24 * time.Hour, Reserve: 4}
+
+// perNumberAsked bounds what a feed gone wild can lay up for one person: far
+// more than anybody's appointments with all their reminders.
+var perNumberAsked = limit.Budget{Name: "notice.number.asked", Max: 1000, Window: 24 * time.Hour, Reserve: 100}
+
+// cancellation is the template of the text that perNumber never holds: who does
+// not get it comes for nothing.
+const cancellation = "appointment.cancelled"
 
 // Send queues a notice; already says that the key's notice was there before and
 // nothing was done. Refusals (see Refusal) are recorded in tx and must be
@@ -108,15 +118,16 @@ func send(tx *store.Tx, req Request) (Notice, bool, error) {
 	if _, err := render(t, n, site); err != nil {
 		return n, false, err
 	}
-	if err := limit.Take(tx, perNumber.For(n.Staff), n.To.E164()); err != nil {
+	due, err := n.due(tx.Now(), site)
+	if err != nil {
 		return n, false, err
 	}
-	if n, err = enqueue(tx, n, t, site); err != nil {
-		if errors.Is(err, ErrPointless) {
-			if e := limit.Give(tx, perNumber.For(n.Staff), n.To.E164()); e != nil {
-				return n, false, e
-			}
+	if n.Template != cancellation {
+		if err := limit.Take(tx, perNumberAsked.For(n.Staff), n.To.E164()); err != nil {
+			return n, false, err
 		}
+	}
+	if n, err = put(tx, n, t, due); err != nil {
 		return n, false, err
 	}
 	if err := begin(tx, n); err != nil {
@@ -220,16 +231,30 @@ func mayGo(tx *store.Tx, n Notice) error {
 // enqueue gives the notice's message to the outbox, for the first moment that
 // the quiet hours allow.
 func enqueue(tx *store.Tx, n Notice, t text.Template, site contact.Site) (Notice, error) {
+	due, err := n.due(tx.Now(), site)
+	if err != nil {
+		return n, err
+	}
+	return put(tx, n, t, due)
+}
+
+// due is the first moment from n.At on that the quiet hours allow, or
+// ErrPointless.
+func (n Notice) due(now time.Time, site contact.Site) (time.Time, error) {
 	at := n.At
 	if until, quiet := site.Quiet(at); quiet && !n.Urgent && n.Class != text.System {
 		at = until
 	}
-	if !at.Before(n.Expires) || !tx.Now().Before(n.Expires) {
-		return n, ErrPointless
+	if !at.Before(n.Expires) || !now.Before(n.Expires) {
+		return time.Time{}, ErrPointless
 	}
+	return at, nil
+}
+
+func put(tx *store.Tx, n Notice, t text.Template, due time.Time) (Notice, error) {
 	m, err := outbox.Put(tx, outbox.Message{
 		Kind: Kind, Ref: n.ID, Lane: n.Lane, To: n.To, Client: n.Client, Staff: n.Staff,
-		Route: []outbox.Step{{Channel: outbox.SMS}}, Due: at, Expires: n.Expires,
+		Route: []outbox.Step{{Channel: outbox.SMS}}, Due: due, Expires: n.Expires,
 		Repeat: t.Repeatable, Mode: n.Mode,
 	})
 	if err != nil {

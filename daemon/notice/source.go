@@ -7,13 +7,15 @@ import (
 
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
+	"pinward/daemon/limit"
 	"pinward/daemon/outbox"
 	"pinward/daemon/text"
 	"pinward/store"
 )
 
 // Render is the outbox.Source of notices. All that was asked at Send is asked
-// again: consent, the subject's number, quiet hours.
+// again: consent, the subject's number, quiet hours. Here the text is charged
+// to the number, once however often it has to be handed over.
 func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	n, err := load(tx, m.Ref)
 	if errors.Is(err, ErrNotFound) {
@@ -37,7 +39,7 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 		if err != nil {
 			return drop(tx, n, err)
 		}
-		return hold(tx, n, t, site)
+		return hold(tx, n, t, site, "")
 	}
 	if err := mayGo(tx, n); err != nil {
 		return drop(tx, n, err)
@@ -45,6 +47,17 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	body, err := render(t, n, site)
 	if err != nil {
 		return outbox.Rendered{}, fmt.Errorf("render notice: %w", err)
+	}
+	if len(m.Attempts) == 0 {
+		err := limit.Take(tx, perNumber.For(n.Staff), n.To.E164())
+		full, ok := errors.AsType[*limit.Exceeded](err)
+		switch {
+		case ok && n.Template != cancellation:
+			n.At = tx.Now().Add(full.RetryAfter)
+			return hold(tx, n, t, site, cause(full))
+		case err != nil && !ok:
+			return outbox.Rendered{}, err
+		}
 	}
 	if err := ask(tx, n, t); err != nil {
 		return outbox.Rendered{}, err
@@ -78,9 +91,12 @@ func reconsider(tx *store.Tx, n *Notice, site contact.Site) (again bool, err err
 	return again, nil
 }
 
-// hold queues the notice anew and lets go of the message at hand.
-func hold(tx *store.Tx, n Notice, t text.Template, site contact.Site) (outbox.Rendered, error) {
-	n.At = tx.Now()
+// hold queues the notice anew, for n.At or the first moment after it at which
+// it may go, and lets go of the message at hand. why is for the entry.
+func hold(tx *store.Tx, n Notice, t text.Template, site contact.Site, why string) (outbox.Rendered, error) {
+	if n.At.Before(tx.Now()) {
+		n.At = tx.Now()
+	}
 	n, err := enqueue(tx, n, t, site)
 	if err != nil {
 		return drop(tx, n, err)
@@ -88,7 +104,11 @@ func hold(tx *store.Tx, n Notice, t text.Template, site contact.Site) (outbox.Re
 	if err := save(tx, n); err != nil {
 		return outbox.Rendered{}, err
 	}
-	if err := record(tx, n, ActionHold, store.OK, attr("message", n.Message), attr("phone", n.To.E164())); err != nil {
+	attrs := []store.Attr{attr("message", n.Message), attr("phone", n.To.E164())}
+	if why != "" {
+		attrs = append(attrs, attr("cause", why))
+	}
+	if err := record(tx, n, ActionHold, store.OK, attrs...); err != nil {
 		return outbox.Rendered{}, err
 	}
 	return outbox.Rendered{}, outbox.ErrGone
