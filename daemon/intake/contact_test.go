@@ -196,6 +196,27 @@ func TestDeath(t *testing.T) {
 	}
 }
 
+// TestDeathOfMerged: a death that is told under either id of two merged ones ends what waits under both.
+func TestDeathOfMerged(t *testing.T) {
+	dead := strings.Repeat("|", 16) + "|Y"
+	survivor := strings.ReplaceAll(strings.ReplaceAll(jane, "4711", "5000"), "6175551234", "6175552222")
+	for name, pid := range map[string]string{"by the loser": jane, "by the survivor": survivor} {
+		b := newBox(t)
+		sendOK(t, b, siu("S12", time.Now().Add(50*time.Hour), "")) // of the loser, and comes over
+		sendOK(t, b, "ADT^A08\n"+survivor)
+		sendOK(t, b, "ADT^A40\n"+survivor+"\nMRG|4711^^^RIV^MR")
+		sendOK(t, b, strings.NewReplacer(jane, survivor, "A77", "A78").Replace(siu("S12", time.Now().Add(60*time.Hour), "")))
+		sendOK(t, b, "ADT^A08\n"+survivor+"\nZNT|1|OTP^login|R1")
+		if got := b.whats(); got != "portal-login 24h 24h 2h 2h" {
+			t.Fatalf("%s: texts are %q", name, got)
+		}
+		sendOK(t, b, "ADT^A08\n"+pid+dead)
+		if e := b.last(); b.whats() != "" || !strings.Contains(e.Did, "the patient died: 4 texts cancelled") || !strings.Contains(e.Did, "verification cancelled") {
+			t.Errorf("%s: texts are %q, did %q, why %q", name, b.whats(), e.Did, e.Why)
+		}
+	}
+}
+
 // TestNumberChange never texts both numbers, and tells the old one if it had been proven.
 func TestNumberChange(t *testing.T) {
 	for _, proven := range []bool{false, true} {

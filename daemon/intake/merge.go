@@ -89,7 +89,7 @@ func (w *work) mergeContacts() error {
 			}
 		}
 		if c.Died {
-			if err := w.silence(m.into, nil, "the patient died"); err != nil {
+			if err := w.silence("the patient died", m.into, m.loser); err != nil {
 				return err
 			}
 			continue

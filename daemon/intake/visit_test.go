@@ -50,6 +50,40 @@ func TestReminderTimes(t *testing.T) {
 	})
 }
 
+// TestManyVisits: what is booked ahead uses up none of what a number may get today, and who had much
+// today still hears of every cancellation.
+func TestManyVisits(t *testing.T) {
+	b := newBox(t)
+	const visits = 14
+	visit := func(i int, event string) string {
+		start := time.Now().Add(time.Duration(i+3) * 24 * time.Hour).Truncate(time.Second)
+		return strings.ReplaceAll(siu(event, start, ""), "A77", fmt.Sprint("V", i))
+	}
+	for i := range visits {
+		sendOK(t, b, visit(i, "S12"))
+		if e := b.last(); !strings.Contains(e.Did, "2 reminders scheduled") {
+			t.Fatalf("visit %d: did %q, why %q", i, e.Did, e.Why)
+		}
+	}
+	for i := range visits {
+		sendOK(t, b, visit(i, "S15"))
+	}
+	b.handOver()
+	sent := 0
+	b.see(func(tx *store.Tx) error {
+		page, _, err := outbox.List(tx, outbox.Filter{Limit: 1000}, "")
+		for _, m := range page {
+			if m.State == outbox.Sent {
+				sent++
+			}
+		}
+		return err
+	})
+	if sent != visits {
+		t.Errorf("%d cancellations went out, want %d; waiting are %q", sent, visits, b.whats())
+	}
+}
+
 // TestZoneOfStart reads a start without a zone in the site's, and in the listener's where it has one.
 func TestZoneOfStart(t *testing.T) {
 	for zone, want := range map[string]string{"": "America/New_York", "America/Los_Angeles": "America/Los_Angeles"} {

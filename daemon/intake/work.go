@@ -140,7 +140,7 @@ func otherThanWork(list []contact.Number) []contact.Number {
 // follow does what a changed contact asks for.
 func (w *work) follow(u contact.SubjectUpdate, c contact.Change, before contact.Subject) error {
 	if c.Died {
-		return w.silence(u.ID, nil, "the patient died")
+		return w.silence("the patient died", u.ID)
 	}
 	for _, p := range c.Dropped {
 		if err := w.cancelCodes(u.ID, p); err != nil {
@@ -186,29 +186,47 @@ func (w *work) markDead() error {
 	if err != nil || !died {
 		return err
 	}
-	return w.silence(w.person.id, nil, "the patient died")
+	return w.silence("the patient died", w.person.id)
 }
 
-// silence cancels all that waits for a person: texts at once, and codes for the numbers given, or for
-// those that are known.
-func (w *work) silence(id contact.SubjectID, phones []contact.Phone, why string) error {
-	n, err := notice.CancelSubject(w.tx, id, why)
+// silence cancels all that waits for a person, under the ids given and the one that they were merged
+// into: texts at once, and codes for the numbers that are known.
+func (w *work) silence(why string, ids ...contact.SubjectID) error {
+	s, known, err := contact.Find(w.tx, ids[0])
 	if err != nil {
 		return err
 	}
-	if phones == nil {
-		s, _, err := contact.Find(w.tx, id)
+	if known && !slices.Contains(ids, s.ID) {
+		ids = append(ids, s.ID)
+	}
+	n := 0
+	for _, id := range ids {
+		more, err := notice.CancelSubject(w.tx, id, why)
 		if err != nil {
 			return err
 		}
+		n += more
 		for _, number := range s.Phones {
-			phones = append(phones, number.Phone)
+			if err := w.cancelCodes(id, number.Phone); err != nil {
+				return err
+			}
 		}
 	}
-	for _, p := range phones {
-		if err := w.cancelCodes(id, p); err != nil {
+	// What was scheduled before an earlier merge is under an id that this message need not name; the
+	// appointments have come over.
+	list, err := contact.AppointmentsOf(w.tx, ids[0])
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		if a.Status != contact.Booked || !a.Start.After(w.tx.Now()) {
+			continue
+		}
+		more, err := notice.CancelGroup(w.tx, a.Key, why)
+		if err != nil {
 			return err
 		}
+		n += more
 	}
 	w.did("%s: %d texts cancelled", why, n)
 	return nil
