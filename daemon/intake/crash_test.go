@@ -13,12 +13,13 @@ import (
 	"pinward/hl7"
 	"pinward/hl7/mllp"
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 // TestDurableBeforeAnswer takes an image of the disk at the moment of the answer, as kill -9 leaves it:
 // the contact, the reminders and the answer itself are in it.
 func TestDurableBeforeAnswer(t *testing.T) {
-	keys, dir := newTestKeys(t), t.TempDir()
+	keys, dir := storetest.NewKeys(t), t.TempDir()
 	open := func(dir string) *store.Store {
 		s, err := store.Open(context.Background(), dir, store.Options{Keys: keys, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"pinward/daemon/outbox"
 	"pinward/hl7"
 	"pinward/store"
+	"pinward/store/storetest"
 )
 
 func (b *box) raw(message string) string {
@@ -273,7 +274,7 @@ func TestLimitIsNoTrouble(t *testing.T) {
 func TestFullDiskClosesTheConnection(t *testing.T) {
 	var free uint64 = 1 << 40
 	s, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "store"), store.Options{
-		Origin: "pinward/test", Keys: newTestKeys(t), Log: slog.New(slog.DiscardHandler),
+		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler),
 		Free: func(string) (uint64, uint64, error) { return free, 1 << 41, nil },
 	})
 	if err != nil {
@@ -290,7 +291,7 @@ func TestFullDiskClosesTheConnection(t *testing.T) {
 	free = 1 << 20
 	dir := filepath.Join(t.TempDir(), "full")
 	s, err = store.Open(context.Background(), dir, store.Options{
-		Origin: "pinward/test", Keys: newTestKeys(t), Log: slog.New(slog.DiscardHandler),
+		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler),
 		Free: func(string) (uint64, uint64, error) { return free, 1 << 41, nil },
 	})
 	if err != nil {
