@@ -144,9 +144,9 @@ func TestDoubtfulStopsAndGoesToAPersonAndSaysThatNobodyReads(t *testing.T) {
 	if err := b.allowed(text.Care, false); !errors.Is(err, ErrOptedOut) {
 		t.Errorf("care after a doubtful stop: %v", err)
 	}
-	said := strings.Join(b.said(), "\n")
-	if !strings.Contains(said, "911") || !strings.Contains(said, "no more texts") {
-		t.Error("the answers do not say that nobody reads texts, and what was stopped")
+	said := b.said()
+	if len(said) != 1 || !strings.Contains(said[0], "911") || !strings.Contains(said[0], "Nobody reads") || !strings.Contains(said[0], "no more texts") {
+		t.Errorf("%d answers, which do not say that nobody reads texts, and what was stopped", len(said))
 	}
 	items := b.items()
 	if len(items) != 1 || items[0].Kind != ItemDoubtfulStop || items[0].Phone != patient {
@@ -250,16 +250,64 @@ func TestUnreadIsSaidOnceADayAndTheBodyIsWipedAfterOne(t *testing.T) {
 	})
 }
 
+// A stop amid other words is answered once, whatever else was said that day.
+func TestDoubtfulStopEarnsOneAnswer(t *testing.T) {
+	for _, c := range []struct {
+		bodies []string
+		want   int
+	}{
+		{[]string{"STOP HELP"}, 1}, {[]string{"no stop"}, 1}, {[]string{"no stop", "no stop", "thank you"}, 1},
+		{[]string{"thank you", "STOP HELP"}, 2}, // told that nobody reads, then that texts stop
+		{[]string{"STOP", "STOP HELP"}, 2},      // nothing is left to stop, but nobody reads what else it says
+	} {
+		b := newBox(t)
+		for _, body := range c.bodies {
+			b.in(body)
+		}
+		if said := b.said(); len(said) != c.want {
+			t.Errorf("%q: %d answers, want %d", c.bodies, len(said), c.want)
+		}
+	}
+}
+
 // Two machines that answer each other must come to an end.
 func TestAnAutoresponderGetsFewAnswers(t *testing.T) {
+	inBubble(t, func(b *box) {
+		for range 2 {
+			n := 0
+			for i := range 40 {
+				b.in([]string{"HELP", "help!"}[i%2])
+				n += len(b.said())
+			}
+			if n != maxAlike {
+				t.Errorf("%d answers to 40 calls for help", n)
+			}
+			time.Sleep(replySpan)
+		}
+	})
+}
+
+// Who changes a choice is told so, however much was said that day.
+func TestEachChangeOfAChoiceIsConfirmed(t *testing.T) {
 	b := newBox(t)
-	n := 0
-	for range 40 {
+	for range 12 {
 		b.in("HELP")
-		n += len(b.said())
+		b.in("Out of office until Monday")
 	}
-	if n != maxReplies {
-		t.Errorf("%d answers to 40 calls for help", n)
+	b.said()
+	for i := range maxAlike {
+		b.in("STOP")
+		if said := b.said(); len(said) != 1 || !strings.Contains(said[0], "no more texts") {
+			t.Fatalf("STOP %d: %d answers", i+1, len(said))
+		}
+		b.in("START")
+		if said := b.said(); len(said) != 1 || !strings.Contains(said[0], "texts again") {
+			t.Fatalf("START %d: %d answers", i+1, len(said))
+		}
+	}
+	b.in("AYUDA")
+	if said := b.said(); len(said) != 1 {
+		t.Errorf("another call for help: %d answers", len(said))
 	}
 }
 

@@ -138,7 +138,7 @@ func wrongNumber(tx *store.Tx, in In, last Last) error {
 
 // doubt stops texts, for a wish not to get them must not be missed, and leaves
 // the rest to a person. What was written may be an emergency ("it does not
-// stop bleeding"), so the answer that it was not read goes too.
+// stop bleeding"), so the one answer says also that nobody reads it.
 func doubt(tx *store.Tx, in In, lang string, last Last) error {
 	changed, err := change(tx, in.From, text.Care, Out, SourceSMS, lang)
 	if err != nil {
@@ -150,10 +150,10 @@ func doubt(tx *store.Tx, in In, lang string, last Last) error {
 	if _, err := OpenFor(tx, in, WorkItem{Kind: ItemDoubtfulStop, Ref: last.Ref}); err != nil {
 		return err
 	}
-	if err := TellUnread(tx, in, lang); err != nil || !changed {
-		return err
+	if !changed {
+		return TellUnread(tx, in, lang)
 	}
-	return reply(tx, in, templateStopped, lang)
+	return reply(tx, in, templateDoubtful, lang)
 }
 
 // OpenFor opens a work item about a text, whose body is kept for the person who

@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -22,6 +23,7 @@ const Kind outbox.Kind = "consent"
 const (
 	templateStopped      = "optout.confirm"
 	templateStoppedCodes = "optout.codes"
+	templateDoubtful     = "optout.doubtful" // says as well that nobody reads texts
 	templateStarted      = "optin.confirm"
 	templateHelp         = "help"
 	templateUnread       = "unread"
@@ -32,10 +34,13 @@ const (
 	BodyLife = 24 * time.Hour
 	// replyLife is how long an answer is worth sending.
 	replyLife = time.Hour
-	// maxReplies a number gets in replySpan: two machines must not talk to each
-	// other for ever.
-	maxReplies = 5
-	replySpan  = 24 * time.Hour
+	// maxAlike texts of the same words are answered in replySpan: two machines
+	// must not talk to each other for ever. Whoever changes a choice is told so
+	// each time; that nobody reads texts is said once in replySpan.
+	maxAlike  = 10
+	replySpan = 24 * time.Hour
+	// maxHeard bounds the texts remembered of one number.
+	maxHeard = 100
 )
 
 // answer is what a message of this room says; its key is the message's Ref.
@@ -46,10 +51,16 @@ type answer struct {
 	At       time.Time     `json:"at"`
 }
 
-// replied counts the answers to one number.
+// replied is what a number was answered of late.
 type replied struct {
-	At     []time.Time `json:"at"`     // answers within replySpan
-	Unread time.Time   `json:"unread"` // the last "not read"
+	Heard  []heard   `json:"heard"`  // texts answered within replySpan, oldest first
+	Unread time.Time `json:"unread"` // the last "not read"
+}
+
+// heard is one text that was answered: no text, only what tells two apart.
+type heard struct {
+	At   time.Time `json:"at"`
+	Text []byte    `json:"text"` // blinded, after Fold
 }
 
 // body is a text that came in.
@@ -67,20 +78,26 @@ var (
 	bodies = store.NewTable[body]("consent.bodies") // key: instant and 8 random bytes
 )
 
-// reply queues an answer, if the number did not get too many of late.
+// reply queues an answer, unless the same text was answered too often of late.
 func reply(tx *store.Tx, in In, template, lang string) error {
 	key := numberKey(tx, in.From)
 	r, _, err := replies.Get(tx, key)
 	if err != nil {
 		return fmt.Errorf("read answers: %w", err)
 	}
-	now := tx.Now()
-	r.At = slices.DeleteFunc(r.At, func(t time.Time) bool { return now.Sub(t) >= replySpan })
-	if len(r.At) >= maxReplies {
+	now, said := tx.Now(), tx.Blind("consent.heard", Fold(in.Body))
+	r.Heard = slices.DeleteFunc(r.Heard, func(h heard) bool { return now.Sub(h.At) >= replySpan })
+	alike := 0
+	for _, h := range r.Heard {
+		if bytes.Equal(h.Text, said) {
+			alike++
+		}
+	}
+	if alike >= maxAlike {
 		return nil
 	}
-	r.At = append(r.At, now)
-	if template == templateUnread {
+	r.Heard = append(r.Heard[max(len(r.Heard)-maxHeard+1, 0):], heard{now, said})
+	if template == templateUnread || template == templateDoubtful {
 		r.Unread = now
 	}
 	if err := replies.Put(tx, key, r); err != nil {
