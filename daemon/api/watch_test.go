@@ -33,8 +33,8 @@ func busyBox(t *testing.T) (*box, []string) {
 	return b, codes
 }
 
-func (p *box) refusals(codes []string) []answer {
-	b := p
+func (b *box) refusals(codes []string) []answer {
+	b := b
 	start := b.path("patient-signup", "/Verifications")
 	return []answer{
 		b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "nope", "to": planted.number}),
