@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -21,6 +22,10 @@ import (
 // lingerTime is how long a connection that we close is still read from, so that
 // what the peer has under way does not make the system throw our last reply away.
 const lingerTime = time.Second
+
+// pauseTime is how long a sender has to be silent behind CR FF or FS LF until it is taken to wait for
+// our reply: long enough for a packet that comes again, short beside the 5 s that senders wait.
+const pauseTime = time.Second
 
 var (
 	errCut   = errors.New("read frame: not whole")
@@ -42,7 +47,8 @@ type conn struct {
 	tally  *tally
 	ctx    context.Context
 	cancel context.CancelFunc
-	out    []byte // the last reply's frame, kept for its space; owned by serve
+	out    []byte    // the last reply's frame, kept for its space; owned by serve
+	by     time.Time // when the frame that is being read has to be whole; owned by read
 
 	mu       sync.Mutex
 	stopping bool // under mu: reads have ended for good
@@ -80,16 +86,21 @@ func (c *conn) abort() {
 	_ = c.raw.Close()
 }
 
-// readWithin sets the time for what is read next, none for 0. It loses against stop.
+// readWithin sets the time for what is read next, none for 0.
 func (c *conn) readWithin(d time.Duration) {
+	if d > 0 {
+		c.readBy(time.Now().Add(d))
+	} else {
+		c.readBy(time.Time{})
+	}
+}
+
+// readBy sets the deadline for what is read next, none for the zero time. It loses against stop.
+func (c *conn) readBy(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.stopping:
-	case d > 0:
-		_ = c.raw.SetReadDeadline(time.Now().Add(d))
-	default:
-		_ = c.raw.SetReadDeadline(time.Time{})
+	if !c.stopping {
+		_ = c.raw.SetReadDeadline(at)
 	}
 }
 
@@ -158,7 +169,20 @@ func (c *conn) isStopping() bool {
 func (c *conn) read(frames chan<- []byte) (head []byte, err error) {
 	r := NewReader(c.nc, c.limits.MaxFrame)
 	r.formFeedEnd = c.srv.FormFeedEnd
-	r.waiting = func() { c.readWithin(c.limits.InFrame) }
+	r.waiting = func() {
+		c.by = time.Now().Add(c.limits.InFrame)
+		c.readBy(c.by)
+	}
+	r.pause = func(begins bool) {
+		at := c.by
+		if soon := time.Now().Add(pauseTime); begins && soon.Before(at) {
+			at = soon
+		}
+		c.readBy(at)
+	}
+	r.paused = func(err error) bool {
+		return errors.Is(err, os.ErrDeadlineExceeded) && !c.isStopping() && time.Now().Before(c.by)
+	}
 	var told Repairs
 	for {
 		c.readWithin(c.limits.Idle)
@@ -188,7 +212,7 @@ func (c *conn) read(frames chan<- []byte) (head []byte, err error) {
 func (c *conn) repaired(all Repairs) {
 	c.srv.log(c.ctx, slog.LevelWarn, "frames repaired", "peer", c.peer.Addr.String(),
 		"junk", all.Junk, "filler", all.Filler, "doubled_start", all.DoubledStart,
-		"doubled_end", all.DoubledEnd, "form_feed", all.FormFeed, "empty", all.Empty)
+		"doubled_end", all.DoubledEnd, "form_feed", all.FormFeed, "line_feed", all.LineFeed, "empty", all.Empty)
 }
 
 // handle has one frame handled and answered; it is false when the connection is to

@@ -43,6 +43,7 @@ func (c *Counts) add(o Counts) {
 	c.DoubledStart += o.DoubledStart
 	c.DoubledEnd += o.DoubledEnd
 	c.FormFeed += o.FormFeed
+	c.LineFeed += o.LineFeed
 	c.Empty += o.Empty
 }
 
@@ -74,7 +75,7 @@ func (t *tally) repaired(now, before Repairs) (all Repairs, news bool) {
 	t.n.add(Counts{Repairs: Repairs{
 		Junk: now.Junk - before.Junk, Filler: now.Filler - before.Filler,
 		DoubledStart: now.DoubledStart - before.DoubledStart, DoubledEnd: now.DoubledEnd - before.DoubledEnd,
-		FormFeed: now.FormFeed - before.FormFeed, Empty: now.Empty - before.Empty,
+		FormFeed: now.FormFeed - before.FormFeed, LineFeed: now.LineFeed - before.LineFeed, Empty: now.Empty - before.Empty,
 	}})
 	return t.n.Repairs, bits.Len64(was) != bits.Len64(t.n.total())
 }

@@ -8,10 +8,14 @@ import (
 )
 
 // The bytes of a frame: VT, payload, FS CR. FS alone is data (connect#1309).
+//
+// CR FF and FS LF are ends that some senders write (connect#3170), and may be data of others: they end
+// a frame where a VT follows at once, where the stream ends, or where the sender then waits.
 const (
 	startBlock = 0x0b
 	endBlock   = 0x1c
 	cr         = 0x0d
+	lf         = 0x0a
 	formFeed   = 0x0c
 )
 
@@ -47,11 +51,12 @@ type Repairs struct {
 	DoubledStart uint64 // frames that began with more than one VT (connect#830)
 	DoubledEnd   uint64 // gaps with a further FS (connect#830)
 	FormFeed     uint64 // frames that ended with CR FF (connect#3170)
+	LineFeed     uint64 // frames that ended with FS LF
 	Empty        uint64 // frames without payload, dropped
 }
 
 func (r Repairs) total() uint64 {
-	return r.Junk + r.Filler + r.DoubledStart + r.DoubledEnd + r.FormFeed + r.Empty
+	return r.Junk + r.Filler + r.DoubledStart + r.DoubledEnd + r.FormFeed + r.LineFeed + r.Empty
 }
 
 // Reader reads frames off a stream. However the stream is cut into packets, the
@@ -60,11 +65,16 @@ type Reader struct {
 	br *bufio.Reader
 	// max is the largest payload.
 	max int
-	// formFeedEnd also ends a frame at CR FF.
+	// formFeedEnd ends a frame at every CR FF.
 	formFeedEnd bool
 	// waiting, if set, is called once in a frame, before the first read that may
 	// block in the middle of it.
 	waiting func()
+	// pause, if set, sets a short deadline (true) before a read that may block where the frame may be
+	// over, and takes it off (false) when the read brought more of the frame. paused tells whether an
+	// error of that read means that the sender waits.
+	pause  func(begins bool)
+	paused func(err error) bool
 
 	repairs Repairs
 	opening []byte // the first bytes outside of any frame; nil once one was seen
@@ -181,30 +191,25 @@ func (r *Reader) sniff(gap []byte) error {
 // body reads from behind a VT up to and over the end of the frame.
 func (r *Reader) body() ([]byte, error) {
 	var buf []byte
-	var last byte // the byte before chunk, of this frame
 	var doubled, waited bool
 	for {
 		if r.br.Buffered() == 0 && !waited && r.waiting != nil {
 			waited = true
 			r.waiting()
 		}
-		chunk, err := r.buffered()
+		chunk, over, err := r.more(buf)
 		if err != nil {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
 			return nil, err
 		}
-		if last == 0 && len(buf) == 0 && chunk[0] == startBlock {
+		if over > 0 {
+			return buf[:len(buf)-over], nil
+		}
+		if len(buf) == 0 && chunk[0] == startBlock {
 			count(&doubled, &r.repairs.DoubledStart)
 			_, _ = r.br.Discard(1)
 			continue
 		}
-		n, drop := r.end(chunk, last)
-		whole := n > 0
-		if !whole {
-			n = len(chunk)
-		}
+		n, drop, whole := r.end(buf, chunk)
 		if len(buf)+n-drop > r.max {
 			buf = append(buf, chunk[:min(n, headLen)]...)
 			return buf[:min(len(buf), headLen)], ErrTooLarge
@@ -215,7 +220,6 @@ func (r *Reader) body() ([]byte, error) {
 			return payload, nil
 		}
 		buf = append(buf, chunk[:n]...)
-		last = chunk[n-1]
 		_, _ = r.br.Discard(n)
 		if whole {
 			return buf[:len(buf)-drop], nil
@@ -223,20 +227,84 @@ func (r *Reader) body() ([]byte, error) {
 	}
 }
 
-// end finds the end of a frame in chunk, before which last stood: n bytes up to and
-// with it, of which drop (with those before chunk) are no payload. n is 0 where the
-// frame goes on.
-func (r *Reader) end(chunk []byte, last byte) (n, drop int) {
-	n = pair(chunk, last, endBlock, cr)
-	if !r.formFeedEnd {
-		return n, 2
+// more gives what stands behind buf in a frame. Where nothing comes, and buf ends with what may be the
+// end of the frame, it is: over is how much of buf is no payload then.
+func (r *Reader) more(buf []byte) (chunk []byte, over int, err error) {
+	drop, counter := r.weakEnd(buf, nil)
+	pausing := drop > 0 && r.pause != nil && r.br.Buffered() == 0
+	if pausing {
+		r.pause(true)
 	}
-	// The CR ends the last segment and stays.
-	if ff := pair(chunk, last, cr, formFeed); ff > 0 && (n == 0 || ff < n) {
-		r.repairs.FormFeed++
-		return ff, 1
+	chunk, err = r.buffered()
+	switch {
+	case err == nil:
+		if pausing {
+			r.pause(false)
+		}
+		return chunk, 0, nil
+	case drop > 0 && (err == io.EOF || pausing && r.paused(err)):
+		*counter++
+		return nil, drop, nil
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
 	}
-	return n, 2
+	return nil, 0, err
+}
+
+// end finds the end of a frame in chunk, before which buf stood: n bytes up to and with it, of which
+// drop (with those of buf) are no payload. Where the frame goes on, n is all of chunk.
+func (r *Reader) end(buf, chunk []byte) (n, drop int, whole bool) {
+	var last byte
+	if len(buf) > 0 {
+		last = buf[len(buf)-1]
+	}
+	var counter *uint64
+	n, drop = pair(chunk, last, endBlock, cr), 2
+	if r.formFeedEnd {
+		// The CR ends the last segment and stays.
+		if ff := pair(chunk, last, cr, formFeed); ff > 0 && (n == 0 || ff < n) {
+			n, drop, counter = ff, 1, &r.repairs.FormFeed
+		}
+	}
+	if whole = n > 0; !whole {
+		n = len(chunk)
+	}
+	for from := 0; ; from++ {
+		i := bytes.IndexByte(chunk[from:n], startBlock)
+		if i < 0 {
+			break
+		}
+		from += i
+		if d, c := r.weakEnd(buf, chunk[:from]); d > 0 {
+			n, drop, whole, counter = from, d, true, c // the VT begins the next frame
+			break
+		}
+	}
+	if counter != nil {
+		*counter++
+	}
+	return n, drop, whole
+}
+
+// weakEnd tells whether buf and head, one behind the other, end with CR FF, of which the CR ends the
+// last segment and stays, or with FS LF: how many bytes are no payload, and what to count it as.
+func (r *Reader) weakEnd(buf, head []byte) (drop int, counter *uint64) {
+	var a, b byte
+	switch h, n := len(head), len(buf); {
+	case h > 1:
+		a, b = head[h-2], head[h-1]
+	case h == 1 && n > 0:
+		a, b = buf[n-1], head[0]
+	case h == 0 && n > 1:
+		a, b = buf[n-2], buf[n-1]
+	}
+	switch {
+	case a == cr && b == formFeed:
+		return 1, &r.repairs.FormFeed
+	case a == endBlock && b == lf:
+		return 2, &r.repairs.LineFeed
+	}
+	return 0, nil
 }
 
 // pair finds a and b next to each other and gives the length up to and with b, or 0.

@@ -52,6 +52,16 @@ func TestFrames(t *testing.T) {
 		{"cut in the payload", vt + "a" + end + vt + "b", []string{"a"}, Repairs{}, io.ErrUnexpectedEOF},
 		{"cut in the end", vt + "a\x1c", nil, Repairs{}, io.ErrUnexpectedEOF},
 		{"CR FF is data by default", vt + "a\r\fb" + end, []string{"a\r\fb"}, Repairs{}, io.EOF},
+		{"connect#3170 CR FF before VT", vt + "a\r\f" + vt + "b" + end, []string{"a\r", "b"}, Repairs{FormFeed: 1}, io.EOF},
+		{"CR FF at the end of the stream", vt + "a\r\f", []string{"a\r"}, Repairs{FormFeed: 1}, io.EOF},
+		{"FS LF before VT", vt + "a\x1c\n" + vt + "b" + end, []string{"a", "b"}, Repairs{LineFeed: 1}, io.EOF},
+		{"FS LF at the end of the stream", vt + "a\x1c\n", []string{"a"}, Repairs{LineFeed: 1}, io.EOF},
+		{"FS LF inside is data", vt + "a\x1c\nb" + end, []string{"a\x1c\nb"}, Repairs{}, io.EOF},
+		{"FS VT inside is data", vt + "a\x1c" + vt + "b" + end, []string{"a\x1c" + vt + "b"}, Repairs{}, io.EOF},
+		{"FF VT inside is data", vt + "a\f" + vt + "b\n" + vt + end, []string{"a\f" + vt + "b\n" + vt}, Repairs{}, io.EOF},
+		{"CR FF FS CR", vt + "a\r\f" + end + vt + "b" + end, []string{"a\r\f", "b"}, Repairs{}, io.EOF},
+		{"all ends in one stream", vt + big + "\r\f" + vt + vt + big + "\x1c\n" + vt + "c" + end, []string{big + "\r", big, "c"}, Repairs{FormFeed: 1, LineFeed: 1, DoubledStart: 1}, io.EOF},
+		{"only FS LF", vt + "\x1c\n" + vt + "a" + end, []string{"a"}, Repairs{LineFeed: 1, Empty: 1}, io.EOF},
 		{"TLS hello", "\x16\x03\x01\x02\x00\x01\x00" + vt, nil, Repairs{}, ErrTLS},
 		{"HTTP GET", "GET / HTTP/1.1\r\n", nil, Repairs{}, ErrHTTP},
 		{"HTTP/2", "PRI * HTTP/2.0\r\n", nil, Repairs{}, ErrHTTP},
@@ -143,6 +153,8 @@ func FuzzFrames(f *testing.F) {
 	f.Add([]byte("\x16\x03\x01"), []byte{0}, false)
 	f.Add([]byte("POST /"), []byte{1}, false)
 	f.Add([]byte(vt+"a\x1c"), []byte{1}, true)
+	f.Add([]byte(vt+"a\r\f"+vt+"b\x1c\n"+vt+"c"+end), []byte{0, 2}, false)
+	f.Add([]byte(vt+"\r\f"+vt+vt+"\x1c\n"+end), []byte{1}, true)
 	f.Fuzz(func(t *testing.T, in, cuts []byte, formFeed bool) {
 		const limit = 64
 		want, wantRepairs, wantErr := readAll(bytes.NewReader(in), limit, formFeed)

@@ -87,8 +87,9 @@ type Server struct {
 	TLS *tls.Config
 	// Allow, if set, decides by address before a byte is read.
 	Allow func(netip.Addr) bool
-	// FormFeedEnd also ends a frame at CR FF, as one Meditech interface does
-	// (connect#3170).
+	// FormFeedEnd ends a frame at every CR FF, as one Meditech interface does
+	// (connect#3170). Without it CR FF is an end only where nothing of the frame
+	// can follow: before the next VT, or where the sender waits.
 	FormFeedEnd bool
 	// Refused, if set, is told of connections that were refused or spoke something
 	// else, for the audit: ErrNotAllowed, ErrTooMany, ErrTLS, ErrHTTP, ErrNoFrame,

@@ -132,6 +132,87 @@ func TestInFrameLimit(t *testing.T) {
 
 // TestLateReplyIsNotSent: an old sender takes a late ACK for that of its next
 // message (connect#1441, connect#2070).
+// TestPauseEndsFrame: a sender that ends with CR FF or FS LF and then waits gets its answer before it
+// gives up; one that goes on in time, or is stopped, has not ended its frame.
+func TestPauseEndsFrame(t *testing.T) {
+	for name, mark := range map[string]string{"CR FF": "\f", "FS LF": "\x1c\n"} {
+		t.Run(name, func(t *testing.T) {
+			s := &Server{Handler: accept}
+			inBubble(t, s, func(t *testing.T, l *pipeListener) {
+				c := l.dial()
+				defer c.Close()
+				r := NewReader(c, 0)
+				answered := func(id string) {
+					t.Helper()
+					frame, err := r.Next()
+					if err != nil {
+						t.Fatal(err)
+					}
+					m, _ := hl7.Parse(frame)
+					if _, control, _ := m.Acknowledgment(); control != id {
+						t.Fatalf("answered %q, want %q", control, id)
+					}
+				}
+				for _, id := range []string{"1", "2"} {
+					began := time.Now()
+					_, _ = io.WriteString(c, vt+string(message(id))+mark)
+					answered(id)
+					if d := time.Since(began); d < pauseTime || d > 2*time.Second {
+						t.Errorf("answered after %v", d)
+					}
+				}
+				// Slower than a packet, faster than a pause: it goes on, with the time of its frame.
+				began := time.Now()
+				_, _ = io.WriteString(c, vt+string(message("3"))+mark)
+				time.Sleep(pauseTime - time.Millisecond)
+				_, _ = io.WriteString(c, "NTE|1||"+mark)
+				time.Sleep(pauseTime - time.Millisecond)
+				_, _ = io.WriteString(c, "more")
+				time.Sleep(10 * time.Second)
+				_, _ = io.WriteString(c, end)
+				answered("3")
+				if d := time.Since(began); d < 11*time.Second {
+					t.Errorf("answered after %v", d)
+				}
+				// The time for a frame goes on over its pauses.
+				began = time.Now()
+				_, err := io.WriteString(c, vt+"MSH|")
+				for err == nil && time.Since(began) < time.Minute {
+					if _, err = io.WriteString(c, "x\r"+mark+"x"); err == nil {
+						time.Sleep(time.Second)
+					}
+				}
+				if d := time.Since(began); d < 29*time.Second || d > 32*time.Second {
+					t.Errorf("cut after %v", d)
+				}
+			})
+			if n := s.Counts(); n.Frames != 3 || n.FormFeed+n.LineFeed != 2 || n.Cut != 1 {
+				t.Errorf("counts %+v", n)
+			}
+		})
+	}
+}
+
+// TestShutdownIsNoPause: what was cut by our own stop is not taken for a message.
+func TestShutdownIsNoPause(t *testing.T) {
+	s := &Server{Handler: accept}
+	inBubble(t, s, func(t *testing.T, l *pipeListener) {
+		c := l.dial()
+		defer c.Close()
+		_, _ = io.WriteString(c, vt+string(message("1"))+"\f")
+		time.Sleep(pauseTime / 2)
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if f, err := NewReader(c, 0).Next(); err == nil {
+			t.Errorf("answered %q", f)
+		}
+	})
+	if n := s.Counts(); n.Frames != 0 {
+		t.Errorf("counts %+v", n)
+	}
+}
+
 func TestLateReplyIsNotSent(t *testing.T) {
 	s := &Server{Handler: func(ctx context.Context, p hl7.Peer, f []byte) ([]byte, error) {
 		time.Sleep(6 * time.Second)
