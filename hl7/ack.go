@@ -3,6 +3,7 @@ package hl7
 import (
 	"crypto/rand"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -93,7 +94,7 @@ func Ack(m *Message, o AckOptions) []byte {
 	w.raw(string(code))
 	w.raw(echo(m.MSH(10).Value, maxControlID))
 	if o.Text != "" {
-		w.text(clip(o.Text, maxText))
+		w.text(clipWords(o.Text, maxText))
 	}
 	w.end()
 	if o.Err != nil && !code.Accepted() {
@@ -247,3 +248,14 @@ func control(c byte) bool { return c < ' ' || c == 0x7f }
 
 // clip cuts a text of ours, which is ASCII, to a length.
 func clip(s string, limit int) string { return s[:min(len(s), limit)] }
+
+// clipWords cuts a text of ours to a length, at the end of a word where it has words.
+func clipWords(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	if i := strings.LastIndexByte(s[:limit+1], ' '); i > 0 {
+		return strings.TrimRight(s[:i], " ,:;")
+	}
+	return clip(s, limit)
+}

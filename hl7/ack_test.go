@@ -151,3 +151,34 @@ func TestErrorText(t *testing.T) {
 		t.Errorf("%d texts for %d codes", len(texts), len(codes))
 	}
 }
+
+// TestAckTextEndsWithAWord: MSA-3 holds 80 characters, and the operator of an engine reads whole words.
+func TestAckTextEndsWithAWord(t *testing.T) {
+	m, err := Parse([]byte("MSH|^~\\&|A|B|C|D|20260101||ADT^A04|1|T|2.5.1\r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const word = "unpronounceable "
+	for in, want := range map[string]string{
+		strings.Repeat(word, 5):                     strings.Repeat(word, 5)[:79],
+		strings.Repeat(word, 5) + "x":               strings.Repeat(word, 5)[:79],
+		strings.Repeat("x", 81):                     strings.Repeat("x", 80),
+		strings.Repeat("x", 70) + ": no processing": strings.Repeat("x", 70) + ": no",
+		strings.Repeat("x", 76) + ": no words":      strings.Repeat("x", 76) + ": no",
+		strings.Repeat("x", 77) + ": words":         strings.Repeat("x", 77),
+		strings.Repeat("x", 80):                     strings.Repeat("x", 80),
+	} {
+		ack, err := Parse(Ack(m, AckOptions{Code: AE, Text: strings.TrimSpace(in)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ack.Get("MSA-3"); got != want {
+			t.Errorf("MSA-3 of %q is %q, want %q", in, got, want)
+		}
+	}
+	refused := &Error{Code: CodeProcessingID, Segment: "MSH", Seq: 1, Field: 11, Reason: "this listener takes production messages only"}
+	ack, err := Parse(Ack(m, AckOptions{Err: refused}))
+	if got := ack.Get("MSA-3"); err != nil || len(got) > 80 || !strings.HasSuffix(got, " messages") && !strings.HasSuffix(got, " production") {
+		t.Errorf("MSA-3 is %q, %v", got, err)
+	}
+}

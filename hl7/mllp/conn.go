@@ -296,7 +296,7 @@ func (c *conn) tooLarge(head []byte) {
 	m, _ := hl7.Options{MaxBytes: headLen}.Parse(head)
 	reply := hl7.Ack(m, hl7.AckOptions{
 		Err: &hl7.Error{Code: hl7.CodeInternal, Reason: fmt.Sprintf("message is larger than %d bytes", c.limits.MaxFrame)},
-		Now: time.Now(),
+		Now: c.srv.now(),
 	})
 	if reply != nil && c.write(reply) {
 		c.linger(c.limits.InFrame)

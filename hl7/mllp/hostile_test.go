@@ -3,6 +3,8 @@ package mllp
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pinward/hl7"
 )
@@ -52,6 +55,25 @@ func TestTooLargeIsRefused(t *testing.T) {
 	c.wantEOF()
 	if n := s.Counts(); n.TooLarge != 1 || n.Frames != 0 {
 		t.Errorf("counts %+v", n)
+	}
+}
+
+// TestTooLargeIsRefusedInTheSitesZone as all other answers are written.
+func TestTooLargeIsRefusedInTheSitesZone(t *testing.T) {
+	for want, zone := range map[string]func() *time.Location{
+		"-0330":                    func() *time.Location { return time.FixedZone("", -(3*60+30)*60) },
+		time.Now().Format("-0700"): func() *time.Location { return nil },
+	} {
+		c := dial(t, start(t, &Server{Handler: accept, Limits: Limits{MaxFrame: 200}, Zone: zone}))
+		c.send(framed(append(message("1"), strings.Repeat("x", 1000)...)))
+		frame, err := c.r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _ := hl7.Parse(frame)
+		if at := m.Get("MSH-7"); !strings.HasSuffix(at, want) || m.Get("MSA-1") != "AR" {
+			t.Errorf("answered %s at %s, want zone %s", m.Get("MSA-1"), at, want)
+		}
 	}
 }
 
@@ -157,6 +179,37 @@ func TestPanicCloses(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "handler panicked") || strings.Contains(log.String(), "PLANTED") {
 		t.Errorf("log %q", log.String())
+	}
+}
+
+// TestOtherEndsLoseNoMessage: with the server as it is shipped, and real packets, in plain and over TLS.
+func TestOtherEndsLoseNoMessage(t *testing.T) {
+	cert := certificate(t, "pinward")
+	roots := x509.NewCertPool()
+	roots.AddCert(cert.Leaf)
+	for name, config := range map[string]*tls.Config{"plain": nil, "TLS": {Certificates: []tls.Certificate{cert}}} {
+		t.Run(name, func(t *testing.T) {
+			s := &Server{Handler: accept, TLS: config}
+			addr := start(t, s)
+			c := dial(t, addr)
+			if config != nil {
+				tc := tls.Client(c.Conn, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"})
+				c = &peer{t: t, Conn: tc, r: NewReader(tc, 0)}
+			}
+			c.send(vt, string(message("1")), "\f", framed(message("2")))
+			c.send(vt, string(message("3")), "\x1c\n", framed(message("4")))
+			c.send(vt, string(message("5")), "\f")
+			for _, id := range []string{"1", "2", "3", "4", "5"} {
+				c.want(hl7.AA, id)
+			}
+			c.send(vt, string(message("6")), "\x1c\n") // after a pause the connection works as before
+			c.want(hl7.AA, "6")
+			c.send(framed(message("7")))
+			c.want(hl7.AA, "7")
+			if n := s.Counts(); n.Frames != 7 || n.FormFeed != 2 || n.LineFeed != 2 {
+				t.Errorf("counts %+v", n)
+			}
+		})
 	}
 }
 

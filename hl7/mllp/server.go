@@ -91,6 +91,10 @@ type Server struct {
 	// (connect#3170). Without it CR FF is an end only where nothing of the frame
 	// can follow: before the next VT, or where the sender waits.
 	FormFeedEnd bool
+	// Zone, if set, gives the zone of MSH-7 in the answer that the server writes
+	// itself, to a frame that is too large: that of the Handler's answers. Nil, or
+	// a nil zone, is the machine's.
+	Zone func() *time.Location
 	// Refused, if set, is told of connections that were refused or spoke something
 	// else, for the audit: ErrNotAllowed, ErrTooMany, ErrTLS, ErrHTTP, ErrNoFrame,
 	// ErrTooLarge or the error of a TLS handshake. It is called where connections
@@ -232,6 +236,18 @@ func (s *Server) leave(c *conn) {
 		close(s.idle)
 		s.idle = nil
 	}
+}
+
+// now is the time in the zone of the answers.
+func (s *Server) now() time.Time {
+	now := time.Now()
+	if s.Zone == nil {
+		return now
+	}
+	if zone := s.Zone(); zone != nil {
+		return now.In(zone)
+	}
+	return now
 }
 
 func (s *Server) isStopping() bool {
