@@ -114,6 +114,15 @@ func (in *Intake) standOn(ctx context.Context) (*ground, error) {
 	return g, nil
 }
 
+// Zone is that of the times in the answers, nil where no message has come yet and the listener has no
+// zone of its own.
+func (in *Intake) Zone() *time.Location {
+	if g := in.ground.Load(); g != nil {
+		return g.zone
+	}
+	return in.listener.Zone
+}
+
 // Handle takes one message and gives the acknowledgment that it earns; it is an mllp.Handler. A nil
 // reply without an error means that none is wanted: for an acknowledgment, and for MSH-15 = NE. When
 // it returns a reply, all that the message did is durable.

@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"pinward/daemon/contact"
 	"pinward/hl7"
+	"pinward/store"
 )
 
 const patient = "PID|1||4711^^^RIV^MR||DOE^JANE||19700101|F|||1 ELM ST^^BOSTON|||||"
@@ -110,5 +112,38 @@ func TestMessages(t *testing.T) {
 				t.Error("the refusal left no entry")
 			}
 		})
+	}
+}
+
+// TestPolicyIsTheCallers: what a caller does with the policy that it got changes nothing for others.
+func TestPolicyIsTheCallers(t *testing.T) {
+	b := newBox(t)
+	set := Policy{Places: map[string]string{"CARD": "Main Street"}, Releasable: []string{"GLU"}, Leads: []time.Duration{2 * time.Hour}}
+	b.policy(set)
+	for range 2 {
+		b.see(func(tx *store.Tx) error {
+			p, err := PolicyOf(tx)
+			if err != nil || p.Places["CARD"] != "Main Street" || p.Releasable[0] != "GLU" || p.Leads[0] != 2*time.Hour {
+				t.Errorf("policy is %+v, %v", p, err)
+			}
+			p.Places["CARD"], p.Releasable[0], p.Leads[0] = "changed", "changed", 0
+			return err
+		})
+	}
+}
+
+// TestZone is what answers are written in, also by whoever answers in the intake's place.
+func TestZone(t *testing.T) {
+	b := newBox(t)
+	if z := b.in.Zone(); z != nil {
+		t.Errorf("before a message it is %s", z)
+	}
+	b.send("ADT^A08\n" + jane)
+	if z := b.in.Zone(); z == nil || z.String() != "America/New_York" {
+		t.Errorf("it is %s, want the site's", z)
+	}
+	utc := newBoxIn(t, Listener{Name: "adt", Mode: contact.Live, Zone: time.UTC})
+	if z := utc.in.Zone(); z != time.UTC {
+		t.Errorf("it is %s, want the listener's", z)
 	}
 }

@@ -3,6 +3,7 @@ package intake
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -38,16 +39,18 @@ type Policy struct {
 // ActionPolicy is recorded when the policy changes.
 const ActionPolicy store.Action = "hl7.policy"
 
-var policies = store.NewTable[Policy]("intake.policy")
+var policies = store.NewTable[Policy]("intake.policy", store.Cached())
 
 var policyKey = []byte("policy")
 
-// PolicyOf returns the site's policy, the shipped one where none was set.
+// PolicyOf returns the site's policy, the shipped one where none was set. It is the caller's own, to
+// change and give to SetPolicy.
 func PolicyOf(tx *store.Tx) (Policy, error) {
 	p, _, err := policies.Get(tx, policyKey)
 	if err != nil {
 		return Policy{}, fmt.Errorf("read hl7 policy: %w", err)
 	}
+	p.Places, p.Releasable, p.Leads = maps.Clone(p.Places), slices.Clone(p.Releasable), slices.Clone(p.Leads)
 	return p, nil
 }
 
