@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -172,8 +174,8 @@ func TestCachedSnapshots(t *testing.T) {
 	viewWord(t, s, 1, "new") // the old View, the last one to read, did not bring its value back
 }
 
-// TestCachedBatches: transactions see what stands in batches before them that are not durable, Views
-// do not, and if the commit fails it was never there.
+// TestCachedBatches: transactions see what stands in batches before them that are not durable, and
+// Views do not.
 func TestCachedBatches(t *testing.T) {
 	s := open(t, t.TempDir(), newTestKeys(t))
 	mustUpdate(t, s, func(tx *Tx) error { return setWord(tx, 1, "durable") })
@@ -203,6 +205,52 @@ func TestCachedBatches(t *testing.T) {
 		}
 	}
 	viewWord(t, s, 1, "waits")
+}
+
+// TestCachedFailedCommit: what was in a commit that failed, and what was written or read on top of it,
+// was never there, and is not remembered.
+func TestCachedFailedCommit(t *testing.T) {
+	s := open(t, t.TempDir(), newTestKeys(t))
+	mustUpdate(t, s, func(tx *Tx) error { return setWord(tx, 1, "durable") })
+	viewWord(t, s, 1, "durable")
+	entered, fail := make(chan struct{}), make(chan struct{})
+	var broken atomic.Bool
+	broken.Store(true)
+	s.write = func(tx *bolt.Tx) error {
+		if !broken.Load() {
+			return tx.Commit()
+		}
+		entered <- struct{}{}
+		<-fail
+		return errors.Join(tx.Rollback(), &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC})
+	}
+	done := make(chan error, 2)
+	update := func(fn func(tx *Tx) error) {
+		go func() { done <- s.Update(context.Background(), nurse, fn) }()
+	}
+	update(func(tx *Tx) error { return setWord(tx, 1, "lost") })
+	<-entered
+	update(func(tx *Tx) error {
+		wantWord(t, tx, 1, "lost")
+		return setWord(tx, 2, "lost on top")
+	})
+	waiting(s, 1)
+	broken.Store(false)
+	close(fail)
+	for range 2 {
+		if err := <-done; !errors.Is(err, ErrFull) {
+			t.Errorf("a writer got %v", err)
+		}
+	}
+	for range 2 {
+		viewWord(t, s, 1, "durable")
+		viewWord(t, s, 2, "")
+		mustUpdate(t, s, func(tx *Tx) error {
+			wantWord(t, tx, 1, "durable")
+			wantWord(t, tx, 2, "")
+			return nil
+		})
+	}
 }
 
 // TestCachedIsOfOneStore: two stores do not meet in what they remember of one table.
@@ -251,7 +299,7 @@ func TestCachedIsNoCoverForDamage(t *testing.T) {
 	}
 }
 
-// TestCachedIsBounded: a table with more keys than is thought of is read right all the same.
+// TestCachedIsBounded: a table with more keys than are remembered is read right all the same.
 func TestCachedIsBounded(t *testing.T) {
 	s := open(t, t.TempDir(), newTestKeys(t))
 	mustUpdate(t, s, func(tx *Tx) error {
