@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -37,7 +38,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	listen := flags.String("http", "127.0.0.1:8088", "loopback `address` of handsets and modems over HTTP")
 	count := flags.Int("modems", 4, "number of modems")
 	links := flags.String("links", "modemsim.ports", "folder for the links modem1, modem2, ... to the terminals")
-	profile := flags.String("profile", "generic", "kind of the modems: generic, ec25, sim7600, e173")
+	profile := flags.String("profile", "generic", "kinds of the modems, in turn: generic, ec25, sim7600, e173, le910; parted by commas")
 	pin := flags.String("pin", "", "PIN of the SIMs; empty: none")
 	latency := flags.Duration("latency", modemsim.DefaultLatency, "time that the network takes for one part")
 	if err := flags.Parse(args); err != nil {
@@ -65,9 +66,10 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := os.MkdirAll(*links, 0o755); err != nil {
 		return fmt.Errorf("make folder for links: %w", err)
 	}
+	kinds := strings.Split(*profile, ",")
 	for i := range *count {
 		name := fmt.Sprintf("modem%d", i+1)
-		m, err := network.AddModem(modemsim.ModemOptions{Name: name, Profile: *profile, PIN: *pin})
+		m, err := network.AddModem(modemsim.ModemOptions{Name: name, Profile: strings.TrimSpace(kinds[i%len(kinds)]), PIN: *pin})
 		if err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // once it has said where all is.
 func start(t *testing.T, dir string) (cmd *exec.Cmd, handsets string) {
 	t.Helper()
-	cmd = exec.Command(os.Args[0], "-dir", filepath.Join(dir, "state"), "-links", filepath.Join(dir, "ports"), "-http", "127.0.0.1:0", "-modems", "2", "-latency", "20ms")
+	cmd = exec.Command(os.Args[0], "-dir", filepath.Join(dir, "state"), "-links", filepath.Join(dir, "ports"), "-http", "127.0.0.1:0", "-modems", "2", "-profile", "generic, ec25", "-latency", "20ms")
 	cmd.Env = append(os.Environ(), "MODEMSIM_TEST_CHILD=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -141,7 +141,7 @@ func TestTerminationIsClean(t *testing.T) {
 func TestFlagsAreChecked(t *testing.T) {
 	for _, args := range [][]string{
 		{"-http", "0.0.0.0:0"}, {"-http", "example.org:80"}, {"-http", "8088"}, {"-modems", "0"}, {"-nonsense"},
-		{"-http", "127.0.0.1:0", "-dir", "", "-profile", "none", "-links", t.TempDir()},
+		{"-http", "127.0.0.1:0", "-dir", "", "-profile", "generic,none", "-links", t.TempDir()},
 	} {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()

@@ -105,6 +105,7 @@ func TestFaultURCFlood(t *testing.T) {
 			t.Errorf("%d lines in a second", n)
 		}
 		set(t, m, Faults{})
+		h.rest(time.Millisecond) // what was on its way
 		h.silent(time.Second)
 	})
 }
