@@ -127,7 +127,15 @@ func (b *box) openMLLP(passed map[string][]net.Listener, d *doors) error {
 		if err != nil {
 			return err
 		}
-		srv := &mllp.Server{Name: cfg.Name, Handler: b.mllpHandler(cfg.Name), Allow: allowed(cfg.Allow), Log: b.log}
+		srv := &mllp.Server{
+			Name: cfg.Name, Handler: b.mllpHandler(cfg.Name), Allow: allowed(cfg.Allow), Log: b.log,
+			Zone: func() *time.Location {
+				if h := b.house.Load(); h != nil {
+					return h.intake[cfg.Name].Zone()
+				}
+				return nil
+			},
+		}
 		d.mllp = append(d.mllp, srv)
 		d.serving = append(d.serving, func() error { return srv.Serve(context.Background(), l) })
 	}
@@ -157,7 +165,7 @@ func (b *box) mllpHandler(name string) mllp.Handler {
 		if h == nil {
 			return nil, errNotOpen
 		}
-		return h.intake[name](ctx, p, frame)
+		return h.intake[name].Handle(ctx, p, frame)
 	}
 }
 

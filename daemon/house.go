@@ -21,7 +21,6 @@ import (
 	"pinward/daemon/notice"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
-	"pinward/hl7/mllp"
 	"pinward/modem"
 	"pinward/store"
 )
@@ -33,7 +32,7 @@ type house struct {
 	log      *slog.Logger
 	api      http.Handler
 	console  http.Handler
-	intake   map[string]mllp.Handler // by listener
+	intake   map[string]*intake.Intake // by listener
 	senders  []*sender
 	stopSend context.CancelFunc // ends the senders first ...
 	stopRest context.CancelFunc // ... then the modems, the inbox and the sweeper
@@ -98,9 +97,9 @@ func (h *house) settle(ctx context.Context, c Config) error {
 func (h *house) buildDoors(b *box) {
 	h.api = api.New(api.Options{Store: h.store, Health: b.Health, Log: b.log, Version: b.opts.Version})
 	h.console = console.New(console.Options{Store: h.store, Health: b.Health, Passwords: b.passwords, Log: b.log})
-	h.intake = map[string]mllp.Handler{}
+	h.intake = map[string]*intake.Intake{}
 	for _, l := range b.cfg.HL7 {
-		h.intake[l.Name] = intake.New(intake.Options{Store: h.store, Log: b.log, Listener: l.intake()}).Handle
+		h.intake[l.Name] = intake.New(intake.Options{Store: h.store, Log: b.log, Listener: l.intake()})
 	}
 }
 

@@ -34,7 +34,6 @@ func busyBox(t *testing.T) (*box, []string) {
 }
 
 func (b *box) refusals(codes []string) []answer {
-	b := b
 	start := b.path("patient-signup", "/Verifications")
 	return []answer{
 		b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "nope", "to": planted.number}),
