@@ -283,7 +283,7 @@ func (d *soak) mischief(rng *rand.Rand) {
 		_ = handset.Call(sim.Name()) // likewise
 	case 4:
 		if rng.IntN(6) == 0 {
-			if err := sim.SwapSIM(modemsim.SIM{Quiet: rng.IntN(2) == 0}); err != nil {
+			if err := sim.SwapSIM(modemsim.SIM{}); err != nil {
 				d.t.Error(err)
 			}
 		}

@@ -54,6 +54,7 @@ type Modem struct {
 	ackTimer  *entry
 	call      *call
 	incoming  *incoming
+	searching *entry // for a network, after the SIM was changed
 	rings     []IncomingCall
 	forward   forwarding
 	flood     *entry
@@ -258,6 +259,8 @@ func (m *Modem) registration() int {
 		return 0
 	case m.faults.Registration != 0:
 		return m.faults.Registration
+	case m.searching != nil:
+		return 2
 	}
 	return 1
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // SIM is another SIM for a modem; what is "" is made up.
@@ -12,7 +13,7 @@ type SIM struct {
 	IMSI   string `json:"imsi"`
 	Number string `json:"number"`
 	PIN    string `json:"pin"`
-	// Quiet: the modem says nothing of it, as many do.
+	// Quiet: the modem says nothing of it and stays registered, as if it had been done while nobody looked.
 	Quiet bool `json:"quiet"`
 }
 
@@ -53,6 +54,7 @@ func (m *Modem) SwapSIM(s SIM) error {
 	case s.Quiet:
 		m.sim.unlocked = true // nothing was noticed, so nothing is asked
 	case !m.out() && !m.booting:
+		m.search()
 		m.simChanged()
 		if was != m.registered() {
 			m.showRegistration()
@@ -60,4 +62,19 @@ func (m *Modem) SwapSIM(s SIM) error {
 	}
 	n.agenda.after(0, m.poke)
 	return nil
+}
+
+// searchTime is how long a modem with a new SIM looks for a network. A part that is on the air then is not sent.
+const searchTime = 3 * time.Second
+
+// search takes the modem off the network for searchTime.
+func (m *Modem) search() {
+	m.searching.cancel()
+	m.searching = m.network.agenda.after(searchTime, func() {
+		m.searching = nil
+		if m.registered() {
+			m.showRegistration()
+			m.poke()
+		}
+	})
 }
