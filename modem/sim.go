@@ -193,7 +193,8 @@ func (s *session) checkSIM() error {
 	case state == "SIM PIN", state == "SIM PUK":
 		return errChanged
 	case state != "READY":
-		return nil // busy; it tells when it is ready, and the registration is looked at meanwhile
+		s.lookedAt() // busy: it tells when it is ready
+		return nil
 	}
 	iccid, err := s.readICCID()
 	if err != nil {
@@ -202,7 +203,15 @@ func (s *session) checkSIM() error {
 	if iccid != s.m.Status().ICCID {
 		return errChanged
 	}
+	s.lookedAt()
 	return nil
+}
+
+// lookedAt goes back to the phase that the modem has, if it waited for the SIM to be looked at.
+func (s *session) lookedAt() {
+	if s.m.Status().Phase == PhaseStarting {
+		signal(s.regs)
+	}
 }
 
 // noticeSIM holds the SIM that is in the modem against the one that should be.

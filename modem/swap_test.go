@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -96,5 +97,31 @@ func TestSIMComesBack(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		w.until("back", time.Minute, func(s Status) bool { return s.Ready && s.ICCID == old.ICCID && s.Alarms == 0 })
+	})
+}
+
+// Two parts of one text that leave by two SIMs are no text (reference 9): after a word about the SIM nothing is sent before it is
+// known which one it is.
+func TestSIMSwappedBetweenTwoParts(t *testing.T) {
+	inWorld(t, setup{faults: modemsim.Faults{SendDelay: modemsim.Duration(20 * time.Second)}}, func(w *world) {
+		w.ready()
+		parts, err := Encode(SMS{To: patient, Text: string(make160())})
+		if err != nil || len(parts) != 2 {
+			w.t.Fatalf("%d parts, %v", len(parts), err)
+		}
+		time.AfterFunc(5*time.Second, func() {
+			if err := w.sim.SwapSIM(modemsim.SIM{}); err != nil {
+				w.t.Error(err)
+			}
+		})
+		if _, err := w.m.Send(context.Background(), parts[0]); err != nil {
+			w.t.Fatal(err) // it was on its way already
+		}
+		_, err = w.m.Send(context.Background(), parts[1])
+		w.want("second part", err, ErrNotSent)
+		if e := w.event(time.Minute); e.Swap == nil {
+			w.t.Fatalf("event %+v", e)
+		}
+		w.ready()
 	})
 }

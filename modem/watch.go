@@ -68,6 +68,13 @@ func (s *session) heard(u line.URC, clip *time.Timer) {
 		}
 		signal(s.look)
 	case "+CPIN", "+QUSIM", "^SIMST", "#QSS":
+		// Nothing is sent before it is known which SIM it is: two parts of a text by two SIMs are no text (reference 9).
+		s.m.update(func(st *Status) {
+			switch st.Phase {
+			case PhaseReady, PhaseQuarantined, PhaseRegistering:
+				st.set(PhaseStarting, "the SIM is looked at", AlarmNone)
+			}
+		})
 		signal(s.sim)
 	case "+CUSD":
 		select { // the last one counts
