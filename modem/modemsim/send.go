@@ -129,10 +129,10 @@ func (m *Modem) send(s submit, command string) {
 	}
 	latency := varied(m.rng, m.latency)
 	if len(m.faults.SendErrors) > 0 {
-		final := m.faults.SendErrors[0]
+		final, anyway := m.faults.SendErrors[0], m.faults.SentAnyway
 		m.faults.SendErrors = m.faults.SendErrors[1:]
 		m.later(latency, func() {
-			if m.faults.SentAnyway {
+			if anyway {
 				m.submit(s)
 			}
 			m.finish(reply{final: final})
