@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"pinward/store"
 )
@@ -61,7 +62,7 @@ func same(code, typed string) bool {
 // typed brings what a person typed into the form of a code: spaces and dashes
 // between digits are dropped.
 func typed(s string) string {
-	if len(s) > 4*MaxCode {
+	if len(s) > 4*MaxCode || !utf8.ValidString(s) {
 		return ""
 	}
 	return strings.Map(func(r rune) rune {
