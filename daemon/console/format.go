@@ -25,7 +25,7 @@ var navigation = []link{
 	{"/", "Send a code", access.Verify},
 	{"/contacts", "Patient", access.ContactRead},
 	{"/messages", "Messages", access.NotifyRead},
-	{"/work", "To do", access.WorkItems},
+	{"/items", "To do", access.WorkItems},
 	{"/services", "Services", access.StatusRead},
 	{"/health", "Health", access.StatusRead},
 	{"/audit", "Audit", access.AuditRead},

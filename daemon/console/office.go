@@ -144,7 +144,7 @@ func (c *console) closeWork(w http.ResponseWriter, v *visit) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, v.Request, "/work", http.StatusSeeOther)
+	http.Redirect(w, v.Request, "/items", http.StatusSeeOther)
 	return nil
 }
 

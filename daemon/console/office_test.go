@@ -74,22 +74,22 @@ func TestContacts(t *testing.T) {
 func TestWork(t *testing.T) {
 	b := newBox(t)
 	p := b.login(access.Nurse)
-	p.get("/work").want(200).says("Nothing waits for a person.")
+	p.get("/items").want(200).says("Nothing waits for a person.")
 	var item consent.WorkItem
 	b.do(func(tx *store.Tx) (err error) {
 		to := phone(t, patientNumber)
 		item, err = consent.OpenFor(tx, consent.In{From: to, Body: `stop by <b>tomorrow</b> & "call"`, At: tx.Now()}, consent.WorkItem{Kind: consent.ItemDoubtfulStop, Phone: to})
 		return err
 	})
-	p.get("/work").want(200).says("Meant as STOP?", "(617) 555-1234", `stop by &lt;b&gt;tomorrow&lt;/b&gt; &amp; &#34;call&#34;`, "ago")
-	p.post("/work/"+item.ID+"/close", "note", " ").want(422).says("Say in a sentence what was done.")
-	p.post("/work/"+item.ID+"/close", "note", strings.Repeat("x", maxNote+1)).want(422)
-	if to := p.post("/work/"+item.ID+"/close", "note", "called back").leads(); to != "/work" {
+	p.get("/items").want(200).says("Meant as STOP?", "(617) 555-1234", `stop by &lt;b&gt;tomorrow&lt;/b&gt; &amp; &#34;call&#34;`, "ago")
+	p.post("/items/"+item.ID+"/close", "note", " ").want(422).says("Say in a sentence what was done.")
+	p.post("/items/"+item.ID+"/close", "note", strings.Repeat("x", maxNote+1)).want(422)
+	if to := p.post("/items/"+item.ID+"/close", "note", "called back").leads(); to != "/items" {
 		t.Errorf("settling leads to %s", to)
 	}
-	p.get("/work").want(200).says("Nothing waits for a person.")
-	p.post("/work/"+item.ID+"/close", "note", "again").want(422).says("Somebody has settled this already.")
-	p.post("/work/nonsense/close", "note", "again").want(422)
+	p.get("/items").want(200).says("Nothing waits for a person.")
+	p.post("/items/"+item.ID+"/close", "note", "again").want(422).says("Somebody has settled this already.")
+	p.post("/items/nonsense/close", "note", "again").want(422)
 	if closed := b.entries(consent.ActionItemClosed); len(closed) != 1 || closed[0].Actor.ID != "nurse" {
 		t.Errorf("settled on record: %v", closed)
 	}

@@ -132,7 +132,7 @@ func TestForeignForms(t *testing.T) {
 	b := newBox(t)
 	p := b.login(access.Nurse)
 	forms := []string{"/login", "/logout", "/", "/verifications", "/verifications/VE0/check", "/verifications/VE0/next",
-		"/verifications/VE0/resend", "/verifications/VE0/cancel", "/work/WI0/close", "/contacts"}
+		"/verifications/VE0/resend", "/verifications/VE0/cancel", "/items/WI0/close", "/contacts"}
 	for _, path := range forms {
 		for name, change := range map[string]func(*http.Request){
 			"cross-site":   func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
