@@ -88,6 +88,7 @@ func walk(m *Message) int {
 		}
 	}
 	m.ScheduledStart()
+	m.ScheduledLength()
 	_ = m.CheckHeader()
 	return n
 }

@@ -42,7 +42,7 @@ const (
 	PhonePrimary                        // use PRN, or HOME as some write it
 	PhoneOther                          // any other use, or none
 	PhoneWork                           // use WPN; whether it may be texted is the site's choice
-	PhoneUnusable                       // fax, modem, pager, text telephone, e-mail
+	PhoneUnusable                       // fax, modem, pager, e-mail
 )
 
 // PhoneSource is the component a number was taken from.
@@ -71,13 +71,16 @@ type Phone struct {
 	Country, Area, Local string
 	// Extension is behind the number; a number with one is a switchboard's.
 	Extension string
+	// NoVoice tells of a text telephone (equipment TDD or TTY): whoever has it does
+	// not hear a call.
+	NoVoice bool
 }
 
 // Class says what use and equipment make of the number.
 func (x XTN) Class() PhoneClass {
 	use, equipment := strings.ToUpper(strings.TrimSpace(x.Use)), strings.ToUpper(strings.TrimSpace(x.Equipment))
 	switch equipment {
-	case "FX", "FAX", "MD", "BP", "TDD", "TTY", "INTERNET", "X.400":
+	case "FX", "FAX", "MD", "BP", "INTERNET", "X.400":
 		return PhoneUnusable
 	}
 	switch use {
@@ -111,6 +114,10 @@ func (x XTN) Phone() (Phone, bool) {
 	n, ok := x.number()
 	if !ok {
 		return Phone{}, false
+	}
+	switch strings.ToUpper(strings.TrimSpace(x.Equipment)) {
+	case "TDD", "TTY":
+		p.NoVoice = true
 	}
 	p.Source, p.Plus, p.Digits, p.Extension = n.Source, n.Plus, n.Digits, n.Extension
 	p.Country, p.Area, p.Local = n.Country, n.Area, n.Local

@@ -74,7 +74,7 @@ type Number struct {
 // textable reports whether a text to this line can reach a person.
 func (n Number) textable() bool {
 	switch n.Equipment {
-	case "FX", "MD", "BP", "TDD", "TTY", "NET", "Internet":
+	case "FX", "MD", "BP", "NET", "Internet": // a TDD or TTY is not called, but may be texted
 		return false
 	}
 	return n.line() != LineLandline

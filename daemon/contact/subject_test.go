@@ -206,7 +206,7 @@ func TestWhichNumberIsTexted(t *testing.T) {
 		"the plan before PRN": {[]Number{home, byPlan}, byPlan.Phone},
 		"the person's choice": {[]Number{cp, chosen}, chosen.Phone},
 		"no fax":              {[]Number{fax, home}, home.Phone},
-		"no TTY":              {[]Number{tty, home}, home.Phone},
+		"a TTY may be texted": {[]Number{home, tty}, tty.Phone},
 		"a landline never":    {[]Number{landline}, Phone{}},
 		"the first of equals": {[]Number{home, n("+16175550009", "PRN", "PH", 0, LineUnknown)}, home.Phone},
 		"none":                {nil, Phone{}},

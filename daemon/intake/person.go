@@ -12,7 +12,9 @@ import (
 type person struct {
 	id     contact.SubjectID
 	update contact.SubjectUpdate
-	homes  bool // PID-13 or PID-40 said something; with PID-14 alone the other numbers stay
+	// noVoice are the numbers of text telephones: whoever has one hears no call.
+	noVoice []contact.Phone
+	homes   bool // PID-13 or PID-40 said something; with PID-14 alone the other numbers stay
 }
 
 // otherIDs are types of identifiers (table 0203) by which nobody is known in the whole hospital, or

@@ -35,6 +35,9 @@ func (rd *reading) readPhones(pid hl7.Segment) (list *[]contact.Number, homes bo
 				continue
 			}
 			said, homes = true, homes || n != 14
+			if err == nil && number.Equipment == "TDD" {
+				rd.person.noVoice = append(rd.person.noVoice, number.Phone)
+			}
 			if err != nil {
 				rd.why = append(rd.why, fmt.Sprintf("number refused at PID-%d[%d]: %s", n, rep, reason(err)))
 				continue
@@ -95,6 +98,9 @@ func (rd *reading) number(x hl7.XTN, business bool) (contact.Number, error) {
 		n.Use = "PRS"
 	case hl7.PhonePrimary:
 		n.Use = "PRN"
+	}
+	if p.NoVoice {
+		n.Equipment = "TDD"
 	}
 	if work {
 		n.Use = "WPN"

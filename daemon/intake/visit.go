@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +35,7 @@ func (rd *reading) readVisit() error {
 		}
 	}
 	rd.visit.status = strings.ToUpper(sch.Field(25).Comp(1).String())
-	a := contact.Appointment{ID: id, Subject: rd.person.id, AsOf: rd.at, Minutes: minutes(sch), SiteName: rd.place()}
+	a := contact.Appointment{ID: id, Subject: rd.person.id, AsOf: rd.at, Minutes: int(rd.m.ScheduledLength() / time.Minute), SiteName: rd.place()}
 	// A place that shares a word with the patient's name or reason is not printed; the brand is.
 	if a.SiteName != "" && text.Guard(text.Values{string(text.Site): a.SiteName}, rd.words()) != nil {
 		a.SiteName = ""
@@ -63,22 +62,6 @@ func appointmentID(f hl7.Field) (contact.AppointmentID, bool) {
 		id.Authority = f.Comp(3).String()
 	}
 	return id, id.Number != ""
-}
-
-// minutes is the appointment's length, 0 if it is not told: SCH-9 in the unit of SCH-10, which is
-// "min", "MIN", "M", or "S" and "H" (ISO 2955 and what feeds make of it).
-func minutes(sch hl7.Segment) int {
-	n, err := strconv.Atoi(strings.TrimSpace(sch.Field(9).Comp(1).String()))
-	if err != nil || n < 0 || n > 1<<20 {
-		return 0
-	}
-	switch unit := strings.ToUpper(sch.Field(10).Comp(1).String()); {
-	case strings.HasPrefix(unit, "S"):
-		return n / 60
-	case strings.HasPrefix(unit, "H"):
-		return n * 60
-	}
-	return n
 }
 
 // ends is what SCH-25 says that the appointment has become, "" while it stands. It counts in any SIU:

@@ -130,6 +130,13 @@ func (w *work) updateContact() error {
 	case len(c.Fields) > 0:
 		w.did("contact updated (%s)", strings.Join(c.Fields, ", "))
 	}
+	if !c.Stale {
+		for _, p := range w.person.noVoice {
+			if err := contact.Flag(w.tx, p, contact.Flags{NoVoice: new(true)}, w.source); err != nil {
+				return err
+			}
+		}
+	}
 	return w.follow(u, c, before)
 }
 
