@@ -54,6 +54,9 @@ func (s *session) try(cmd string) error {
 	return err
 }
 
+// ask is try for whoever reads the answer: none after a refusal.
+func (s *session) ask(cmd string) ([]string, error) { return s.tryFor(cmd, s.m.o.Timing.Step) }
+
 func (s *session) tryFor(cmd string, limit time.Duration) ([]string, error) {
 	info, err := s.doFor(cmd, limit)
 	var refused *line.ResultError
@@ -93,20 +96,14 @@ func busy(err error) bool {
 
 // identify asks who the modem is and takes its profile.
 func (s *session) identify() error {
-	var got [3]string
-	for i, cmd := range []string{"+CGMI", "+CGMM", "+CGMR"} {
-		info, err := s.tryFor(cmd, s.m.o.Timing.Step)
-		if err != nil {
-			return err
-		}
-		if len(info) > 0 {
-			got[i] = strings.Trim(strings.TrimSpace(strings.TrimPrefix(info[0], cmd+":")), `"`)
-		}
+	vendor, model, revision, err := askModel(s.ask)
+	if err != nil {
+		return err
 	}
-	s.p = profileFor(got[0], got[1])
+	s.p = profileFor(vendor, model)
 	s.l.SetPace(time.Duration(s.p.Gap), time.Duration(s.p.PromptDelay))
 	s.m.update(func(st *Status) {
-		st.Vendor, st.Model, st.Revision, st.Profile = got[0], got[1], got[2], s.p.Name
+		st.Vendor, st.Model, st.Revision, st.Profile = vendor, model, revision, s.p.Name
 	})
 	return nil
 }
@@ -133,18 +130,7 @@ func (s *session) identifySIM() error {
 }
 
 // readICCID asks in the ways of the profile; "" if none of them tells it.
-func (s *session) readICCID() (string, error) {
-	for _, cmd := range s.p.ICCID {
-		info, err := s.tryFor(cmd, s.m.o.Timing.Step)
-		if err != nil {
-			return "", err
-		}
-		if iccid := digits(info); iccid != "" {
-			return iccid, nil
-		}
-	}
-	return "", nil
-}
+func (s *session) readICCID() (string, error) { return askICCID(s.p, s.ask) }
 
 // digits is the longest run of digits in an answer, 15 at least: an IMSI or ICCID, however it is dressed. A trailing F of an ICCID
 // is filling.

@@ -87,6 +87,7 @@ type Modem struct {
 
 	trace  trace
 	orders chan struct{}   // taken by the operator's order that runs
+	wake   chan struct{}   // ends the pause between two sessions
 	resets chan chan error // an operator's Reset, for Run's goroutine
 
 	// ladder and lost belong to Run.
@@ -103,6 +104,7 @@ type Modem struct {
 	expected string        // ICCID
 	told     string        // ICCID of the last Event.Swap
 	days     days
+	typed    *pinOrder           // a PIN that an operator typed, until it is used
 	badPIN   map[string][32]byte // hash of the PIN that was refused, by IMEI: that one is never tried again
 }
 
@@ -119,6 +121,7 @@ func New(open func(ctx context.Context) (io.ReadWriteCloser, error), o Options) 
 		events:   make(chan Event, eventRoom),
 		changed:  make(chan struct{}, 1),
 		orders:   make(chan struct{}, 1),
+		wake:     make(chan struct{}, 1),
 		resets:   make(chan chan error),
 		expected: o.ICCID,
 		inbox:    map[[32]byte]inboxState{},
@@ -140,6 +143,7 @@ func (m *Modem) Run(ctx context.Context) error {
 		}
 		wait := m.ladder.after(err, m.o.Timing)
 		cause, phase := plain(err), PhaseDown
+		m.answerPIN(fmt.Errorf("%w: %s", ErrNotUp, cause))
 		if isSIM(err) {
 			phase = PhaseBlocked
 		}
@@ -152,6 +156,7 @@ func (m *Modem) Run(ctx context.Context) error {
 	}
 	m.phase(PhaseDown, "stopped")
 	m.ladder.answer(ErrNotUp)
+	m.answerPIN(ErrNotUp)
 	return nil
 }
 
@@ -175,13 +180,15 @@ func (m *Modem) once(ctx context.Context) error {
 	return err
 }
 
-// pause waits before the port is opened again. An operator's Reset ends it: the next session begins with a restart.
+// pause waits before the port is opened again. An operator's Reset ends it, the next session begins with a restart; and so does a
+// PIN that an operator typed.
 func (m *Modem) pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-ctx.Done():
+	case <-m.wake:
 	case done := <-m.resets:
 		m.ladder.order(done)
 	}

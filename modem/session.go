@@ -123,6 +123,7 @@ func (s *session) run(ctx context.Context) error {
 		err := s.bringUp()
 		if err == nil {
 			s.begin()
+			s.m.answerPIN(ErrNoPINWanted)
 			err = s.serve()
 		}
 		s.end()

@@ -1,11 +1,7 @@
 package modem
 
 import (
-	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,9 +32,6 @@ func noSIM(err error) error {
 	}
 	return err
 }
-
-// minTries is how many PIN tries must be left for us to use one: the last one belongs to a person (callpilot#112).
-const minTries = 2
 
 // unlock waits for the SIM, and gives it its PIN if it asks for it and enough tries are left. A PIN that was refused is never
 // tried again; a PUK is for a person.
@@ -75,6 +68,10 @@ func (s *session) unlock() error {
 // simState is the <code> of +CPIN? (27.007, 8.3), or what a +CME ERROR says instead of it.
 func (s *session) simState() (string, error) {
 	info, err := s.do("+CPIN?")
+	return simStateIn(info, err)
+}
+
+func simStateIn(info []string, err error) (string, error) {
 	if err == nil {
 		return strings.Trim(field(info, "+CPIN"), `"`), nil
 	}
@@ -91,95 +88,6 @@ func (s *session) simState() (string, error) {
 		return "SIM PUK", nil
 	}
 	return "BUSY", nil
-}
-
-// enterPIN gives the PIN once.
-func (s *session) enterPIN() error {
-	if s.m.o.PIN == nil {
-		return &simError{"the SIM asks for a PIN and none is kept for it", AlarmPIN}
-	}
-	tries, known, err := s.pinTries()
-	switch {
-	case err != nil:
-		return err
-	case known && tries < minTries:
-		return &simError{fmt.Sprintf("the SIM has %d PIN tries left: a person must enter it", tries), AlarmPIN}
-	}
-	pin, err := s.m.o.PIN(s.ctx)
-	if err != nil {
-		return fmt.Errorf("read PIN: %w", err)
-	}
-	if len(pin) < 4 || len(pin) > 8 || strings.Trim(pin, "0123456789") != "" {
-		return &simError{"the PIN kept for the SIM is not 4 to 8 digits", AlarmPIN}
-	}
-	imei, hash := s.m.Status().IMEI, sha256.Sum256([]byte(pin))
-	s.m.mu.Lock()
-	bad := s.m.badPIN[imei] == hash
-	s.m.mu.Unlock()
-	if bad {
-		return &simError{"the SIM refused its PIN; it is not tried again", AlarmPIN}
-	}
-	// If we crash between here and the answer, a try is used and nobody knows: the tries left are read again before the next.
-	_, err = s.l.Do(context.WithoutCancel(s.ctx), line.Cmd{Text: `+CPIN="` + pin + `"`, Class: line.Rest}, s.m.o.Timing.SIM)
-	var r *line.ResultError
-	if errors.As(err, &r) {
-		s.m.mu.Lock()
-		s.m.badPIN[imei] = hash
-		s.m.mu.Unlock()
-		return &simError{"the SIM refused its PIN; it is not tried again", AlarmPIN}
-	}
-	return err
-}
-
-// pinTries asks how often the PIN may still be tried; not every modem tells.
-func (s *session) pinTries() (tries int, known bool, err error) {
-	for _, cmd := range s.p.PINTries {
-		info, err := s.tryFor(cmd, s.m.o.Timing.Step)
-		if err != nil {
-			return 0, false, err
-		}
-		for _, l := range info {
-			if n, ok := triesIn(l); ok {
-				return n, true, nil
-			}
-		}
-	}
-	return 0, false, nil
-}
-
-// triesIn reads the tries of PIN1 from the answers of the vendors:
-//
-//	+CPINR: SIM PIN,3,3        27.007, 8.65
-//	+QPINC: "SC",3,10          Quectel
-//	+SPIC: 3,10,3,10           SIMCom: PIN1 first
-//	^CPIN: READY,,10,3,10,3    Huawei: code, times, PUK, PIN, ...
-//	#PCT: 3                    Telit: of what +CPIN? asks for
-func triesIn(l string) (int, bool) {
-	name, rest, ok := strings.Cut(l, ":")
-	if !ok {
-		return 0, false
-	}
-	f := fields(rest)
-	at := -1
-	switch strings.TrimSpace(name) {
-	case "+CPINR":
-		if len(f) > 0 && f[0] == "SIM PIN" {
-			at = 1
-		}
-	case "+QPINC":
-		if len(f) > 0 && f[0] == "SC" {
-			at = 1
-		}
-	case "+SPIC", "#PCT":
-		at = 0
-	case "^CPIN":
-		at = 3
-	}
-	if at < 0 || at >= len(f) {
-		return 0, false
-	}
-	n, err := strconv.Atoi(f[at])
-	return n, err == nil
 }
 
 // checkSIM looks at the SIM of a modem that is up: it may have been taken out or changed, with or without a word from the modem.
