@@ -2,9 +2,7 @@ package mllp
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +49,8 @@ type conn struct {
 	by     time.Time // when the frame that is being read has to be whole; owned by read
 
 	mu       sync.Mutex
-	stopping bool // under mu: reads have ended for good
+	stopping bool                 // under mu: reads have ended for good
+	state    *tls.ConnectionState // under mu: of the handshake, nil before it and without TLS
 }
 
 func newConn(ctx context.Context, s *Server, nc net.Conn, limits Limits) *conn {
@@ -111,7 +110,7 @@ func (c *conn) serve() {
 	if err := c.handshake(); err != nil {
 		return
 	}
-	frames := make(chan []byte, c.limits.Pipeline-1)
+	frames := make(chan received, c.limits.Pipeline-1)
 	var head []byte // of a frame that is too large; set before frames is closed
 	var readErr error
 	var reader sync.WaitGroup
@@ -120,8 +119,10 @@ func (c *conn) serve() {
 		head, readErr = c.read(frames)
 	})
 	failed := false
-	for frame := range frames {
-		if failed = !c.handle(frame); failed {
+	for f := range frames {
+		failed = !c.handle(f.payload)
+		c.srv.rooms.give(c.tally, f.held)
+		if failed {
 			// The reader ends by either of these; what it has read stays without an
 			// answer, and the sender sends it again.
 			c.abort()
@@ -129,6 +130,9 @@ func (c *conn) serve() {
 		}
 	}
 	reader.Wait()
+	for f := range frames {
+		c.srv.rooms.give(c.tally, f.held) // read, and left behind by a failure
+	}
 	if !failed {
 		c.end(head, readErr)
 	}
@@ -142,21 +146,38 @@ func (c *conn) handshake() error {
 	tc := tls.Server(c.raw, c.srv.TLS)
 	ctx, cancel := context.WithTimeout(c.ctx, c.limits.Handshake)
 	defer cancel()
+	ctx, offered := withOffer(ctx)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		// A load balancer opens and closes: that is no error.
 		if !errors.Is(err, io.EOF) && !c.isStopping() {
 			n := c.tally.bump(func(n *Counts) *uint64 { return &n.Handshakes })
-			c.srv.refuse(c, n, fmt.Errorf("shake hands: %w", err))
+			err = fmt.Errorf("shake hands: %w", err)
+			if o := offered.String(); o != "" {
+				err = fmt.Errorf("%w (%s)", err, o)
+			}
+			c.srv.refuse(c, n, err)
 		}
 		return err
 	}
 	c.nc = tc
-	if certs := tc.ConnectionState().PeerCertificates; len(certs) > 0 {
-		sum := sha256.Sum256(certs[0].RawSubjectPublicKeyInfo)
-		c.peer.CertSPKI = hex.EncodeToString(sum[:])
+	state := tc.ConnectionState()
+	if certs := state.PeerCertificates; len(certs) > 0 {
+		c.peer.CertSPKI = Pin(certs[0])
 		c.peer.CertSubject = certs[0].Subject.String()
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = &state
 	return nil
+}
+
+// believed tells whether a certificate that was believed when the connection began still is.
+func (c *conn) believed() bool {
+	c.mu.Lock()
+	state := c.state
+	c.mu.Unlock()
+	verify := c.srv.TLS.VerifyConnection
+	return state == nil || verify == nil || verify(*state) == nil
 }
 
 func (c *conn) isStopping() bool {
@@ -166,9 +187,12 @@ func (c *conn) isStopping() bool {
 }
 
 // read hands frames over until the stream ends, and says how it ended.
-func (c *conn) read(frames chan<- []byte) (head []byte, err error) {
+func (c *conn) read(frames chan<- received) (head []byte, err error) {
+	held := 0 // of the frame that is being read
+	defer func() { c.srv.rooms.give(c.tally, held) }()
 	r := NewReader(c.nc, c.limits.MaxFrame)
 	r.formFeedEnd = c.srv.FormFeedEnd
+	r.room = func(total int) error { return c.hold(&held, total) }
 	r.waiting = func() {
 		c.by = time.Now().Add(c.limits.InFrame)
 		c.readBy(c.by)
@@ -194,13 +218,14 @@ func (c *conn) read(frames chan<- []byte) (head []byte, err error) {
 			told = now
 		}
 		if err != nil {
-			if r.inFrame && !errors.Is(err, ErrTooLarge) {
+			if r.inFrame && !errors.Is(err, ErrTooLarge) && !errors.Is(err, errNoRoom) {
 				err = fmt.Errorf("%w: %w", errCut, err)
 			}
 			return frame, err
 		}
 		select {
-		case frames <- frame:
+		case frames <- received{frame, held}:
+			held = 0
 		case <-c.ctx.Done():
 			return nil, c.ctx.Err()
 		}
@@ -283,6 +308,9 @@ func (c *conn) end(head []byte, err error) {
 		n := c.tally.bump(func(n *Counts) *uint64 { return &n.TooLarge })
 		c.srv.refuse(c, n, err)
 		c.tooLarge(head)
+	case errors.Is(err, errNoRoom):
+		n := c.tally.bump(func(n *Counts) *uint64 { return &n.NoRoom })
+		c.srv.logNth(c, n, "connection closed", err)
 	case errors.Is(err, ErrTLS), errors.Is(err, ErrHTTP), errors.Is(err, ErrNoFrame):
 		n := c.tally.bump(func(n *Counts) *uint64 { return &n.Alien })
 		c.srv.refuse(c, n, err)

@@ -17,6 +17,7 @@ type Counts struct {
 	Panics      uint64 // the Handler panicked
 	Late        uint64 // the reply came too late and was not sent
 	TooLarge    uint64 // frames larger than allowed
+	NoRoom      uint64 // connections closed as others took the memory for large frames
 	Cut         uint64 // connections lost or timed out in the middle of a frame
 	Alien       uint64 // connections that spoke TLS, HTTP or no MLLP
 	Handshakes  uint64 // TLS handshakes that failed
@@ -34,6 +35,7 @@ func (c *Counts) add(o Counts) {
 	c.Panics += o.Panics
 	c.Late += o.Late
 	c.TooLarge += o.TooLarge
+	c.NoRoom += o.NoRoom
 	c.Cut += o.Cut
 	c.Alien += o.Alien
 	c.Handshakes += o.Handshakes

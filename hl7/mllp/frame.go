@@ -70,6 +70,8 @@ type Reader struct {
 	// waiting, if set, is called once in a frame, before the first read that may
 	// block in the middle of it.
 	waiting func()
+	// room, if set, is asked before a frame has total bytes in memory; its error ends the frame.
+	room func(total int) error
 	// pause, if set, sets a short deadline (true) before a read that may block where the frame may be
 	// over, and takes it off (false) when the read brought more of the frame. paused tells whether an
 	// error of that read means that the sender waits.
@@ -213,6 +215,11 @@ func (r *Reader) body() ([]byte, error) {
 		if len(buf)+n-drop > r.max {
 			buf = append(buf, chunk[:min(n, headLen)]...)
 			return buf[:min(len(buf), headLen)], ErrTooLarge
+		}
+		if r.room != nil {
+			if err := r.room(len(buf) + n); err != nil {
+				return nil, err
+			}
 		}
 		if whole && buf == nil {
 			payload := bytes.Clone(chunk[:n-drop])

@@ -45,6 +45,9 @@ type Limits struct {
 	Handshake time.Duration
 	// Drain is how long Serve lets connections finish when its context ends: 5 s.
 	Drain time.Duration
+	// Memory is what frames under way may take beyond a few KB each, all together:
+	// 48 MiB, half of it for one address. At least MaxFrame fits twice.
+	Memory int
 	// Total and PerPeer are how many connections there may be, in all and from one
 	// address: 512 and 128.
 	Total, PerPeer int
@@ -60,6 +63,7 @@ func (l Limits) withDefaults() Limits {
 	l.Write = cmp.Or(l.Write, 10*time.Second)
 	l.Handshake = cmp.Or(l.Handshake, 10*time.Second)
 	l.Drain = cmp.Or(l.Drain, 5*time.Second)
+	l.Memory = max(cmp.Or(l.Memory, 48<<20), 2*l.MaxFrame+128<<10)
 	l.Total = cmp.Or(l.Total, 512)
 	l.PerPeer = cmp.Or(l.PerPeer, 128)
 	l.Pipeline = cmp.Or(l.Pipeline, 1)
@@ -83,7 +87,8 @@ type Server struct {
 	// Name is the listener's name, for hl7.Peer and the log.
 	Name   string
 	Limits Limits
-	// TLS, if set, makes every connection a TLS one. There is no plain fallback.
+	// TLS, if set, makes every connection a TLS one, such as Credentials.Server. There is
+	// no plain fallback.
 	TLS *tls.Config
 	// Allow, if set, decides by address before a byte is read.
 	Allow func(netip.Addr) bool
@@ -104,6 +109,7 @@ type Server struct {
 	Log *slog.Logger
 
 	tallies tallies
+	rooms   rooms
 
 	mu       sync.Mutex
 	stopping bool                  // under mu; never goes back
@@ -293,6 +299,22 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.abort()
 	}
 	return ctx.Err()
+}
+
+// Recheck closes the connections whose certificate is no longer believed, after the
+// Credentials were read again: engines hold theirs for months. What was read is
+// handled and answered.
+func (s *Server) Recheck() {
+	if s.TLS == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if !c.believed() {
+			c.stop()
+		}
+	}
 }
 
 // Counts gives the sum over all peers.
