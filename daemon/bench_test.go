@@ -49,7 +49,8 @@ func BenchmarkStartToFirstByte(b *testing.B) {
 	cfg.Box = Box{ID: "bench", State: b.TempDir()}
 	cfg.Modems = []ModemPort{{Name: "m1", Device: "/m1"}}
 	seen := make(chan time.Time, 1)
-	x := &box{cfg: cfg, log: slog.New(slog.DiscardHandler), fatal: make(chan error, 1)}
+	x := &box{cfg: cfg, log: slog.New(slog.DiscardHandler), fatal: make(chan error, 1),
+		sealed: newSealedLog(cfg.Box.State, slog.New(slog.DiscardHandler))}
 	x.openPort = func(context.Context, ModemPort) (io.ReadWriteCloser, error) {
 		c, err := sim.Pipe()
 		return tap{c, seen}, err

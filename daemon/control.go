@@ -52,10 +52,11 @@ func (b *box) controlHandler() http.Handler {
 		HL7:       hl7Policy,
 		Passwords: b.passwords,
 		Status:    b.status,
-		Setup:     b.commission,
-		Unseal:    b.unseal,
-		Owner:     b.opts.Owner,
-		Log:       b.log,
+		Keys: admin.Keys{
+			Setup: b.commission, Unseal: b.unseal, Drill: b.drill, Finish: b.finish, Progress: setupProgress,
+		},
+		Owner: b.opts.Owner,
+		Log:   b.log,
 	})
 }
 
@@ -99,6 +100,9 @@ h1{font-size:1.6rem}ol{padding-left:1.2rem}</style>
 // clear 503 to machines.
 func (b *box) serveClosed(w http.ResponseWriter, r *http.Request) {
 	st := b.state.Load()
+	if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
+		b.sealed.https.Add(1)
+	}
 	switch {
 	case r.URL.Path == "/healthz":
 		fmt.Fprintln(w, "ok")

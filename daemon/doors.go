@@ -163,6 +163,7 @@ func (b *box) mllpHandler(name string) mllp.Handler {
 		b.awaitDecided(ctx)
 		h := b.house.Load()
 		if h == nil {
+			b.sealed.mllp.Add(1)
 			return nil, errNotOpen
 		}
 		return h.intake[name].Handle(ctx, p, frame)

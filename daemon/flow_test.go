@@ -59,7 +59,8 @@ func inFlow(t *testing.T, modems int, test func(*flow)) {
 			byName[name] = m
 			cfg.Modems = append(cfg.Modems, ModemPort{Name: name, Device: "/" + name, Carrier: carrier})
 		}
-		f.box = &box{cfg: cfg, log: slog.New(slog.DiscardHandler), fatal: make(chan error, 1)}
+		f.box = &box{cfg: cfg, log: slog.New(slog.DiscardHandler), fatal: make(chan error, 1),
+			sealed: newSealedLog(cfg.Box.State, slog.New(slog.DiscardHandler))}
 		f.box.openPort = func(_ context.Context, p ModemPort) (io.ReadWriteCloser, error) { return byName[p.Name].Pipe() }
 		f.open()
 		f.must(f.store.Update(t.Context(), self, func(tx *store.Tx) error {

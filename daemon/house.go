@@ -29,6 +29,7 @@ import (
 // and the handlers that the doors call.
 type house struct {
 	store    *store.Store
+	keys     store.Keys
 	log      *slog.Logger
 	api      http.Handler
 	console  http.Handler
@@ -61,7 +62,10 @@ func (b *box) openStore(ctx context.Context, keys store.Keys) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &house{store: s, log: b.log}
+	h := &house{store: s, keys: keys, log: b.log}
+	if err := b.sealed.bind(ctx, s); err != nil {
+		b.log.Error("bind events of a closed box", "error", err) // no reason to stay closed
+	}
 	if err := h.settle(ctx, b.cfg); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -259,6 +263,12 @@ func (h *house) describe(s *admin.Status) {
 			return err
 		}
 		s.Mode = site.Mode.String()
+		if s.Setup, err = setupProgress(tx); err != nil {
+			return err
+		}
+		if s.Setup != nil {
+			s.Next = "run: pinward setup --continue"
+		}
 		s.Accepts = outbox.Accepting(tx) == nil
 		lanes, err := outbox.Depth(tx)
 		s.Queue = map[string]int{}

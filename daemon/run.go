@@ -58,9 +58,10 @@ type box struct {
 
 	decided chan struct{} // closed when the start has found out how the box stands
 
-	house atomic.Pointer[house] // nil while empty or sealed
-	state atomic.Pointer[State]
-	fatal chan error // the first error that ends the process; buffered
+	house  atomic.Pointer[house] // nil while empty or sealed
+	state  atomic.Pointer[State]
+	sealed *sealedLog
+	fatal  chan error // the first error that ends the process; buffered
 
 	turning sync.Mutex  // held while the state changes: opening, commissioning
 	device  *tpm.Device // guarded by turning; nil until the TPM is first asked
@@ -75,7 +76,7 @@ type box struct {
 // A box whose keys are not there yet, or cannot be unsealed, is no error: it serves a page that
 // says what to do, and waits for the operator.
 func Run(ctx context.Context, c Config, o Options) error {
-	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), decided: make(chan struct{}), openPort: openPort, passwords: access.NewPasswords(loginQueue)}
+	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), decided: make(chan struct{}), openPort: openPort, passwords: access.NewPasswords(loginQueue), sealed: newSealedLog(c.Box.State, o.Log)}
 	b.state.Store(&State{Name: Starting, Since: b.began})
 	lock, err := lockState(c.Box.State)
 	if err != nil {
@@ -111,6 +112,7 @@ func (b *box) work(ctx context.Context, doors *doors) error {
 			b.reload()
 		case <-tick.C:
 			b.feedWatchdog()
+			b.sealed.refused(false)
 		}
 	}
 }
@@ -126,6 +128,7 @@ func (b *box) stop(doors *doors) error {
 	}
 	b.turning.Lock()
 	defer b.turning.Unlock()
+	b.sealed.refused(true)
 	if h := b.house.Swap(nil); h != nil {
 		err = errors.Join(err, h.close(ctx))
 	}

@@ -8,9 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"pinward/daemon/access"
 	"pinward/daemon/admin"
-	"pinward/daemon/contact"
 	"pinward/store"
 	"pinward/tpm"
 )
@@ -43,6 +41,9 @@ func (s State) String() string {
 func (b *box) enter(name, cause, next string) {
 	b.state.Store(&State{Name: name, Cause: cause, Next: next, Since: time.Now()})
 	b.log.Info("state", "state", name, "cause", cause)
+	if name == Sealed {
+		b.sealed.add(sealedEvent{Event: "state", State: name, Cause: cause})
+	}
 }
 
 func (b *box) statePath() string { return filepath.Join(b.cfg.Box.State, "tpm.json") }
@@ -118,69 +119,19 @@ func (b *box) open(ctx context.Context, keys store.Keys) {
 	b.enter(Open, "", "")
 }
 
-// commission makes the keys of an empty box, opens it, and makes its first person.
-//
-// The state file is written last: without it the box has no keys, so nobody meets a box that is open
-// and has no person who may enter. If we crash before, a store is left that no key opens, and the
-// next start says so; if after, the box is open and only the answer with the kit may be lost.
-func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error) {
-	b.turning.Lock()
-	defer b.turning.Unlock()
-	if st := b.state.Load(); st.Name != Empty {
-		return admin.Kit{}, fmt.Errorf("%w: it is %s, and only an empty box can be commissioned", admin.ErrState, st.Name)
-	}
-	hash, err := b.passwords.Hash(ctx, req.Admin.Password)
-	if err != nil {
-		return admin.Kit{}, fmt.Errorf("%w: admin password: %w", admin.ErrState, err)
-	}
-	if err := req.Site.Check(); err != nil {
-		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
-	}
-	var st tpm.State
-	var kit tpm.Kit
-	keys, err := b.keys(ctx, func(dev *tpm.Device) (keys *tpm.Keys, err error) {
-		st, kit, keys, err = tpm.Commission(ctx, dev, tpm.CommissionOptions{
-			Mode: tpm.Mode(b.cfg.TPM.Unseal), Passphrase: req.Passphrase, BoxID: b.cfg.Box.ID,
-		})
-		return keys, err
-	})
-	if err != nil {
-		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
-	}
-	h, err := b.openStore(ctx, keys)
-	if err != nil {
-		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
-	}
-	if err := b.found(ctx, h.store, req, hash); err != nil {
-		err = errors.Join(err, h.store.Close(), os.RemoveAll(b.storePath())) // made by this very call
-		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
-	}
-	if err := tpm.SaveState(b.statePath(), st); err != nil {
-		err = errors.Join(err, h.store.Close(), os.RemoveAll(b.storePath()))
-		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
-	}
-	h.furnish(b)
-	b.house.Store(h)
-	b.enter(Open, "", "")
-	return admin.Kit{Box: b.cfg.Box.ID, Signer: h.store.Fingerprint(), Shares: []string{kit.Share(1), kit.Share(2), kit.Share(3)}}, nil
-}
-
-// found writes what a new box begins with: its site and its first person.
-func (b *box) found(ctx context.Context, s *store.Store, req admin.Setup, hash access.PasswordHash) error {
-	return s.Update(ctx, store.Actor{Kind: "root", ID: "setup"}, func(tx *store.Tx) error {
-		if err := contact.SetSite(tx, req.Site); err != nil {
-			return err
-		}
-		_, err := access.CreateUser(tx, req.Admin.Name, hash, []access.Role{access.Admin, access.Auditor, access.Operator})
-		return err
-	})
-}
-
 // unseal opens a sealed box for the operator: by passphrase, or by two shares of the recovery kit,
-// which also seals the root key anew to the TPM as it is now.
+// which also seals the root key anew to the TPM as it is now. A try that fails is kept for the audit.
 func (b *box) unseal(ctx context.Context, req admin.Unseal) error {
 	b.turning.Lock()
 	defer b.turning.Unlock()
+	err := b.unsealBy(ctx, req)
+	if err != nil && b.house.Load() == nil {
+		b.sealed.add(sealedEvent{Event: "unseal", Cause: err.Error()})
+	}
+	return err
+}
+
+func (b *box) unsealBy(ctx context.Context, req admin.Unseal) error {
 	if st := b.state.Load(); st.Name != Sealed {
 		return fmt.Errorf("%w: it is %s, not sealed", admin.ErrState, st.Name)
 	}
@@ -193,7 +144,8 @@ func (b *box) unseal(ctx context.Context, req admin.Unseal) error {
 	} else if err := b.recover(ctx, st, req); err != nil {
 		return fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
-	if now := b.state.Load(); now.Name != Open {
+	now := b.state.Load()
+	if now.Name != Open {
 		return fmt.Errorf("%w: still sealed: %s", admin.ErrState, now.Cause)
 	}
 	h := b.house.Load()

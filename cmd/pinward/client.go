@@ -120,6 +120,22 @@ func (c *client) call(ctx context.Context, method, path string, body, v any) (sh
 	return true, nil
 }
 
+// get is call for an answer that this command works on: it is never printed as it came.
+func (c *client) get(ctx context.Context, method, path string, body, v any) error {
+	resp, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if v == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, answerLimit)).Decode(v); err != nil {
+		return fmt.Errorf("decode answer: %w", err)
+	}
+	return nil
+}
+
 // sessionFile keeps the session that login opened, one for each daemon.
 func sessionFile(socket string) string {
 	dir, err := os.UserConfigDir()

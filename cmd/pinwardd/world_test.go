@@ -422,7 +422,8 @@ type account struct{ Account, Secret, Token string }
 // Limits of a number stay as shipped. It returns what set-up printed.
 func (w *world) commission() (acc account, printed string, err error) {
 	printed, err = w.pinward(adminPassword+"\n", "setup", "--name", "Test Hospital", "--brand", "Riverside",
-		"--zone", "America/New_York", "--authority", "HOSP", "--help-phone", "617-555-1000", "--area", "617", "--mode", "live")
+		"--zone", "America/New_York", "--authority", "HOSP", "--help-phone", "617-555-1000", "--area", "617", "--mode", "live",
+		"--holder", "Ann", "--holder", "Bo", "--holder", "Cy", "--kit", w.path("kit"))
 	if err != nil {
 		return acc, printed, err
 	}

@@ -14,11 +14,9 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"strings"
 	"time"
 
 	"pinward/daemon/access"
-	"pinward/daemon/contact"
 	"pinward/daemon/health"
 	"pinward/modem"
 	"pinward/store"
@@ -38,31 +36,8 @@ type Status struct {
 	Entries uint64                  `json:"entries"`          // audit entries so far
 	Queue   map[string]int          `json:"queue,omitempty"`  // messages waiting, by lane
 	Modems  map[string]modem.Status `json:"modems,omitempty"`
+	Setup   *Progress               `json:"setup,omitempty"` // nil once it is finished
 	Health  health.Node             `json:"health"`
-}
-
-// Setup commissions an empty box.
-type Setup struct {
-	Passphrase string       `json:"passphrase,omitempty"` // for unseal = "tpm+passphrase"
-	Site       contact.Site `json:"site"`
-	Admin      NewUser      `json:"admin"` // the first person who may do everything
-}
-
-// Kit is what set-up hands out once: any two of the three shares open the box without its TPM.
-type Kit struct {
-	Box    string   `json:"box"`
-	Signer string   `json:"signer"`
-	Shares []string `json:"shares"`
-}
-
-// Unseal opens a sealed box: with the passphrase, or with two shares of the recovery kit, which also
-// seals the root key anew to the TPM as it is now.
-type Unseal struct {
-	Passphrase string   `json:"passphrase,omitempty"`
-	Shares     []string `json:"shares,omitempty"`
-	// NewTPM says that the operator knows this TPM to be another, or cleared. Without it the kit is
-	// not sealed to a TPM that only poses as the box's own.
-	NewTPM bool `json:"new_tpm,omitempty"`
 }
 
 // Options is what the program gives this door.
@@ -70,8 +45,7 @@ type Options struct {
 	Store  func() *store.Store // nil while the box is not open
 	API    http.Handler        // the native API, with the caller as principal
 	Status func() Status
-	Setup  func(context.Context, Setup) (Kit, error)
-	Unseal func(context.Context, Unseal) error
+	Keys   Keys
 	// Explain tells what became of an HL7 message, for GET /hl7/explain.
 	Explain func(ctx context.Context, listener, controlID string) (any, error)
 	// HL7 is the policy of the HL7 door, which this door cannot know: get returns it, set takes it.
@@ -98,6 +72,8 @@ func New(o Options) http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /status", d.status)
 	m.HandleFunc("POST /setup", d.setup)
+	m.HandleFunc("POST /setup/drill", d.unfinished(d.setupDrill))
+	m.HandleFunc("POST /setup/finish", d.unfinished(d.finish))
 	m.HandleFunc("POST /unseal", d.unseal)
 	m.HandleFunc("POST /login", d.login)
 	m.HandleFunc("POST /logout", d.logout)
@@ -106,6 +82,7 @@ func New(o Options) http.Handler {
 	}
 	open("GET /site", access.StatusRead, d.site)
 	open("PUT /site", access.SiteWrite, d.setSite)
+	open("POST /key/drill", access.SiteWrite, d.drill)
 	open("GET /clients", access.AccountsWrite, d.clients)
 	open("POST /clients", access.AccountsWrite, d.addClient)
 	open("POST /users", access.AccountsWrite, d.addUser)
@@ -171,42 +148,4 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 
 func (d *door) status(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, d.Status())
-}
-
-func (d *door) setup(w http.ResponseWriter, r *http.Request) {
-	var req Setup
-	if err := decode(w, r, &req); err != nil {
-		d.fail(w, err)
-		return
-	}
-	kit, err := d.Setup(r.Context(), req)
-	if err != nil {
-		d.fail(w, stateProblem(err))
-		return
-	}
-	answer(w, http.StatusCreated, kit)
-}
-
-func (d *door) unseal(w http.ResponseWriter, r *http.Request) {
-	var req Unseal
-	if err := decode(w, r, &req); err != nil {
-		d.fail(w, err)
-		return
-	}
-	if err := d.Unseal(r.Context(), req); err != nil {
-		d.fail(w, stateProblem(err))
-		return
-	}
-	answer(w, http.StatusOK, d.Status())
-}
-
-// ErrState is in the chain of an error about set-up or unsealing whose text is for the operator:
-// the box is in another state, a share is wrong, the TPM refuses.
-var ErrState = errors.New("the box is not ready for that")
-
-func stateProblem(err error) error {
-	if errors.Is(err, ErrState) {
-		return &problem{http.StatusConflict, strings.TrimPrefix(err.Error(), ErrState.Error()+": ")}
-	}
-	return err
 }

@@ -29,7 +29,12 @@ func (d *door) setSite(w http.ResponseWriter, r *http.Request, s *store.Store) e
 	if err := decode(w, r, &site); err != nil {
 		return err
 	}
-	err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error { return contact.SetSite(tx, site) })
+	err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error {
+		if err := d.shadowUntilFinished(tx, site); err != nil {
+			return err
+		}
+		return contact.SetSite(tx, site)
+	})
 	if err == nil {
 		answer(w, http.StatusOK, site)
 	}

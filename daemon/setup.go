@@ -1,0 +1,271 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"pinward/daemon/access"
+	"pinward/daemon/admin"
+	"pinward/daemon/contact"
+	"pinward/store"
+	"pinward/tpm"
+)
+
+// commissioning is how far set-up has come, and who holds the recovery kit. Until it is finished the
+// site stays in shadow: a box whose kit nobody has tried is one dead chip away from losing all it has.
+type commissioning struct {
+	Holders  []string     `json:"holders"` // of shares 1, 2 and 3
+	Mode     contact.Mode `json:"mode"`    // of the site, once set-up is finished
+	Drilled  time.Time    `json:"drilled,omitzero"`
+	Witness  string       `json:"witness,omitempty"` // the first off the box that had a head
+	Finished time.Time    `json:"finished,omitzero"`
+}
+
+var setups = store.NewTable[commissioning]("daemon.setup", store.Cached())
+
+// Actions of set-up and of the drills that follow it each year.
+const (
+	actSetup    store.Action = "setup.begun"
+	actFinished store.Action = "setup.finished"
+	actDrill    store.Action = "key.drill"
+)
+
+var setupKey = []byte("setup")
+
+// progress tells how far set-up has come. A box without a record of it was not commissioned by
+// set-up: its keys were brought by the program (the demo).
+func progress(tx *store.Tx) (c commissioning, finished bool, err error) {
+	c, ok, err := setups.Get(tx, setupKey)
+	if err != nil {
+		return c, false, fmt.Errorf("read set-up: %w", err)
+	}
+	return c, !ok || !c.Finished.IsZero(), nil
+}
+
+// left is what set-up still waits for, in words for the operator.
+func (c commissioning) left() []string {
+	var left []string
+	if c.Drilled.IsZero() {
+		left = append(left, "one recovery drill: two of the three shares typed in again")
+	}
+	return left
+}
+
+// commission makes the keys of an empty box, opens it, and makes its first person. The box works in
+// shadow until the kit was tried and a witness was named (finish).
+//
+// The state file is written last: without it the box has no keys, so nobody meets a box that is open
+// and has no person who may enter. If we crash before, a store is left that no key opens, and the
+// next start says so; if after, the answer with the kit may be lost: then set-up is done again, which
+// an unfinished one allows.
+func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error) {
+	b.turning.Lock()
+	defer b.turning.Unlock()
+	if len(req.Holders) != kitShares {
+		return admin.Kit{}, fmt.Errorf("%w: name %d holders of the recovery kit, each another person", admin.ErrState, kitShares)
+	}
+	hash, err := b.passwords.Hash(ctx, req.Admin.Password)
+	if err != nil {
+		return admin.Kit{}, fmt.Errorf("%w: admin password: %w", admin.ErrState, err)
+	}
+	if err := req.Site.Check(); err != nil {
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	if err := b.mayCommission(ctx, req.Again); err != nil {
+		return admin.Kit{}, err
+	}
+	var st tpm.State
+	var kit tpm.Kit
+	keys, err := b.keys(ctx, func(dev *tpm.Device) (keys *tpm.Keys, err error) {
+		st, kit, keys, err = tpm.Commission(ctx, dev, tpm.CommissionOptions{
+			Mode: tpm.Mode(b.cfg.TPM.Unseal), Passphrase: req.Passphrase, BoxID: b.cfg.Box.ID,
+		})
+		return keys, err
+	})
+	if err != nil {
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	h, err := b.openStore(ctx, keys)
+	if err != nil {
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	err = b.found(ctx, h.store, req, hash)
+	if err == nil {
+		err = tpm.SaveState(b.statePath(), st)
+	}
+	if err != nil {
+		err = errors.Join(err, h.store.Close(), os.RemoveAll(b.storePath())) // made by this very call
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	h.furnish(b)
+	b.house.Store(h)
+	b.enter(Open, "", "")
+	return admin.Kit{
+		Box: b.cfg.Box.ID, Signer: h.store.Fingerprint(), Holders: req.Holders, Mode: string(st.Mode),
+		Shares: []string{kit.Share(1), kit.Share(2), kit.Share(3)},
+	}, nil
+}
+
+// kitShares is how many shares the recovery kit has.
+const kitShares = 3
+
+// mayCommission tells whether keys may be made now. An unfinished set-up may be done again as long as
+// nobody has shown that two shares open the box: the kit may have been lost on its way to the screen,
+// and nothing but shadows is in the store. That store is removed here.
+func (b *box) mayCommission(ctx context.Context, again bool) error {
+	st := b.state.Load()
+	if st.Name == Empty {
+		return nil
+	}
+	h := b.house.Load()
+	if h == nil || !again {
+		return fmt.Errorf("%w: it is %s, and only an empty box can be commissioned", admin.ErrState, st.Name)
+	}
+	var c commissioning
+	var finished bool
+	err := h.store.View(ctx, func(tx *store.Tx) (err error) {
+		c, finished, err = progress(tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if finished || !c.Drilled.IsZero() {
+		return fmt.Errorf("%w: its recovery kit is in use; set-up can be done again only before the first drill", admin.ErrState)
+	}
+	b.house.Store(nil)
+	if err := h.close(ctx); err != nil {
+		return fmt.Errorf("close unfinished store: %w", err)
+	}
+	// The keys go first: a store without keys is told as such at the next start, and never opened.
+	for _, path := range []string{b.statePath(), b.storePath()} {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove unfinished set-up: %w", err)
+		}
+	}
+	b.enter(Empty, "set-up was begun again", "run: pinward setup")
+	return nil
+}
+
+// found writes what a new box begins with: its site and its first person.
+func (b *box) found(ctx context.Context, s *store.Store, req admin.Setup, hash access.PasswordHash) error {
+	return s.Update(ctx, store.Actor{Kind: "root", ID: "setup"}, func(tx *store.Tx) error {
+		wanted := req.Site.Mode
+		req.Site.Mode = contact.Shadow
+		if err := contact.SetSite(tx, req.Site); err != nil {
+			return err
+		}
+		if err := setups.Put(tx, setupKey, commissioning{Holders: req.Holders, Mode: wanted}); err != nil {
+			return err
+		}
+		if _, err := access.CreateUser(tx, req.Admin.Name, hash, []access.Role{access.Admin, access.Auditor, access.Operator}); err != nil {
+			return err
+		}
+		attrs := []store.Attr{{Key: "unseal", Value: b.cfg.TPM.Unseal}}
+		for i, holder := range req.Holders {
+			attrs = append(attrs, store.Attr{Key: fmt.Sprintf("holder%d", i+1), Value: holder})
+		}
+		return tx.Record(store.Entry{Action: actSetup, Outcome: store.OK, Attrs: attrs})
+	})
+}
+
+// drill proves that two shares of the kit open this box, without changing anything: the root key that
+// they give must unwrap what the one in use has wrapped. A drill that fails is an entry as well.
+func (b *box) drill(ctx context.Context, by store.Actor, shares []string) error {
+	h := b.house.Load()
+	if h == nil {
+		return errNotOpen
+	}
+	verdict := b.tryKit(ctx, h, shares)
+	outcome := store.OK
+	if verdict != nil {
+		outcome = store.Failed
+	}
+	err := h.store.Update(ctx, by, func(tx *store.Tx) error {
+		if err := tx.Record(store.Entry{Action: actDrill, Outcome: outcome}); err != nil || verdict != nil {
+			return err
+		}
+		c, _, err := progress(tx)
+		if err != nil {
+			return err
+		}
+		c.Drilled = tx.Now()
+		return setups.Put(tx, setupKey, c)
+	})
+	if verdict != nil {
+		err = errors.Join(err, fmt.Errorf("%w: %w", admin.ErrState, verdict))
+	}
+	return err
+}
+
+func (b *box) tryKit(ctx context.Context, h *house, shares []string) error {
+	st, err := tpm.LoadState(b.statePath())
+	if err != nil {
+		return err
+	}
+	recovered, err := tpm.Recover(ctx, st, shares)
+	if err != nil {
+		return err
+	}
+	defer recovered.Close()
+	wrapped, err := h.keys.Wrap(ctx, []byte("recovery drill"))
+	if err != nil {
+		return fmt.Errorf("wrap for drill: %w", err)
+	}
+	if _, err := recovered.Unwrap(ctx, wrapped); err != nil {
+		return errors.New("the shares are in order, but they belong to other keys than those in use")
+	}
+	return nil
+}
+
+// finish ends set-up: the site gets the mode that was asked for. It is refused, with what is left to
+// do, while the kit is untried or nobody off the box has a head.
+func (b *box) finish(ctx context.Context, by store.Actor) error {
+	h := b.house.Load()
+	if h == nil {
+		return errNotOpen
+	}
+	return h.store.Update(ctx, by, func(tx *store.Tx) error {
+		c, finished, err := progress(tx)
+		if err != nil || finished {
+			return err
+		}
+		if left := c.left(); len(left) > 0 {
+			return fmt.Errorf("%w: set-up is not finished, it waits for %s", admin.ErrState, inWords(left))
+		}
+		site, err := contact.SiteOf(tx)
+		if err != nil {
+			return err
+		}
+		site.Mode = c.Mode
+		c.Finished = tx.Now()
+		if err := errors.Join(contact.SetSite(tx, site), setups.Put(tx, setupKey, c)); err != nil {
+			return err
+		}
+		attrs := []store.Attr{{Key: "mode", Value: c.Mode.String()}, {Key: "witness", Value: c.Witness}}
+		return tx.Record(store.Entry{Action: actFinished, Outcome: store.OK, Attrs: attrs})
+	})
+}
+
+func inWords(list []string) string {
+	out := ""
+	for i, s := range list {
+		if i > 0 {
+			out += "; and for "
+		}
+		out += s
+	}
+	return out
+}
+
+// setupProgress is what status shows of an unfinished set-up; nil when it is finished.
+func setupProgress(tx *store.Tx) (*admin.Progress, error) {
+	c, finished, err := progress(tx)
+	if err != nil || finished {
+		return nil, err
+	}
+	return &admin.Progress{Holders: c.Holders, Drilled: c.Drilled, Witness: c.Witness, Left: c.left()}, nil
+}
