@@ -281,7 +281,7 @@ func TestCachedIsNoCoverForDamage(t *testing.T) {
 	} {
 		var was []byte
 		put := func(change func(b *bolt.Bucket) error) {
-			if err := s.db.Update(func(tx *bolt.Tx) error { return change(tx.Bucket([]byte("t/test.policies"))) }); err != nil {
+			if err := s.durable.Load().file.db.Update(func(tx *bolt.Tx) error { return change(tx.Bucket([]byte("t/test.policies"))) }); err != nil {
 				t.Fatal(err)
 			}
 		}

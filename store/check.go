@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -26,7 +25,7 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 // inPieces calls piece with snapshots until it says that it is done.
-func (s *Store) inPieces(ctx context.Context, piece func(*bolt.Tx, *ring) (done bool, err error)) error {
+func (s *Store) inPieces(ctx context.Context, piece func(*span, *ring) (done bool, err error)) error {
 	for done := false; !done; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -36,7 +35,11 @@ func (s *Store) inPieces(ctx context.Context, piece func(*bolt.Tx, *ring) (done 
 			if err = s.settle(tx); err != nil {
 				return err
 			}
-			done, err = piece(tx.snap, tx.ring)
+			p, err := tx.span()
+			if err != nil {
+				return err
+			}
+			done, err = piece(p, tx.ring)
 			return err
 		}, tx.end)
 		if err != nil {
@@ -49,8 +52,8 @@ func (s *Store) inPieces(ctx context.Context, piece func(*bolt.Tx, *ring) (done 
 // checkTables opens every value of every table, also of those that no room declares any more.
 func (s *Store) checkTables(ctx context.Context) error {
 	var names [][]byte
-	err := s.inPieces(ctx, func(snap *bolt.Tx, _ *ring) (bool, error) {
-		return true, snap.ForEach(func(name []byte, _ *bolt.Bucket) error {
+	err := s.inPieces(ctx, func(p *span, _ *ring) (bool, error) {
+		return true, p.live.ForEach(func(name []byte, _ *bolt.Bucket) error {
 			if bytes.HasPrefix(name, []byte("t/")) {
 				names = append(names, bytes.Clone(name))
 			}
@@ -62,8 +65,8 @@ func (s *Store) checkTables(ctx context.Context) error {
 	}
 	for _, name := range names {
 		var from []byte
-		err := s.inPieces(ctx, func(snap *bolt.Tx, r *ring) (bool, error) {
-			b := snap.Bucket(name)
+		err := s.inPieces(ctx, func(p *span, r *ring) (bool, error) {
+			b := p.live.Bucket(name)
 			if b == nil {
 				return false, fmt.Errorf("%w: a table went missing", ErrCorrupt)
 			}
@@ -92,45 +95,56 @@ func (s *Store) checkLog(ctx context.Context) error {
 	size := s.durable.Load().size
 	var edge audit.Edge
 	var before []byte // the head before
-	return s.inPieces(ctx, func(snap *bolt.Tx, r *ring) (bool, error) {
-		end := min(size, edge.Size()+pieceSize)
-		heads := snap.Bucket(bucketHeads).Cursor()
-		at, note := heads.Seek(binary.BigEndian.AppendUint64(nil, edge.Size()+1))
-		signers, err := readSigners(snap)
+	return s.inPieces(ctx, func(p *span, r *ring) (bool, error) {
+		signers, err := readSigners(p.live)
 		if err != nil {
 			return false, err
 		}
-		for edge.Size() < end {
-			seq := edge.Size()
-			record := snap.Bucket(bucketAudit).Get(binary.BigEndian.AppendUint64(nil, seq))
-			if _, err := s.openEntry(r, seq, record); err != nil {
+		at, note, err := p.head(edge.Size() + 1)
+		if err != nil {
+			return false, err
+		}
+		list, err := p.records(edge.Size(), size, pieceSize)
+		if err != nil {
+			return false, err
+		}
+		for _, e := range list {
+			if err := checkEntry(p, r, e, &edge); err != nil {
 				return false, err
 			}
-			leaf, _, _, err := cutRecord(seq, record)
-			if err != nil {
-				return false, err
-			}
-			edge.Append(leaf.Hash(), func(level int, n uint64, h tlog.Hash) {
-				if level < groupLevel {
-					return
-				}
-				if kept, e := readNode(snap, level, n); e != nil || kept != h {
-					err = fmt.Errorf("%w: a kept hash of the audit tree does not fit entry %d", ErrCorrupt, seq)
-				}
-			})
-			if err != nil {
-				return false, err
-			}
-			if len(at) == 8 && binary.BigEndian.Uint64(at) == edge.Size() {
+			if note != nil && at == edge.Size() {
 				if err := s.checkHead(note, before, &edge, signers); err != nil {
 					return false, err
 				}
-				before = bytes.Clone(note)
-				at, note = heads.Next()
+				before = note
+				if at, note, err = p.head(at + 1); err != nil {
+					return false, err
+				}
 			}
 		}
 		return edge.Size() == size, nil
 	})
+}
+
+// checkEntry opens an entry, adds it to the tree, and compares the hashes that become complete by it
+// with those that are kept.
+func checkEntry(p *span, r *ring, e stored, edge *audit.Edge) error {
+	if _, err := r.openEntry(e); err != nil {
+		return err
+	}
+	leaf, _, _, err := cutRecord(e.seq, e.bytes)
+	if err != nil {
+		return err
+	}
+	edge.Append(leaf.Hash(), func(level int, n uint64, h tlog.Hash) {
+		if level < groupLevel || err != nil {
+			return
+		}
+		if kept, e2 := p.node(level, n); e2 != nil || kept != h {
+			err = fmt.Errorf("%w: a kept hash of the audit tree does not fit entry %d", ErrCorrupt, e.seq)
+		}
+	})
+	return err
 }
 
 // checkHead checks one head against the tree, its signers and the head before it.

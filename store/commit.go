@@ -121,7 +121,7 @@ func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("commit: %w", err)
 	}
-	n := &durable{state: b.state, edge: p.edge, when: time.Now(), head: old.head}
+	n := &durable{file: old.file, state: b.state, edge: p.edge, when: time.Now(), head: old.head}
 	for _, r := range b.raw {
 		if string(r.bucket) == string(bucketHeads) {
 			if n.head, err = readHead(r.value); err != nil {
@@ -129,7 +129,7 @@ func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 			}
 		}
 	}
-	if n.txid, fatal, err = s.put(b, p); err != nil {
+	if n.txid, fatal, err = s.put(old.file.db, b, p); err != nil {
 		return nil, fatal, err
 	}
 	s.seals.Store(p.seals)
@@ -187,10 +187,10 @@ func (s *Store) prepare(b *batch) (*prepared, error) {
 }
 
 // put writes a prepared batch in one transaction of the file.
-func (s *Store) put(b *batch, p *prepared) (txid int, fatal bool, err error) {
+func (s *Store) put(db *bolt.DB, b *batch, p *prepared) (txid int, fatal bool, err error) {
 	var tx *bolt.Tx
 	err = guard(func() (err error) {
-		if tx, err = s.db.Begin(true); err != nil {
+		if tx, err = db.Begin(true); err != nil {
 			return fmt.Errorf("commit: %w", err)
 		}
 		txid = tx.ID()
@@ -213,14 +213,14 @@ func (s *Store) put(b *batch, p *prepared) (txid int, fatal bool, err error) {
 			return 0, true, err
 		}
 	}
-	return 0, !isFull(err) || s.mayBeDone(txid), asFull(err)
+	return 0, !isFull(err) || mayBeDone(db, txid), asFull(err)
 }
 
 // mayBeDone looks whether the file's newest meta page is that of a commit which reported an error.
-func (s *Store) mayBeDone(txid int) bool {
+func mayBeDone(db *bolt.DB, txid int) bool {
 	done := true
 	_ = guard(func() error {
-		return s.db.View(func(tx *bolt.Tx) error { done = tx.ID() >= txid; return nil })
+		return db.View(func(tx *bolt.Tx) error { done = tx.ID() >= txid; return nil })
 	}, func() {})
 	return done
 }

@@ -38,6 +38,9 @@ var (
 //lint:ignore ST1012 a control word, as fs.SkipAll is, and no failure
 var Stop = errors.New("stop")
 
+// errPages is an ErrCorrupt where a file does not hang together as a database: it is put aside.
+var errPages = fmt.Errorf("%w: the file is shorter than it says, or its pages do not hang together", ErrCorrupt)
+
 // errTxDone is what every method of a Tx answers after its function has returned.
 var errTxDone = errors.New("transaction is over")
 
@@ -50,7 +53,7 @@ func isFull(err error) bool {
 // value, which may quote a record. A fault of the memory map is a file that was cut.
 func panicError(v any) error {
 	if f, ok := v.(interface{ Addr() uintptr }); ok && f.Addr() != 0 {
-		return fmt.Errorf("%w: the file is shorter than it says or cannot be read", ErrCorrupt)
+		return errPages
 	}
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
@@ -58,7 +61,7 @@ func panicError(v any) error {
 		f, more := frames.Next()
 		if !strings.HasPrefix(f.Function, "runtime.") {
 			if strings.Contains(f.Function, "go.etcd.io/bbolt") {
-				return fmt.Errorf("%w: its pages do not hang together", ErrCorrupt)
+				return errPages
 			}
 			return fmt.Errorf("%w with a %T in %s, line %d", ErrPanicked, v, f.Function, f.Line)
 		}

@@ -1,15 +1,10 @@
 package store
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
-
-	bolt "go.etcd.io/bbolt"
 
 	"pinward/store/audit"
 )
@@ -25,7 +20,7 @@ func (s *Store) Export(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("export log: %w", err)
 	}
 	head := s.durable.Load().head
-	keys, err := s.signersUsed(head.size)
+	keys, err := s.signersUsed(ctx, head.size)
 	if err != nil {
 		return fmt.Errorf("export log: %w", err)
 	}
@@ -36,52 +31,54 @@ func (s *Store) Export(ctx context.Context, w io.Writer) error {
 
 // headsBefore yields the notes of the heads over fewer entries than size.
 func (s *Store) headsBefore(ctx context.Context, size uint64) iter.Seq2[[]byte, error] {
-	return pieces(ctx, s, bucketHeads, size, func(_ uint64, note []byte) ([]byte, error) { return note, nil })
+	next := uint64(1)
+	return inOrder(ctx, s, func(p *span) (list [][]byte, err error) {
+		for len(list) < pieceSize {
+			at, note, err := p.head(next)
+			if err != nil || note == nil || at >= size {
+				return list, err
+			}
+			list, next = append(list, note), at+1
+		}
+		return list, nil
+	})
 }
 
 // leaves yields the first size leaves.
 func (s *Store) leaves(ctx context.Context, size uint64) iter.Seq2[audit.Leaf, error] {
-	return pieces(ctx, s, bucketAudit, size, func(seq uint64, record []byte) (audit.Leaf, error) {
-		leaf, _, _, err := cutRecord(seq, record)
-		return leaf, err
+	next := uint64(0)
+	return inOrder(ctx, s, func(p *span) (list []audit.Leaf, err error) {
+		records, err := p.records(next, size, pieceSize)
+		next += uint64(len(records))
+		for _, e := range records {
+			leaf, _, _, err := cutRecord(e.seq, e.bytes)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, leaf)
+		}
+		return list, err
 	})
 }
 
-// pieces yields what make makes of the values of a bucket whose keys are numbers below end. What make
-// returns is copied.
-func pieces[T ~[]byte](ctx context.Context, s *Store, bucket []byte, end uint64, make func(key uint64, value []byte) (T, error)) iter.Seq2[T, error] {
+// inOrder yields what piece returns, each time from a new snapshot, until it returns nothing.
+func inOrder[T any](ctx context.Context, s *Store, piece func(*span) ([]T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		next := uint64(0)
-		var piece []T
-		for next < end {
-			piece = piece[:0]
-			err := guard(func() error {
-				return s.db.View(func(tx *bolt.Tx) error {
-					c := tx.Bucket(bucket).Cursor()
-					k, v := c.Seek(binary.BigEndian.AppendUint64(nil, next))
-					for ; len(k) == 8 && len(piece) < pieceSize; k, v = c.Next() {
-						n := binary.BigEndian.Uint64(k)
-						if n >= end {
-							break
-						}
-						item, err := make(n, v)
-						if err != nil {
-							return err
-						}
-						piece = append(piece, bytes.Clone(item))
-						next = n + 1
-					}
-					return nil
-				})
-			}, func() {})
-			if err = errors.Join(err, ctx.Err()); err != nil {
-				yield(nil, err)
+		for {
+			var list []T
+			err := s.inPieces(ctx, func(p *span, _ *ring) (_ bool, err error) {
+				list, err = piece(p)
+				return true, err
+			})
+			if err != nil {
+				var none T
+				yield(none, err)
 				return
 			}
-			if len(piece) == 0 {
+			if len(list) == 0 {
 				return
 			}
-			for _, item := range piece {
+			for _, item := range list {
 				if !yield(item, nil) {
 					return
 				}

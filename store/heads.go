@@ -79,7 +79,7 @@ type signer struct {
 // signers reads the keys that came into use, oldest first.
 func (s *Store) signers() (keys []signer, err error) {
 	err = guard(func() error {
-		return s.db.View(func(tx *bolt.Tx) error {
+		return s.durable.Load().file.db.View(func(tx *bolt.Tx) error {
 			keys, err = readSigners(tx)
 			return err
 		})
@@ -101,26 +101,26 @@ func readSigners(tx *bolt.Tx) (keys []signer, err error) {
 
 // signersUsed are the keys that signed a head over at most size entries, in order, none twice in a
 // row: one that was replaced before it signed anything is not among them.
-func (s *Store) signersUsed(size uint64) (used []*ecdsa.PublicKey, err error) {
-	err = guard(func() error {
-		return s.db.View(func(tx *bolt.Tx) error {
-			all, err := readSigners(tx)
+func (s *Store) signersUsed(ctx context.Context, size uint64) (used []*ecdsa.PublicKey, err error) {
+	err = s.inPieces(ctx, func(p *span, _ *ring) (bool, error) {
+		all, err := readSigners(p.live)
+		if err != nil {
+			return false, err
+		}
+		for i, k := range all {
+			end := size
+			if i+1 < len(all) {
+				end = min(size, all[i+1].since)
+			}
+			at, note, err := p.head(k.since + 1)
 			if err != nil {
-				return err
+				return false, err
 			}
-			for i, k := range all {
-				end := size
-				if i+1 < len(all) {
-					end = min(size, all[i+1].since)
-				}
-				at, _ := tx.Bucket(bucketHeads).Cursor().Seek(binary.BigEndian.AppendUint64(nil, k.since+1))
-				signed := len(at) == 8 && binary.BigEndian.Uint64(at) <= end
-				if signed && (len(used) == 0 || !used[len(used)-1].Equal(k.key)) {
-					used = append(used, k.key)
-				}
+			if note != nil && at <= end && (len(used) == 0 || !used[len(used)-1].Equal(k.key)) {
+				used = append(used, k.key)
 			}
-			return nil
-		})
-	}, func() {})
+		}
+		return true, nil
+	})
 	return used, err
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -53,8 +52,9 @@ func cutRecord(seq uint64, record []byte) (leaf audit.Leaf, h audit.Header, seal
 }
 
 // unsealEntry opens a stored record.
-func (s *Store) unsealEntry(r *ring, seq uint64, record []byte) (leaf audit.Leaf, blind *[audit.BlindSize]byte, body []byte, err error) {
-	leaf, h, sealed, err := cutRecord(seq, record)
+func (r *ring) unsealEntry(e stored) (leaf audit.Leaf, blind *[audit.BlindSize]byte, body []byte, err error) {
+	seq := e.seq
+	leaf, h, sealed, err := cutRecord(seq, e.bytes)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -63,24 +63,27 @@ func (s *Store) unsealEntry(r *ring, seq uint64, record []byte) (leaf audit.Leaf
 		return nil, nil, nil, fmt.Errorf("open audit entry %d: the key of its epoch is gone", seq)
 	}
 	var stack [256]byte
-	plain, err := k.aead.Open(nil, nil, sealed, append(append(stack[:0], s.id[:]...), leaf...))
+	plain, err := k.aead.Open(nil, nil, sealed, append(append(stack[:0], e.id[:]...), leaf...))
 	if err != nil || len(plain) < audit.BlindSize {
 		return nil, nil, nil, fmt.Errorf("%w: audit entry %d does not open", ErrCorrupt, seq)
 	}
 	return leaf, (*[audit.BlindSize]byte)(plain), plain[audit.BlindSize:], nil
 }
 
-func (s *Store) openEntry(r *ring, seq uint64, record []byte) (audit.Record, error) {
-	leaf, blind, body, err := s.unsealEntry(r, seq, record)
+func (r *ring) openEntry(e stored) (audit.Record, error) {
+	leaf, blind, body, err := r.unsealEntry(e)
 	if err != nil {
 		return audit.Record{}, err
 	}
 	rec, err := audit.Open(leaf, blind, body)
 	if err != nil {
-		return rec, fmt.Errorf("%w: audit entry %d: %w", ErrCorrupt, seq, err)
+		return rec, fmt.Errorf("%w: audit entry %d: %w", ErrCorrupt, e.seq, err)
 	}
 	return rec, nil
 }
+
+// entriesAtOnce is how many records Entries copies at a time.
+const entriesAtOnce = 64
 
 // Entries calls fn for the durable entries in order, from the sequence number given on. fn returns
 // [Stop] to end early. A cursor that feeds somebody else is the Seq of the last record plus one.
@@ -88,31 +91,30 @@ func (tx *Tx) Entries(from uint64, fn func(audit.Record) error) error {
 	if err := tx.use(); err != nil {
 		return err
 	}
-	snap, err := tx.snapshot()
+	p, err := tx.span()
 	if err != nil {
 		return err
 	}
-	c := snap.Bucket(bucketAudit).Cursor()
-	var start [8]byte
-	binary.BigEndian.PutUint64(start[:], from)
-	seq := from
-	for k, v := c.Seek(start[:]); k != nil && seq < tx.size; k, v = c.Next() {
-		if len(k) != 8 || binary.BigEndian.Uint64(k) != seq {
-			return fmt.Errorf("%w: audit entry %d is missing", ErrCorrupt, seq)
-		}
-		rec, err := tx.store.openEntry(tx.ring, seq, v)
-		if err != nil {
+	size := min(tx.size, p.size())
+	for {
+		list, err := p.records(from, size, entriesAtOnce)
+		if err != nil || len(list) == 0 {
 			return err
 		}
-		if err := fn(rec); err != nil {
-			if errors.Is(err, Stop) {
-				return nil
+		for _, e := range list {
+			rec, err := tx.ring.openEntry(e)
+			if err != nil {
+				return err
 			}
-			return err
+			if err := fn(rec); err != nil {
+				if errors.Is(err, Stop) {
+					return nil
+				}
+				return err
+			}
 		}
-		seq++
+		from += uint64(len(list))
 	}
-	return nil
 }
 
 // Head is the latest signed head, a C2SP checkpoint note; nil if none was signed yet.
@@ -129,76 +131,32 @@ func (tx *Tx) Reveal(seq uint64) (audit.Opening, error) {
 	if seq >= head.size {
 		return audit.Opening{}, fmt.Errorf("reveal entry %d: it is under no signed head yet", seq)
 	}
-	snap, err := tx.snapshot()
+	p, err := tx.span()
 	if err != nil {
 		return audit.Opening{}, err
 	}
-	var key [8]byte
-	binary.BigEndian.PutUint64(key[:], seq)
-	leaf, blind, body, err := tx.store.unsealEntry(tx.ring, seq, snap.Bucket(bucketAudit).Get(key[:]))
+	e, err := p.record(seq)
 	if err != nil {
 		return audit.Opening{}, err
 	}
-	proof, err := tlog.ProveRecord(int64(head.size), int64(seq), hashReader(snap))
+	leaf, blind, body, err := tx.ring.unsealEntry(e)
+	if err != nil {
+		return audit.Opening{}, err
+	}
+	proof, err := tlog.ProveRecord(int64(head.size), int64(seq), p)
 	if err != nil {
 		return audit.Opening{}, fmt.Errorf("reveal entry %d: %w", seq, err)
 	}
 	return audit.Opening{Leaf: bytes.Clone(leaf), Blind: blind[:], Body: body, Proof: proof, Note: head.note}, nil
 }
 
-// hashReader reads the tree's hashes from a snapshot.
-func hashReader(snap *bolt.Tx) tlog.HashReader {
-	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		out := make([]tlog.Hash, len(indexes))
-		for i, x := range indexes {
-			level, n := tlog.SplitStoredHashIndex(x)
-			h, err := readNode(snap, level, uint64(n))
-			if err != nil {
-				return nil, err
-			}
-			out[i] = h
-		}
-		return out, nil
-	})
-}
-
-// readNode returns the root of the n-th complete subtree of 2^level leaves.
-func readNode(snap *bolt.Tx, level int, n uint64) (h tlog.Hash, err error) {
-	if level >= groupLevel {
-		b := snap.Bucket(bucketTree).Get(nodeKey(level, n))
-		if len(b) != len(h) {
-			return h, fmt.Errorf("%w: a hash of the audit tree is missing", ErrCorrupt)
-		}
-		return tlog.Hash(b), nil
-	}
-	if level == 0 {
-		var key [8]byte
-		binary.BigEndian.PutUint64(key[:], n)
-		leaf, _, _, err := cutRecord(n, snap.Bucket(bucketAudit).Get(key[:]))
-		return leaf.Hash(), err
-	}
-	left, err := readNode(snap, level-1, 2*n)
+// span is the log as the transaction's snapshot has it.
+func (tx *Tx) span() (*span, error) {
+	snap, err := tx.snapshot()
 	if err != nil {
-		return h, err
+		return nil, err
 	}
-	right, err := readNode(snap, level-1, 2*n+1)
-	return tlog.NodeHash(left, right), err
-}
-
-// readEdge returns the right edge of the tree of size leaves.
-func readEdge(snap *bolt.Tx, size uint64) (audit.Edge, error) {
-	var nodes []tlog.Hash
-	for rest := size; rest != 0; {
-		level := bits.Len64(rest) - 1
-		rest &^= 1 << level
-		h, err := readNode(snap, level, size>>level-1)
-		if err != nil {
-			return audit.Edge{}, err
-		}
-		nodes = append(nodes, h)
-	}
-	e, _ := audit.NewEdge(size, nodes)
-	return e, nil
+	return &span{live: snap, id: &tx.store.id, file: tx.file}, nil
 }
 
 // loadLog checks the log against its last head, and reads every entry that came after it, since no
@@ -224,23 +182,28 @@ func (s *Store) loadLog(snap *bolt.Tx, d *durable) error {
 	if d.head.size > d.size {
 		return fmt.Errorf("%w: the log is shorter than its last head", ErrCorrupt)
 	}
-	if d.edge, err = readEdge(snap, d.head.size); err != nil {
+	p := &span{live: snap, id: &s.id, file: d.file}
+	if d.head.size < d.file.place.Base {
+		return fmt.Errorf("%w: the head over the segments is missing", ErrCorrupt)
+	}
+	if d.edge, err = p.edge(d.head.size); err != nil {
 		return err
 	}
 	if d.head.note != nil && d.edge.Root() != d.head.root {
 		return fmt.Errorf("%w: the audit log is not the one that its last head signed", ErrCorrupt)
 	}
 	for seq := d.head.size; seq < d.size; seq++ {
-		var key [8]byte
-		binary.BigEndian.PutUint64(key[:], seq)
-		record := snap.Bucket(bucketAudit).Get(key[:])
-		if _, err := s.openEntry(d.ring, seq, record); err != nil {
+		e, err := p.record(seq)
+		if err != nil {
 			return err
 		}
-		leaf, _, _, _ := cutRecord(seq, record)
+		if _, err := d.ring.openEntry(e); err != nil {
+			return err
+		}
+		leaf, _, _, _ := cutRecord(seq, e.bytes)
 		d.edge.Append(leaf.Hash(), nil)
 	}
-	if k, _ := snap.Bucket(bucketAudit).Cursor().Last(); d.size > 0 && (len(k) != 8 || binary.BigEndian.Uint64(k) != d.size-1) {
+	if p.size() != d.size {
 		return fmt.Errorf("%w: the log does not end where its state says", ErrCorrupt)
 	}
 	return nil

@@ -15,8 +15,8 @@ const (
 	sealExtra   = sealHead + 12 + 16
 )
 
-// place appends the additional data of a value.
-func place(b []byte, id *[16]byte, bucket string, key []byte, schema uint16, epoch uint32) []byte {
+// where appends the additional data of a value.
+func where(b []byte, id *[16]byte, bucket string, key []byte, schema uint16, epoch uint32) []byte {
 	b = append(b, sealVersion)
 	b = append(b, id[:]...)
 	b = append(binary.BigEndian.AppendUint16(b, uint16(len(bucket))), bucket...)
@@ -28,7 +28,7 @@ func place(b []byte, id *[16]byte, bucket string, key []byte, schema uint16, epo
 // seal appends the sealed value to b.
 func (k *sealKey) seal(b []byte, id *[16]byte, bucket string, key []byte, schema uint16, plain []byte) []byte {
 	var stack [256]byte
-	aad := place(stack[:0], id, bucket, key, schema, k.epoch)
+	aad := where(stack[:0], id, bucket, key, schema, k.epoch)
 	b = append(b, sealVersion)
 	b = binary.BigEndian.AppendUint16(b, schema)
 	b = binary.BigEndian.AppendUint32(b, k.epoch)
@@ -50,7 +50,7 @@ func (r *ring) unseal(id *[16]byte, bucket string, key []byte, schema uint16, se
 		return nil, fmt.Errorf("%w: a value of %s is under a key that is not on the ring", ErrCorrupt, table)
 	}
 	var stack [256]byte
-	aad := place(stack[:0], id, bucket, key, stored, epoch)
+	aad := where(stack[:0], id, bucket, key, stored, epoch)
 	plain, err := k.aead.Open(nil, nil, sealed[sealHead:], aad)
 	if err != nil {
 		return nil, fmt.Errorf("%w: a value of %s does not open", ErrCorrupt, table)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,8 +39,9 @@ const headAfter = 1 << 16
 
 // Store is an open store. Its methods are safe for concurrent use.
 type Store struct {
-	db      *bolt.DB
-	path    string
+	path    string   // of the live file
+	folder  *os.File // locked
+	pool    *pool
 	id      [16]byte // of this file; part of every value's additional data
 	origin  string
 	keys    Keys
@@ -79,10 +81,12 @@ type Store struct {
 // durable is what the last commit left, and never changes.
 type durable struct {
 	state
-	txid int // of the commit
-	edge audit.Edge
-	when time.Time
-	head signedHead
+	file   *file
+	format uint32 // of the file when it was opened
+	txid   int    // of the commit
+	edge   audit.Edge
+	when   time.Time
+	head   signedHead
 }
 
 // signedHead is a head's note with what is in it.
@@ -114,6 +118,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if o.LockTimeout == 0 {
 		o.LockTimeout = 3 * time.Second
 	}
+	s.pool = &pool{log: s.log}
 	s.space = space{dir: dir, free: o.Free}
 	if s.space.free == nil {
 		s.space.free = statfs
@@ -163,7 +168,8 @@ func (s *Store) close() error {
 	if s.broken {
 		return nil // closing would wait for a lock that nobody gives back; the process ends anyway
 	}
-	if err := s.db.Close(); err != nil {
+	s.pool.close()
+	if err := errors.Join(s.durable.Load().file.db.Close(), s.folder.Close()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

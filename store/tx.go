@@ -30,6 +30,7 @@ type Tx struct {
 	// its own overlay; the others belong to batches that are not durable yet.
 	layers []*layer
 	snap   *bolt.Tx // the file; opened at the first read that gets to it
+	file   *file    // that snap is of
 
 	buckets []openBucket // of snap, looked up so far
 	blinds  []blinded    // made so far
@@ -230,15 +231,19 @@ func (tx *Tx) bucket(t *tableInfo) (*bolt.Bucket, error) {
 // snapshot is the file as it is at the first read. In an Update it may or may not hold the batch that
 // is being committed; that batch's layer lies above it either way.
 func (tx *Tx) snapshot() (*bolt.Tx, error) {
-	if tx.snap == nil {
-		snap, err := tx.store.db.Begin(false)
+	for tx.snap == nil {
+		f := tx.store.durable.Load().file
+		snap, err := f.db.Begin(false)
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+			if tx.store.durable.Load().file != f {
+				continue // the store rolled, and the old file was closed meanwhile
+			}
 			return nil, ErrClosed
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read store: %w", err)
 		}
-		tx.snap = snap
+		tx.snap, tx.file = snap, f
 	}
 	return tx.snap, nil
 }

@@ -139,10 +139,12 @@ func (s *Store) settle(tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	if s.durable.Load().txid < snap.ID() {
+	// What stands in a file that was frozen since is durable as a whole.
+	early := func() bool { d := s.durable.Load(); return d.file == tx.file && d.txid < snap.ID() }
+	if early() {
 		s.mu.Lock()
 		var wait *batch
-		if s.durable.Load().txid < snap.ID() {
+		if early() {
 			wait = s.committing
 		}
 		s.mu.Unlock()
@@ -153,10 +155,10 @@ func (s *Store) settle(tx *Tx) error {
 			}
 		}
 	}
-	d := s.durable.Load()
-	if d.txid < snap.ID() {
+	if early() {
 		return errors.New("read store: what it holds is not durable")
 	}
+	d := s.durable.Load()
 	tx.ring, tx.size, tx.now = d.ring, d.size, time.Now().UTC().Round(0)
 	if tx.now.Before(d.last) {
 		tx.now = d.last

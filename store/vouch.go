@@ -1,0 +1,35 @@
+package store
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+)
+
+// vouch encodes what the store notes about its own files, in clear, with a MAC under the long-lived
+// index key: nobody without the keyring can make a file stand where it does not belong, and no change
+// of data keys ever has to touch it.
+func (r *ring) vouch(id *[16]byte, what string, v any) ([]byte, error) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", what, err)
+	}
+	return append(plain, r.voucher(id, what, plain)...), nil
+}
+
+// vouched is the inverse of vouch.
+func (r *ring) vouched(id *[16]byte, what string, value []byte, v any) error {
+	n := len(value) - sha256.Size
+	if n < 0 || !hmac.Equal(value[n:], r.voucher(id, what, value[:n])) {
+		return fmt.Errorf("%w: the note %q about its files is not what was written", ErrCorrupt, what)
+	}
+	if err := json.Unmarshal(value[:n], v); err != nil {
+		return fmt.Errorf("%w: the note %q about its files", ErrCorrupt, what)
+	}
+	return nil
+}
+
+func (r *ring) voucher(id *[16]byte, what string, plain []byte) []byte {
+	return r.index.sum(nil, []byte("vouch/v1\x00"), id[:], []byte{byte(len(what))}, []byte(what), plain)
+}
