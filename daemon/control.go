@@ -50,6 +50,7 @@ func (b *box) controlHandler() http.Handler {
 			return found, err
 		},
 		HL7:       hl7Policy,
+		Modems:    b.modems(),
 		Passwords: b.passwords,
 		Status:    b.status,
 		Keys: admin.Keys{

@@ -24,10 +24,12 @@ import (
 type doors struct {
 	https   *http.Server
 	control *http.Server
-	mllp    []*mllp.Server
-	serving []func() error
-	waiting sync.WaitGroup
-	failed  chan error // a server that ended by itself; buffered for all of them
+	// endControl ends the context of every request to control.
+	endControl context.CancelFunc
+	mllp       []*mllp.Server
+	serving    []func() error
+	waiting    sync.WaitGroup
+	failed     chan error // a server that ended by itself; buffered for all of them
 }
 
 // openDoors opens every listener before anything is served, so that a port that is taken is found
@@ -98,7 +100,12 @@ func (b *box) openControl(_ map[string][]net.Listener, d *doors) error {
 	if err := os.Chmod(path, 0o660); err != nil {
 		return fmt.Errorf("open control socket to its group: %w", err)
 	}
-	d.control = &http.Server{Handler: b.controlHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quietLog(b.log)}
+	ending, end := context.WithCancel(context.Background())
+	d.endControl = end
+	d.control = &http.Server{
+		Handler: b.controlHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quietLog(b.log),
+		BaseContext: func(net.Listener) context.Context { return ending },
+	}
 	d.serving = append(d.serving, func() error { return d.control.Serve(l) })
 	return nil
 }
@@ -245,6 +252,7 @@ func (d *doors) close(ctx context.Context) error {
 }
 
 func (d *doors) closeControl(ctx context.Context) error {
+	d.endControl() // who watches a modem would watch for ever
 	err := d.control.Shutdown(ctx)
 	d.waiting.Wait()
 	return err

@@ -30,6 +30,7 @@ type flow struct {
 	box     *box
 	network *modemsim.Network
 	modems  []*modemsim.Modem
+	ports   map[string]*modemsim.Modem // what stands behind each port
 	keys    store.Keys
 }
 
@@ -47,7 +48,7 @@ func inFlow(t *testing.T, modems int, test func(*flow)) {
 		}
 		cfg := Defaults()
 		cfg.Box = Box{ID: "test", State: dir}
-		byName := map[string]*modemsim.Modem{}
+		f.ports = map[string]*modemsim.Modem{}
 		for i := range modems {
 			name := fmt.Sprintf("m%d", i+1)
 			carrier := []string{"north", "south"}[i%2]
@@ -56,12 +57,12 @@ func inFlow(t *testing.T, modems int, test func(*flow)) {
 				t.Fatal(err)
 			}
 			f.modems = append(f.modems, m)
-			byName[name] = m
+			f.ports[name] = m
 			cfg.Modems = append(cfg.Modems, ModemPort{Name: name, Device: "/" + name, Carrier: carrier})
 		}
 		f.box = &box{cfg: cfg, log: slog.New(slog.DiscardHandler), fatal: make(chan error, 1),
 			sealed: newSealedLog(cfg.Box.State, slog.New(slog.DiscardHandler))}
-		f.box.openPort = func(_ context.Context, p ModemPort) (io.ReadWriteCloser, error) { return byName[p.Name].Pipe() }
+		f.box.openPort = func(_ context.Context, p ModemPort) (io.ReadWriteCloser, error) { return f.ports[p.Name].Pipe() }
 		f.open()
 		f.must(f.store.Update(t.Context(), self, func(tx *store.Tx) error {
 			return contact.SetSite(tx, contact.Site{Name: "Test", Brand: "Test", Zone: "America/New_York", Area: "617", Authority: "T", HelpPhone: "617-555-1000", Mode: contact.Live})
@@ -72,6 +73,9 @@ func inFlow(t *testing.T, modems int, test func(*flow)) {
 		f.must(f.network.Close())
 	})
 }
+
+// swapPort plugs another modem in; nothing may run meanwhile.
+func (f *flow) swapPort(port string, m *modemsim.Modem) { f.ports[port] = m }
 
 func (f *flow) must(err error) {
 	f.t.Helper()

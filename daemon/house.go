@@ -34,6 +34,7 @@ type house struct {
 	api      http.Handler
 	console  http.Handler
 	intake   map[string]*intake.Intake // by listener
+	fits     map[string]fitted         // by modem, as they were when the house was opened
 	senders  []*sender
 	stopSend context.CancelFunc // ends the senders first ...
 	stopRest context.CancelFunc // ... then the modems, the inbox and the sweeper
@@ -62,7 +63,7 @@ func (b *box) openStore(ctx context.Context, keys store.Keys) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &house{store: s, keys: keys, log: b.log}
+	h := &house{store: s, keys: keys, log: b.log, fits: map[string]fitted{}}
 	if err := b.sealed.bind(ctx, s); err != nil {
 		b.log.Error("bind events of a closed box", "error", err) // no reason to stay closed
 	}
@@ -93,6 +94,12 @@ func (h *house) settle(ctx context.Context, c Config) error {
 		if err := otp.Install(tx); err != nil {
 			return fmt.Errorf("install shipped services: %w", err)
 		}
+		for _, p := range c.Modems {
+			var err error
+			if h.fits[p.Name], err = fittedOf(tx, p.Name); err != nil {
+				return err
+			}
+		}
 		attrs := []store.Attr{{Key: "box", Value: c.Box.ID}}
 		return tx.Record(store.Entry{Action: "daemon.start", Outcome: store.OK, Attrs: attrs})
 	})
@@ -114,15 +121,15 @@ func (h *house) start(b *box) {
 	rest, stopRest := context.WithCancel(context.Background())
 	h.stopSend, h.stopRest = stopSend, stopRest
 	for _, p := range b.cfg.Modems {
-		m := b.newModem(p)
-		s := &sender{port: p, modem: m, store: h.store, sources: sources, log: b.log, pulse: b.pulses.add("sender " + p.Name)}
+		m := b.newModem(p, h.fits[p.Name].SIM)
+		s := &sender{port: p, modem: m, fit: h.fits[p.Name], store: h.store, sources: sources, log: b.log, pulse: b.pulses.add("sender " + p.Name)}
 		h.senders = append(h.senders, s)
 		h.rest.Go(func() {
 			if err := m.Run(rest); err != nil && rest.Err() == nil {
 				b.fail(fmt.Errorf("run modem %s: %w", p.Name, err))
 			}
 		})
-		h.rest.Go(func() { inbox{store: h.store, log: b.log}.run(rest, m) })
+		h.rest.Go(func() { inbox{name: p.Name, store: h.store, log: b.log}.run(rest, m) })
 		h.sending.Go(func() {
 			if err := s.run(send); err != nil {
 				b.log.Error("end sender", "modem", p.Name, "error", err)
@@ -222,31 +229,21 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 	}
 }
 
-// check is what hangs on the keys: the store, and on it the modems. One modem that can send is
-// enough; a dead one beside it is a warning.
+// check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check() health.Check {
-	modems := health.Check{Name: "modems", Ask: func() (health.State, string) {
-		for _, s := range h.senders {
-			if s.modem.Status().Ready {
-				return health.OK, ""
-			}
-		}
-		return health.Fail, "no modem can send"
-	}}
-	for _, s := range h.senders {
-		modems.Children = append(modems.Children, health.Check{Name: s.port.Name, Ask: func() (health.State, string) {
-			if st := s.modem.Status(); !st.Ready {
-				return health.Warn, st.Cause
-			}
-			return health.OK, ""
-		}})
-	}
-	return health.Check{Name: "store", Children: []health.Check{modems}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{h.checkModems()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}
 		return health.OK, ""
 	}}
+}
+
+// brief is a modem's status without the numbers of its SIM.
+func brief(st modem.Status) modem.Status {
+	st.Number, st.IMSI = "", ""
+	st.IMEI, st.ICCID = admin.Masked(st.IMEI), admin.Masked(st.ICCID)
+	return st
 }
 
 // describe adds what only an open box has to its status.
@@ -255,7 +252,7 @@ func (h *house) describe(s *admin.Status) {
 	s.Entries = h.store.Stats().Entries
 	s.Modems = map[string]modem.Status{}
 	for _, sender := range h.senders {
-		s.Modems[sender.port.Name] = sender.modem.Status()
+		s.Modems[sender.port.Name] = brief(sender.modem.Status())
 	}
 	err := h.store.View(context.Background(), func(tx *store.Tx) error {
 		site, err := contact.SiteOf(tx)

@@ -19,6 +19,7 @@ import (
 
 // Actions that the inbox records.
 const (
+	actCall     store.Action = "call.incoming"
 	actText     store.Action = "text.received"
 	actUnusable store.Action = "text.unusable"
 )
@@ -51,6 +52,7 @@ var (
 // inbox takes in what the modems report. What comes in is acknowledged to the modem after it is
 // kept: the SIM's copy is deleted only then, and a text that comes twice is read once.
 type inbox struct {
+	name  string // of the modem
 	store *store.Store
 	log   *slog.Logger
 }
@@ -90,8 +92,18 @@ func (in inbox) take(ctx context.Context, sim string, ev modem.Event) error {
 		return in.report(ctx, sim, *ev.Report)
 	case ev.Text != nil:
 		return in.text(ctx, sim, *ev.Text)
+	case ev.Ring != nil:
+		return in.ring(ctx, sim)
+	case ev.Swap != nil:
+		return in.store.Update(ctx, self, func(tx *store.Tx) error { return swapped(tx, in.name, *ev.Swap) })
 	}
-	return nil // a ring: the modem has hung up, and nothing else is to be done about it
+	return nil
+}
+
+// ring counts a call to one of our SIMs. The modem has hung up already, and who called is nobody's
+// business: a patient who rings the number that texted them asked for nothing to be kept.
+func (in inbox) ring(ctx context.Context, sim string) error {
+	return in.store.Update(ctx, self, func(tx *store.Tx) error { return note(tx, actCall, store.OK, sim) })
 }
 
 func (in inbox) report(ctx context.Context, sim string, r modem.Report) error {
@@ -126,7 +138,7 @@ func (in inbox) text(ctx context.Context, sim string, t modem.Text) error {
 			whole = incoming{From: t.From, SIM: sim, First: tx.Now(), Parts: make([]string, t.Parts), Have: make([]bool, t.Parts)}
 		}
 		if t.Part < 1 || t.Part > len(whole.Parts) || t.Parts != len(whole.Parts) {
-			return errors.Join(record(tx, actUnusable, store.Failed, sim), waiting.Delete(tx, key))
+			return errors.Join(note(tx, actUnusable, store.Failed, sim), waiting.Delete(tx, key))
 		}
 		whole.Parts[t.Part-1], whole.Have[t.Part-1] = t.Body, true
 		for _, have := range whole.Have {
@@ -159,13 +171,13 @@ func read(tx *store.Tx, in incoming) error {
 	}
 	from, err := contact.FromNetwork(in.From, site.Plan())
 	if err != nil {
-		return record(tx, actUnusable, store.Refused, in.SIM)
+		return note(tx, actUnusable, store.Refused, in.SIM)
 	}
 	body := ""
 	for _, p := range in.Parts {
 		body += p
 	}
-	if err := record(tx, actText, store.OK, in.SIM); err != nil {
+	if err := note(tx, actText, store.OK, in.SIM); err != nil {
 		return err
 	}
 	text := consent.In{From: from, Body: body, SIM: in.SIM, At: tx.Now()}
@@ -177,7 +189,7 @@ func read(tx *store.Tx, in incoming) error {
 	return consent.Unread(tx, text)
 }
 
-func record(tx *store.Tx, a store.Action, o store.Outcome, sim string) error {
+func note(tx *store.Tx, a store.Action, o store.Outcome, sim string) error {
 	return tx.Record(store.Entry{Action: a, Outcome: o, Attrs: []store.Attr{{Key: "sim", Value: sim}}})
 }
 

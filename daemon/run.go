@@ -205,12 +205,13 @@ func openPort(ctx context.Context, p ModemPort) (io.ReadWriteCloser, error) {
 	return port.Open(ctx, p.Device, port.Options{})
 }
 
-// newModem makes a modem behind its port; nothing is opened before it runs.
-func (b *box) newModem(p ModemPort) *modem.Modem {
+// newModem makes a modem behind its port, in which the SIM iccid is expected ("": the first one met);
+// nothing is opened before it runs.
+func (b *box) newModem(p ModemPort, iccid string) *modem.Modem {
 	return modem.New(func(ctx context.Context) (io.ReadWriteCloser, error) {
 		return b.openPort(ctx, p)
 	}, modem.Options{
-		Name: p.Name, PIN: credential(p.PIN), Log: b.log,
+		Name: p.Name, PIN: credential(p.PIN), ICCID: iccid, Log: b.log,
 		// Without a prompt nothing has left, and another modem may take the code: wait no longer than is usual.
 		Timing: modem.Timing{Prompt: promptPatience},
 	})

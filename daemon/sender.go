@@ -41,7 +41,9 @@ type sender struct {
 	sources outbox.Sources
 	log     *slog.Logger
 	pulse   *pulse // told at each turn of the loop, for the watchdog
+	figures figures
 
+	fit      fitted        // owned by run: the device and the SIM that belong to this name
 	partTime time.Duration // owned by run: moving average of the hand-over of one part
 }
 
@@ -80,12 +82,18 @@ func (s *sender) turn(ctx context.Context) (time.Time, error) {
 		var job outbox.Job
 		var found bool
 		var next time.Time
+		fit := s.fit
 		err := s.store.Update(ctx, self, func(tx *store.Tx) error {
 			next = tx.Now().Add(pulseEvery)
+			var err error
+			if s.fit.news(st) {
+				if fit, err = meet(tx, s.port.Name, st); err != nil {
+					return err
+				}
+			}
 			if err := outbox.Report(tx, s.state(st)); err != nil || !st.Ready {
 				return err
 			}
-			var err error
 			if job, found, err = outbox.Next(tx, s.port.Name, s.sources); err != nil || found {
 				return err
 			}
@@ -100,8 +108,11 @@ func (s *sender) turn(ctx context.Context) (time.Time, error) {
 			}
 			return nil
 		})
-		if err != nil || !found {
+		if err != nil {
 			return next, err
+		}
+		if s.fit = fit; !found {
+			return next, nil
 		}
 		s.pulse.busy(true)
 		err = s.handOver(ctx, job)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -144,13 +145,15 @@ func hasPrefixFold(s, prefix string) bool {
 }
 
 // allows says whether Query may ask cmd: only what the profile or the generic one lists, letter by letter.
-func (p profile) allows(cmd string) bool {
-	for _, list := range [][]string{p.Queries, generic().Queries} {
-		for _, q := range list {
-			if q == cmd {
-				return true
-			}
-		}
+func (p profile) allows(cmd string) bool { return slices.Contains(p.queries(), cmd) }
+
+// queries are all that Query may ask: the generic ones first.
+func (p profile) queries() []string {
+	if p.Name == generic().Name {
+		return slices.Clone(p.Queries)
 	}
-	return false
+	return slices.Concat(generic().Queries, p.Queries)
 }
+
+// Queries lists what Query may ask this modem, without "AT".
+func (m *Modem) Queries() []string { return profiles()[m.Status().Profile].queries() }

@@ -60,12 +60,23 @@ func (t *trace) add(out bool, text string) {
 func (m *Modem) Tail() []TraceLine {
 	m.trace.mu.Lock()
 	defer m.trace.mu.Unlock()
-	return append(append([]TraceLine(nil), m.trace.ring[m.trace.next:]...), m.trace.ring[:m.trace.next]...)
+	return m.trace.tail()
+}
+
+// tail needs mu.
+func (t *trace) tail() []TraceLine {
+	return append(append([]TraceLine(nil), t.ring[t.next:]...), t.ring[:t.next]...)
 }
 
 // Follow gives each further line of the conversation, masked, until ctx ends; then the channel is closed. A follower that is too
 // slow loses lines and delays nobody: the next line that it gets says how many in Lost.
 func (m *Modem) Follow(ctx context.Context) <-chan TraceLine {
+	_, more := m.Watch(ctx)
+	return more
+}
+
+// Watch is Tail and Follow at one moment: no line is missing between the two, and none is in both.
+func (m *Modem) Watch(ctx context.Context) (tail []TraceLine, more <-chan TraceLine) {
 	t := &m.trace
 	f := &follower{lines: make(chan TraceLine, followRoom)}
 	t.mu.Lock()
@@ -73,6 +84,7 @@ func (m *Modem) Follow(ctx context.Context) <-chan TraceLine {
 		t.followers = map[*follower]struct{}{}
 	}
 	t.followers[f] = struct{}{}
+	tail = t.tail()
 	t.mu.Unlock()
 	context.AfterFunc(ctx, func() {
 		t.mu.Lock()
@@ -80,5 +92,5 @@ func (m *Modem) Follow(ctx context.Context) <-chan TraceLine {
 		delete(t.followers, f)
 		close(f.lines)
 	})
-	return f.lines
+	return tail, f.lines
 }

@@ -45,15 +45,21 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print the answer as JSON")
 	root.AddCommand(
 		c.setup(), c.login(), c.logout(), c.status(), c.check(),
-		c.verify(), c.send(), c.audit(), c.key(), c.outbox(), c.hl7(),
+		c.verify(), c.send(), c.audit(), c.key(), c.outbox(), c.modemCommand(), c.hl7(),
 		c.user(), c.clients(), c.site(), serviceCommand(),
 	)
-	for _, group := range root.Commands() {
+	refuseBare(root)
+	return root
+}
+
+// refuseBare has every group that was called without one of its commands say so.
+func refuseBare(cmd *cobra.Command) {
+	for _, group := range cmd.Commands() {
 		if group.HasSubCommands() && group.RunE == nil {
 			group.RunE = pickOne
 		}
+		refuseBare(group)
 	}
-	return root
 }
 
 // pickOne answers a group that was called without one of its commands, or with one that it lacks: an

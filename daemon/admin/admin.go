@@ -50,6 +50,8 @@ type Options struct {
 	Explain func(ctx context.Context, listener, controlID string) (any, error)
 	// HL7 is the policy of the HL7 door, which this door cannot know: get returns it, set takes it.
 	HL7 Policy
+	// Modems are those of the open box.
+	Modems Modems
 	// Passwords hashes for every door, one at a time.
 	Passwords *access.Passwords
 	// Owner is the user that the caller is taken for without a login; only the demo sets it.
@@ -95,6 +97,13 @@ func New(o Options) http.Handler {
 	open("GET /hl7/explain", access.Operate, d.explain)
 	open("GET /hl7/policy", access.StatusRead, d.hl7Policy)
 	open("PUT /hl7/policy", access.SiteWrite, d.setHL7Policy)
+	open("GET /modems", access.StatusRead, d.modems)
+	open("POST /modems/{name}/query", access.Operate, d.query)
+	open("POST /modems/{name}/reset", access.Operate, d.reset)
+	open("GET /modems/{name}/watch", access.Operate, d.watch)
+	open("GET /modems/{name}/forward", access.Operate, d.forwarded)
+	open("PUT /modems/{name}/forward", access.Operate, d.forward)
+	open("POST /modems/{name}/accept", access.Operate, d.accept)
 	m.HandleFunc("/v1/", d.native)
 	return m
 }
