@@ -207,7 +207,7 @@ func (s *sender) airtime(ctx context.Context) (context.Context, context.CancelFu
 	}
 }
 
-// submit hands the parts over one by one: the first that fails ends it, because a handset cannot
+// submit hands all parts over by one SIM; the first that fails ends it, because a handset cannot
 // reassemble parts of different attempts.
 func (s *sender) submit(ctx context.Context, job outbox.Job) outbox.Result {
 	parts, err := modem.Encode(modem.SMS{
@@ -219,15 +219,14 @@ func (s *sender) submit(ctx context.Context, job outbox.Job) outbox.Result {
 	}
 	relent := s.relentIfCodeWaits(ctx)
 	defer relent()
+	sent, err := s.modem.SendAll(ctx, parts)
 	var done []outbox.Part
-	for _, part := range parts {
-		began := time.Now()
-		sent, err := s.modem.Send(ctx, part)
-		if err != nil {
-			return failed(err, done)
-		}
-		s.learn(time.Since(began))
-		done = append(done, outbox.Part{Ref: sent.Ref, State: outbox.Sent})
+	for _, part := range sent {
+		s.learn(part.Took)
+		done = append(done, outbox.Part{Ref: part.Ref, State: outbox.Sent})
+	}
+	if err != nil {
+		return failed(err, done)
 	}
 	return outbox.Result{Outcome: outbox.Sent, Parts: done}
 }

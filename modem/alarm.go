@@ -31,13 +31,14 @@ const (
 	AlarmSending             // sends fail, and none of the above tells why
 	AlarmSupply              // it restarts by itself: power supply, cable, hub
 	AlarmStorage             // storage is nearly full: texts to us will be lost
+	AlarmSettings            // the module does not take one of Options.Settings: Status.Unset
 	alarms                   // their number
 )
 
 // alarmNames are used in JSON, metrics and logs.
 var alarmNames = [alarms]string{
 	"", "unplugged", "port-busy", "silent", "setup", "sim-removed", "sim-swapped", "sim-fault", "pin", "not-registered", "barred",
-	"no-credit", "sending", "supply", "storage",
+	"no-credit", "sending", "supply", "storage", "settings",
 }
 
 // String is the alarm's name, "" for AlarmNone.
@@ -157,6 +158,9 @@ func (s Status) standing() Alarms {
 	}
 	if s.StorageSize > 0 && s.StorageUsed*100 >= s.StorageSize*storageShare || s.StorageFull {
 		set = set.With(AlarmStorage)
+	}
+	if s.Unset != "" {
+		set = set.With(AlarmSettings)
 	}
 	if s.Swapped {
 		set = set.With(AlarmSIMSwapped)

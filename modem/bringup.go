@@ -3,6 +3,7 @@ package modem
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,9 @@ func (s *session) bringUp() error {
 		if err := s.try(cmd); err != nil {
 			return err
 		}
+	}
+	if err := s.applySettings(); err != nil {
+		return err
 	}
 	info, err := s.tryFor("+CNUM", s.m.o.Timing.Step)
 	if err != nil {
@@ -115,11 +119,16 @@ func (s *session) identifySIM() error {
 		return err
 	}
 	imsi := digits(info)
-	iccid, err := s.readICCID()
+	cmd, iccid, err := askICCID(s.p, s.ask)
 	if err != nil {
 		return err
 	}
+	id := simIdentity{cmd: cmd, value: iccid, iccid: iccid}
+	if iccid == "" && imsi != "" {
+		id.cmd, id.value = "+CIMI", imsi
+	}
 	s.m.update(func(st *Status) {
+		s.m.identity = id // update holds mu
 		if st.ICCID != iccid {
 			st.Number = "" // the other SIM's
 		}
@@ -128,9 +137,6 @@ func (s *session) identifySIM() error {
 	s.m.noticeSIM(iccid)
 	return nil
 }
-
-// readICCID asks in the ways of the profile; "" if none of them tells it.
-func (s *session) readICCID() (string, error) { return askICCID(s.p, s.ask) }
 
 // digits is the longest run of digits in an answer, 15 at least: an IMSI or ICCID, however it is dressed. A trailing F of an ICCID
 // is filling.
@@ -182,7 +188,8 @@ func (s *session) chooseStorage() error {
 			var refused *line.ResultError
 			switch {
 			case err == nil:
-				s.mem = mem
+				s.mem, s.back = mem, cmd
+				s.others = slices.DeleteFunc(slices.Clone(s.p.Storage), func(m string) bool { return m == mem })
 				return nil
 			case !errors.As(err, &refused):
 				return err
@@ -227,11 +234,15 @@ func (s *session) checkRouting() error {
 	return nil
 }
 
+func (s *session) lostSetting(name string) {
+	s.m.o.Log.Warn("modem had lost a setting", "modem", s.m.o.Name, "setting", name)
+}
+
 // checkSettings reads back what a modem may have lost without a word, and sets it again: PDU mode, the service that asks for no
 // acknowledgements, the storage; and looks which SIM is in it (reference 5.3).
 func (s *session) checkSettings() error {
 	for _, c := range []struct{ ask, want, set string }{
-		{"+CMGF", "0", "+CMGF=0"}, {"+CSMS", "0", "+CSMS=0"}, {"+CPMS", s.mem, ""},
+		{"+CMGF", "0", "+CMGF=0"}, {"+CSMS", "0", "+CSMS=0"},
 	} {
 		info, err := s.tryFor(c.ask+"?", s.m.o.Timing.Step)
 		if err != nil {
@@ -241,15 +252,26 @@ func (s *session) checkSettings() error {
 		if f[0] == "" || f[0] == c.want {
 			continue // as it should be, or the modem does not tell
 		}
-		s.m.o.Log.Warn("modem had lost a setting", "modem", s.m.o.Name, "setting", c.ask)
-		if c.set == "" {
-			err = s.chooseStorage()
-		} else {
-			err = s.try(c.set)
-		}
-		if err != nil {
+		s.lostSetting(c.ask)
+		if err := s.try(c.set); err != nil {
 			return err
 		}
+	}
+	info, err := s.ask("+CPMS?")
+	if err != nil {
+		return err
+	}
+	for i, f := range fields(field(info, "+CPMS")) { // each memory, its used, its total
+		if i%3 == 0 && f != "" && f != s.mem && strings.Count(s.back, s.mem) > i/3 {
+			s.lostSetting("+CPMS")
+			if err := s.chooseStorage(); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	if err := s.applySettings(); err != nil {
+		return err
 	}
 	return s.checkSIM()
 }

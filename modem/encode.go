@@ -88,11 +88,16 @@ var warm = sync.OnceFunc(func() {
 
 // Encode makes the TPDUs of a text, in order. It is pure. What cannot be sent is refused here, before any modem traffic: the
 // error is ErrUnsendable and names the field, never its value.
-func Encode(s SMS) ([]TPDU, error) {
+func Encode(s SMS) ([]TPDU, error) { return encode(s, false) }
+
+func encode(s SMS, national bool) ([]TPDU, error) {
 	warm()
 	da, err := address(s.To)
 	if err != nil {
 		return nil, err
+	}
+	if national && da.TOA == 0x81 && len(da.Addr) > shortCode {
+		da.TOA = 0xa1
 	}
 	if err := checkText(s.Text); err != nil {
 		return nil, err
@@ -144,6 +149,9 @@ func Encode(s SMS) ([]TPDU, error) {
 	}
 	return out, nil
 }
+
+// shortCode is how many digits a number may have that is no telephone's.
+const shortCode = 6
 
 // fixed is a tpdu.Counter that gives the caller's reference.
 type fixed byte

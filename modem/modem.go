@@ -30,7 +30,9 @@ type Options struct {
 	ICCID string
 	// BalanceCode is the USSD code by which the carrier tells the balance, as "*100#"; "" is the profile's choice.
 	BalanceCode string
-	Timing      Timing
+	// Settings are for a module or SIM that does not send as it comes.
+	Settings Settings
+	Timing   Timing
 }
 
 // Timing are the times of a modem; zero values are replaced by the defaults named here. Tests shorten them.
@@ -90,13 +92,16 @@ type Modem struct {
 	wake   chan struct{}   // ends the pause between two sessions
 	resets chan chan error // an operator's Reset, for Run's goroutine
 
-	// ladder and lost belong to Run.
-	ladder ladder
-	lost   lost
+	// ladder, lost and restarted belong to Run.
+	ladder    ladder
+	lost      lost
+	restarted map[string]bool // settings that had their restart
 
 	mu       sync.Mutex // guards what follows
 	status   Status
 	cur      *session                // the session that is brought up, nil between sessions
+	lives    int                     // how often a session was brought up
+	identity simIdentity             // of the SIM in cur
 	inbox    map[[32]byte]inboxState // texts that were offered, by hash
 	failures int                     // sends that failed in a row
 	barred   quarantine
@@ -123,9 +128,9 @@ func New(open func(ctx context.Context) (io.ReadWriteCloser, error), o Options) 
 		orders:   make(chan struct{}, 1),
 		wake:     make(chan struct{}, 1),
 		resets:   make(chan chan error),
-		expected: o.ICCID,
-		inbox:    map[[32]byte]inboxState{},
-		badPIN:   map[string][32]byte{},
+		expected: o.ICCID, restarted: map[string]bool{},
+		inbox:  map[[32]byte]inboxState{},
+		badPIN: map[string][32]byte{},
 		status: Status{Name: o.Name, Phase: PhaseDown, Cause: "not started", Since: time.Now(), Registration: RegUnread,
 			Profile: generic().Name},
 	}

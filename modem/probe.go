@@ -97,7 +97,7 @@ func ask(ctx context.Context, l *line.Line) (Found, error) {
 	if f.SIM, err = simStateIn(info, err); err != nil {
 		return Found{}, err
 	}
-	f.ICCID, err = askICCID(p, try)
+	_, f.ICCID, err = askICCID(p, try)
 	return f, err
 }
 
@@ -125,16 +125,16 @@ func askModel(try func(cmd string) ([]string, error)) (vendor, model, revision s
 	return got[0], got[1], got[2], nil
 }
 
-// askICCID asks in the ways of the profile; "" if none of them tells it.
-func askICCID(p profile, try func(cmd string) ([]string, error)) (string, error) {
+// askICCID asks in the ways of the profile; cmd is the one that told it, "" if none did.
+func askICCID(p profile, try func(cmd string) ([]string, error)) (cmd, iccid string, err error) {
 	for _, cmd := range p.ICCID {
 		info, err := try(cmd)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		if iccid := digits(info); iccid != "" {
-			return iccid, nil
+			return cmd, iccid, nil
 		}
 	}
-	return "", nil
+	return "", "", nil
 }

@@ -33,6 +33,10 @@ type profile struct {
 	Reset     string   `json:"reset"`      // command that restarts the module
 	ResetWait duration `json:"reset_wait"` // how long it is away then
 
+	Limits   map[string]int    `json:"limits"`   // texts that a memory really takes, where it says more or drops what comes then
+	Settings Settings          `json:"settings"` // what Options.Settings leaves open
+	Toggles  map[string]toggle `json:"toggles"`  // ways to Settings.Radio and Settings.IMS
+
 	Gap         duration `json:"gap"`          // silence that it needs before the next command (Telit 20 ms)
 	PromptDelay duration `json:"prompt_delay"` // silence that it needs after its prompt; default 100 ms
 

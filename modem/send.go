@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -13,8 +14,19 @@ import (
 
 // Sent is what the network's acceptance says.
 type Sent struct {
-	Ref byte // TP-MR, by which a Report names this part. One octet: it wraps, and some modems repeat it.
+	Ref   byte          // TP-MR, by which a Report names this part. One octet: it wraps, and some modems repeat it.
+	ICCID string        // of the SIM by which it left; "" where the modem does not tell
+	Took  time.Duration // from the first byte, or from the wait for the line, to the network's answer
 }
+
+// String shows nothing of the SIM.
+func (s Sent) String() string { return fmt.Sprintf("sent, reference %d", s.Ref) }
+
+// GoString shows nothing of the SIM.
+func (s Sent) GoString() string { return s.String() }
+
+// LogValue shows nothing of the SIM.
+func (s Sent) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // Send gives one TPDU to the network and waits for what the network says: seconds, or up to 300 s after the PDU.
 //
@@ -25,22 +37,13 @@ type Sent struct {
 //
 // With errors.As a *CMSError gives the code where the modem gave one. When ctx ends before the first byte the error is ErrNotSent;
 // when it ends later Send returns its cause at once (unknown), but the modem stays with the message until its answer, the 300 s,
-// or GiveUp. Sends of several callers run one after the other.
+// or GiveUp. Sends of several callers run one after the other. The parts of a longer text belong into one SendAll.
 func (m *Modem) Send(ctx context.Context, t TPDU) (Sent, error) {
-	m.mu.Lock()
-	s, phase := m.cur, m.status.Phase
-	m.mu.Unlock()
-	if s == nil || phase != PhaseReady {
-		return Sent{}, fmt.Errorf("%w: modem is %s", ErrNotSent, phase)
+	h, err := m.hold()
+	if err != nil {
+		return Sent{}, err
 	}
-	cmd, pdu := t.AT()
-	timing := m.o.Timing
-	info, err := s.l.SMS(ctx, line.Cmd{Text: cmd, Class: line.Code}, pdu, timing.Prompt, timing.Answer)
-	sent, err := result(info, err)
-	if ctx.Err() == nil || errors.Is(err, ErrNotSent) {
-		m.account(s, err)
-	}
-	return sent, err
+	return m.send(ctx, h, t)
 }
 
 // result reads the answer to +CMGS.

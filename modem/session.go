@@ -43,7 +43,9 @@ type session struct {
 	// Owned by Run's goroutine.
 	p       profile
 	mem     string          // where the modem keeps texts that come in
+	back    string          // the command that selected it
 	extra   map[string]bool // other memories in which it announced something
+	others  []string        // further memories, until they were found empty after the start
 	reports bool            // it gives status reports
 	served  bool            // it was brought up
 
@@ -154,6 +156,7 @@ func (s *session) begin() {
 	s.served = true
 	s.m.mu.Lock()
 	s.m.cur = s
+	s.m.lives++
 	s.m.mu.Unlock()
 }
 

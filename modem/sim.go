@@ -104,7 +104,7 @@ func (s *session) checkSIM() error {
 		s.lookedAt() // busy: it tells when it is ready
 		return nil
 	}
-	iccid, err := s.readICCID()
+	_, iccid, err := askICCID(s.p, s.ask)
 	if err != nil {
 		return err
 	}

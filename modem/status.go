@@ -43,6 +43,8 @@ type Status struct {
 	StorageUsed, StorageSize int  // texts on the SIM or in the modem, of how many; 0, 0 = unknown
 	StorageFull              bool // it told so itself
 
+	Unset string // names of Options.Settings that the module does not take, as "radio, ims"
+
 	Swapped bool // another SIM than the expected one, see Options.ICCID and Modem.AcceptSIM
 
 	Resets  int // resets ordered by us since Run began

@@ -3,6 +3,7 @@ package modem
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"pinward/modem/line"
@@ -30,49 +31,59 @@ func (s *session) sweep() error {
 	}
 	s.mems = nil
 	s.mu.Unlock()
-	if err := s.sweepOne(); err != nil {
+	if _, err := s.sweepOne(s.mem); err != nil {
 		return err
 	}
 	for mem := range s.extra {
-		if err := s.sweepOther(mem); err != nil {
+		if _, err := s.sweepOther(mem); err != nil {
 			return err
+		}
+	}
+	// After each start, until it is empty: what came while another memory was selected would lie there for ever.
+	for _, mem := range slices.Clone(s.others) {
+		left, err := s.sweepOther(mem)
+		if err != nil {
+			return err
+		}
+		if left == 0 {
+			s.others = slices.DeleteFunc(s.others, func(m string) bool { return m == mem })
 		}
 	}
 	return nil
 }
 
-// sweepOther reads a memory that is not selected, as "SR" for the reports of some modems, and selects ours again.
-func (s *session) sweepOther(mem string) error {
-	_, err := s.do(fmt.Sprintf("+CPMS=%q", mem))
+// sweepOther reads a memory that is not selected, as "SR" for the reports of some modems, and selects ours again. left is how many
+// entries stay there.
+func (s *session) sweepOther(mem string) (left int, err error) {
+	_, err = s.do(fmt.Sprintf("+CPMS=%q", mem))
 	var refused *line.ResultError
 	if errors.As(err, &refused) {
 		delete(s.extra, mem)
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	err = s.sweepOne()
-	if _, back := s.do(fmt.Sprintf("+CPMS=%q", s.mem)); err == nil {
+	left, err = s.sweepOne(mem)
+	if _, back := s.do(s.back); err == nil {
 		err = back
 	}
-	return err
+	return left, err
 }
 
-// sweepOne handles the selected memory.
-func (s *session) sweepOne() error {
+// sweepOne handles the selected memory, which is mem.
+func (s *session) sweepOne(mem string) (left int, err error) {
 	info, err := s.doFor("+CMGL=4", 4*s.m.o.Timing.Step)
 	var refused *line.ResultError
 	if errors.As(err, &refused) {
-		return nil // a SIM that is still starting; the next poll comes
+		return 1, nil // a SIM that is still starting; the next poll comes
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	used := 0
 	var gone [][32]byte // forgotten after the whole listing: a text may be stored twice
 	for _, e := range listing(info) {
-		used++
+		left++
 		in, err := decode(e.pdu)
 		switch {
 		case !e.outgoing && !e.whole():
@@ -81,15 +92,15 @@ func (s *session) sweepOne() error {
 			// Drafts of whoever had this SIM before, and what is no TPDU at all: they only fill the storage.
 			s.m.o.Log.Warn("stored entry that is no incoming text deleted", "modem", s.m.o.Name)
 			if err := s.remove(e.index); err != nil {
-				return err
+				return left, err
 			}
-			used--
+			left--
 		case s.m.isKept(in.hash):
 			if err := s.remove(e.index); err != nil {
-				return err
+				return left, err
 			}
 			gone = append(gone, in.hash)
-			used--
+			left--
 		default:
 			s.m.offerStored(in)
 		}
@@ -97,16 +108,35 @@ func (s *session) sweepOne() error {
 	for _, hash := range gone {
 		s.m.forget(hash)
 	}
-	if info, err = s.tryFor("+CPMS?", s.m.o.Timing.Step); err != nil {
+	if mem != s.mem {
+		return left, nil
+	}
+	return left, s.measure()
+}
+
+// measure asks the modem how full its storage is: by its own count, which also holds what it does not list. What it says of its size
+// is not always true (reference 5.4).
+func (s *session) measure() error {
+	info, err := s.ask("+CPMS?")
+	if err != nil {
 		return err
 	}
-	if f := fields(field(info, "+CPMS")); len(f) >= 3 {
-		size, _ := strconv.Atoi(f[2])
-		s.m.update(func(st *Status) {
-			st.StorageUsed, st.StorageSize = used, size
-			st.StorageFull = st.StorageFull && used >= size
-		})
+	f := fields(field(info, "+CPMS"))
+	if len(f) < 3 {
+		return nil
 	}
+	used, bad := strconv.Atoi(f[1])
+	size, worse := strconv.Atoi(f[2])
+	if bad != nil || worse != nil {
+		return nil
+	}
+	if limit, ok := s.p.Limits[s.mem]; ok {
+		size = min(size, limit)
+	}
+	s.m.update(func(st *Status) {
+		st.StorageUsed, st.StorageSize = used, size
+		st.StorageFull = st.StorageFull && used >= size
+	})
 	return nil
 }
 
