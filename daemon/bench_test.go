@@ -13,6 +13,7 @@ import (
 	"pinward/daemon/contact"
 	"pinward/daemon/limit"
 	"pinward/daemon/otp"
+	"pinward/daemon/outbox"
 	"pinward/modem/modemsim"
 	"pinward/store"
 	"pinward/store/storetest"
@@ -69,6 +70,9 @@ func BenchmarkStartToFirstByte(b *testing.B) {
 		l := limit.Default() // a benchmark is no patient
 		l.Client, l.Actor, l.Prefix = limit.Budget{}, limit.Budget{}, limit.Budget{}
 		if err := limit.Set(tx, l); err != nil {
+			return err
+		}
+		if err := outbox.SetSIM(tx, outbox.SIM{ICCID: sim.ICCID(), PerMinute: -1, PerDay: -1}); err != nil {
 			return err
 		}
 		return contact.SetSite(tx, contact.Site{Name: "Bench", Brand: "Bench", Zone: "UTC", Area: "617", Authority: "B", HelpPhone: "617-555-1000", Mode: contact.Live})

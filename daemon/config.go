@@ -86,13 +86,6 @@ type ModemPort struct {
 	// Device is the port's stable name, such as /dev/pinward/modem-... or a by-path link: a
 	// ttyUSB number changes when the modem resets.
 	Device string `toml:"device"`
-	// Carrier is the network that the SIM belongs to, in the hospital's words: a step of a route
-	// that asks for another carrier compares these.
-	Carrier string `toml:"carrier"`
-	// PerMinute and PerDay are the SIM's budgets, half of each kept for codes; 0 means no budget.
-	// Carriers block SIMs that send in bursts.
-	PerMinute int `toml:"per_minute"`
-	PerDay    int `toml:"per_day"`
 	// PIN names a systemd credential that holds the SIM's PIN; empty means the SIM asks for none.
 	PIN string `toml:"pin"`
 }
@@ -225,9 +218,6 @@ func (c Config) Check() error {
 		names["device "+m.Device] = true
 		if strings.ContainsRune(m.PIN, '/') {
 			bad("modem[%d].pin: must be the name of a credential, not a path", i)
-		}
-		if m.PerMinute < 0 || m.PerDay < 0 {
-			bad("modem[%d]: a budget must not be negative", i)
 		}
 	}
 	return errors.Join(errs...)

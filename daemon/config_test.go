@@ -31,9 +31,6 @@ ack = "enhanced"
 [[modem]]
 name = "modem1"
 device = "/dev/pinward/modem-1"
-carrier = "Northern"
-per_minute = 6
-per_day = 500
 pin = "sim1"
 [control]
 socket = "/run/pinward/pinward.sock"
@@ -56,7 +53,7 @@ func TestConfigGood(t *testing.T) {
 	}
 	if c.Box.ID != "clinic-7" || c.TPM.Unseal != "tpm+passphrase" || c.HTTPS.Listen.HostPort != "[::]:8443" ||
 		len(c.HL7) != 1 || c.HL7[0].Listen.HostPort != "127.0.0.1:2575" || c.HL7[0].Allow[1] != netip.MustParsePrefix("fd00::/64") ||
-		len(c.Modems) != 1 || c.Modems[0].PerDay != 500 || c.Control.Socket != "/run/pinward/pinward.sock" {
+		len(c.Modems) != 1 || c.Modems[0].PIN != "sim1" || c.Control.Socket != "/run/pinward/pinward.sock" {
 		t.Errorf("read as %+v", c)
 	}
 }
@@ -85,8 +82,8 @@ func TestConfigPackaged(t *testing.T) {
 func TestConfigBad(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"unknown key":              {`unseal =`, `unsael =`, `line 6, column 1: unknown key "tpm.unsael"`},
-		"unknown table":            {`[control]`, `[contrl]`, `line 25, column 2: unknown key "contrl"`},
-		"unknown key in a list":    {`per_day =`, `perday =`, `line 23, column 1: unknown key "modem.perday"`},
+		"unknown table":            {`[control]`, `[contrl]`, `line 22, column 2: unknown key "contrl"`},
+		"unknown key in a list":    {`pin =`, `pim =`, `line 21, column 1: unknown key "modem.pim"`},
 		"key twice":                {`name = "mllp"`, "name = \"mllp\"\nname = \"again\"", `line 13, column 1: `},
 		"no TOML":                  {`id = "clinic-7"`, `id = clinic-7`, `line 2, column 6: `},
 		"no closing quote":         {`zone = "America/New_York"`, `zone = "America/New_York`, `line 16, column `},
@@ -98,7 +95,7 @@ func TestConfigBad(t *testing.T) {
 		"port as a number":         {`listen = "[::]:8443"`, `listen = 8443`, `an address is host:port`},
 		"network that is none":     {`"10.1.2.3/32"`, `"10.1.2.3/33"`, `line 15, column `},
 		"network without bits":     {`"10.1.2.3/32"`, `"10.1.2.3"`, `line 15, column `},
-		"text for a number":        {`per_day = 500`, `per_day = "500"`, `line 23, column 11: `},
+		"number for a text":        {`pin = "sim1"`, `pin = 1`, `line 21, column `},
 		"no address of HL7":        {`listen = "127.0.0.1:2575"`, ``, `hl7[0].listen: must be set`},
 		"no id":                    {`id = "clinic-7"`, ``, `box.id`},
 		"id with a capital":        {`clinic-7`, `Clinic-7`, `box.id`},
@@ -119,7 +116,6 @@ func TestConfigBad(t *testing.T) {
 		"two on one device":        {`[control]`, "[[modem]]\nname = \"modem2\"\ndevice = \"/dev/pinward/modem-1\"\n[control]", `modem[1].device`},
 		"modem without a name":     {`name = "modem1"`, ``, `modem[0].name`},
 		"relative device":          {`"/dev/pinward/modem-1"`, `"ttyUSB0"`, `modem[0].device: must be an absolute path`},
-		"negative budget":          {`per_minute = 6`, `per_minute = -1`, `modem[0]: a budget must not be negative`},
 		"credential with a path":   {`pin = "sim1"`, `pin = "../sim1"`, `modem[0].pin`},
 	} {
 		t.Run(name, func(t *testing.T) {

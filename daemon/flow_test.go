@@ -58,13 +58,19 @@ func inFlow(t *testing.T, modems int, test func(*flow)) {
 			}
 			f.modems = append(f.modems, m)
 			f.ports[name] = m
-			cfg.Modems = append(cfg.Modems, ModemPort{Name: name, Device: "/" + name, Carrier: carrier})
+			cfg.Modems = append(cfg.Modems, ModemPort{Name: name, Device: "/" + name})
 		}
 		f.box = &box{cfg: cfg, log: slog.New(slog.DiscardHandler), fatal: make(chan error, 1),
 			sealed: newSealedLog(cfg.Box.State, slog.New(slog.DiscardHandler))}
 		f.box.openPort = func(_ context.Context, p ModemPort) (io.ReadWriteCloser, error) { return f.ports[p.Name].Pipe() }
 		f.open()
 		f.must(f.store.Update(t.Context(), self, func(tx *store.Tx) error {
+			for _, m := range f.modems {
+				sim := outbox.SIM{ICCID: m.ICCID(), Permission: outbox.Permission{Reference: "test"}, PerMinute: -1, PerDay: -1}
+				if err := outbox.SetSIM(tx, sim); err != nil {
+					return err
+				}
+			}
 			return contact.SetSite(tx, contact.Site{Name: "Test", Brand: "Test", Zone: "America/New_York", Area: "617", Authority: "T", HelpPhone: "617-555-1000", Mode: contact.Live})
 		}))
 		f.waitReady()

@@ -129,8 +129,7 @@ const idleRetry = 250 * time.Millisecond
 
 func (s *sender) state(st modem.Status) outbox.Sender {
 	return outbox.Sender{
-		Name: s.port.Name, SIM: st.ICCID, Carrier: s.port.Carrier, Ready: st.Ready, Cause: st.Cause,
-		PerMinute: s.port.PerMinute, PerDay: s.port.PerDay, PartTime: s.partTime,
+		Name: s.port.Name, SIM: st.ICCID, Network: st.Operator, Ready: st.Ready, Cause: st.Cause, PartTime: s.partTime,
 	}
 }
 

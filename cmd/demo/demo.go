@@ -50,6 +50,7 @@ type demo struct {
 	network *modemsim.Network
 	web     net.Listener // the handsets' page
 	cfg     daemon.Config
+	sims    []string // ICCIDs
 }
 
 // newDemo makes what is there before the daemon starts: keys, certificate, modems.
@@ -117,7 +118,8 @@ func (d *demo) addModems() error {
 		if _, err := m.PTY(link); err != nil {
 			return fmt.Errorf("plug %s in: %w", name, err)
 		}
-		d.cfg.Modems = append(d.cfg.Modems, daemon.ModemPort{Name: name, Device: link, Carrier: carrier})
+		d.sims = append(d.sims, m.ICCID())
+		d.cfg.Modems = append(d.cfg.Modems, daemon.ModemPort{Name: name, Device: link})
 	}
 	return nil
 }
@@ -164,6 +166,9 @@ func (d *demo) bringUp(ctx context.Context) error {
 	}
 	acc, err := d.accounts(ctx, op)
 	if err != nil {
+		return err
+	}
+	if err := d.permit(ctx, op); err != nil {
 		return err
 	}
 	st, err := op.waitReady(ctx, d.modems)

@@ -108,6 +108,20 @@ func (o operator) waitReady(ctx context.Context, modems int) (status, error) {
 	})
 }
 
+// permit puts the simulated SIMs on record: they may carry everything, and have no budgets.
+func (d *demo) permit(ctx context.Context, op operator) error {
+	for _, iccid := range d.sims {
+		sim := map[string]any{
+			"iccid": iccid, "owner": "demo", "permission": map[string]any{"reference": "demo"},
+			"per_minute": -1, "per_day": -1, "port_out_lock": true,
+		}
+		if err := op.call(ctx, http.MethodPut, "/sims", sim, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // serviceName is the service in demo.json: six digits, valid for its whole life of five minutes.
 const serviceName = "patient-signup"
 

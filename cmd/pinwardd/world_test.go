@@ -141,8 +141,7 @@ mode = "live"
 socket = %q
 `, w.path("state"), w.path("tpm.sock"), w.https, w.path("cert.pem"), w.path("key.pem"), w.mllp, w.path("control"))
 	for i := range w.modems {
-		fmt.Fprintf(&b, "\n[[modem]]\nname = \"modem%d\"\ndevice = %q\ncarrier = %q\n",
-			i+1, w.path(fmt.Sprintf("ports/modem%d", i+1)), []string{"Northern", "Southern"}[i%2])
+		fmt.Fprintf(&b, "\n[[modem]]\nname = \"modem%d\"\ndevice = %q\n", i+1, w.path(fmt.Sprintf("ports/modem%d", i+1)))
 	}
 	return b.String()
 }
@@ -325,7 +324,10 @@ type boxStatus struct {
 	State, Cause, Next, Signer string
 	Accepts                    bool
 	Entries                    uint64
-	Modems                     map[string]struct{ Ready bool }
+	Modems                     map[string]struct {
+		Ready bool
+		ICCID string
+	}
 }
 
 func (s boxStatus) ready() int {
@@ -481,7 +483,27 @@ func whole(t *testing.T, modems int) (*world, account) {
 	acc, _, err := w.commission()
 	must(t, err)
 	must(t, w.awaitReady())
+	must(t, w.permit())
 	return w, acc
+}
+
+// permit puts the SIMs on record, with permission to carry all lanes and without caps.
+func (w *world) permit() error {
+	token, err := w.login()
+	if err != nil {
+		return err
+	}
+	st, err := w.status()
+	if err != nil {
+		return err
+	}
+	for _, m := range st.Modems {
+		sim := map[string]any{"iccid": m.ICCID, "permission": map[string]any{"reference": "test"}, "per_minute": -1, "per_day": -1}
+		if err := call(w.control(), token, http.MethodPut, "http://control/sims", sim, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // empty starts TPM and network of a new world, and ends all of it with the test.

@@ -30,7 +30,7 @@ func benchBox(b *testing.B) *box {
 		if err := limit.Set(tx, l); err != nil {
 			return err
 		}
-		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Carrier: "north", Ready: true, PartTime: time.Nanosecond})
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "north", Ready: true, PartTime: time.Nanosecond})
 	})
 	return box
 }

@@ -142,7 +142,11 @@ func (b *box) client(tx *store.Tx, role access.Role) error {
 
 // ready has the one modem report itself.
 func (b *box) ready(tx *store.Tx, on bool) error {
-	return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Carrier: "north", Ready: on, PartTime: time.Millisecond})
+	sim := outbox.SIM{ICCID: "8901", Permission: outbox.Permission{Reference: "test"}, PerMinute: -1, PerDay: -1}
+	if err := outbox.SetSIM(tx, sim); err != nil {
+		return err
+	}
+	return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "north", Ready: on, PartTime: time.Millisecond})
 }
 
 // do runs a transaction of the daemon that must succeed.

@@ -161,7 +161,7 @@ func TestCancelAndNext(t *testing.T) {
 	b.code()
 	b.call(access.Portal, "POST", "/v1/verifications/"+id+"/next", fields{}).problem(409, "no-step")
 	b.do(func(tx *store.Tx) error {
-		return outbox.Report(tx, outbox.Sender{Name: "m2", SIM: "8902", Carrier: "south", Ready: true, PartTime: time.Millisecond})
+		return outbox.Report(tx, outbox.Sender{Name: "m2", SIM: "8902", Network: "south", Ready: true, PartTime: time.Millisecond})
 	})
 	b.call(access.Portal, "POST", "/v1/verifications/"+id+"/next", fields{}).want(200)
 	if m := b.call(access.Portal, "POST", "/v1/verifications/"+id+"/cancel", nil).want(200).json(); m["status"] != "canceled" {

@@ -123,7 +123,7 @@ func TestMetricsHoldNoPHI(t *testing.T) {
 func TestMetricsOddCarrier(t *testing.T) {
 	b := newBox(t)
 	b.do(func(tx *store.Tx) error {
-		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Carrier: "\xff\"\n", Ready: true})
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "\xff\"\n", Ready: true})
 	})
 	if a := b.ask(httptest.NewRequest("GET", "/metrics", nil)).want(200); !strings.Contains(a.Body.String(), `pinward_modem_ready`) {
 		t.Errorf("metrics are %s", a.Body)

@@ -59,7 +59,11 @@ func newBox(t testing.TB) *box {
 		if err != nil {
 			return err
 		}
-		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Carrier: "a", Ready: true, PartTime: time.Second})
+		sim := outbox.SIM{ICCID: "8901", Permission: outbox.Permission{Reference: "test"}, PerMinute: -1, PerDay: -1}
+		if err := outbox.SetSIM(tx, sim); err != nil {
+			return err
+		}
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, PartTime: time.Second})
 	})
 	return b
 }

@@ -136,6 +136,7 @@ func queue(tx *store.Tx, to contact.Phone, template, lang string) error {
 	_, err := outbox.Put(tx, outbox.Message{
 		Kind: Kind, Ref: hex.EncodeToString(key), Lane: outbox.Notice, To: to, Client: string(Kind),
 		Route: []outbox.Step{{Channel: outbox.SMS}}, Due: tx.Now(), Expires: tx.Now().Add(replyLife), Mode: contact.Live,
+		Essential: true,
 	})
 	if err != nil {
 		return fmt.Errorf("queue answer: %w", err)

@@ -143,7 +143,7 @@ func TestDeskActions(t *testing.T) {
 	}
 	p.post(id+"/next").want(422).says("There is no other way to send it right now.", "(617) 555-1234")
 	b.do(func(tx *store.Tx) error {
-		return outbox.Report(tx, outbox.Sender{Name: "m2", SIM: "8902", Carrier: "south", Ready: true})
+		return outbox.Report(tx, outbox.Sender{Name: "m2", SIM: "8902", Network: "south", Ready: true})
 	})
 	p.post(id + "/next").leads()
 	for range 3 {

@@ -210,7 +210,7 @@ func TestNoSenderClosesAndTriesAgain(t *testing.T) {
 	b := newBox(t)
 	ready := func(yes bool) {
 		b.do(func(tx *store.Tx) error {
-			return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Carrier: "a", Ready: yes, Cause: "no network", PartTime: time.Second})
+			return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: yes, Cause: "no network", PartTime: time.Second})
 		})
 	}
 	ready(false)

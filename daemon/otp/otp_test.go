@@ -210,7 +210,7 @@ func TestNothingIsRenderedAfterTheEnd(t *testing.T) {
 func TestDeskCallsOnlyOnAClick(t *testing.T) {
 	b := newBox(t)
 	b.do(func(tx *store.Tx) error {
-		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Carrier: "a", Ready: true, Voice: true})
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true})
 	})
 	calls := func(channel string) (n int) {
 		b.t.Helper()

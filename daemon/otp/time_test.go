@@ -286,7 +286,7 @@ func TestOnlyTheDeskProvesAChangedNumber(t *testing.T) {
 func TestStopThatAnswersACodeStopsCodesAndOffersACall(t *testing.T) {
 	b := newBox(t)
 	b.do(func(tx *store.Tx) error {
-		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Carrier: "a", Ready: true, Voice: true})
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true})
 	})
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
 	b.code()

@@ -76,17 +76,17 @@ func (y *yard) forCodes(r *record) (free []*member, back time.Duration, err erro
 	}
 	c := r.stepClass(0)
 	for _, m := range all {
-		if !m.Ready || !m.can(c) {
+		if !m.Ready || !m.can(OTP, c) {
 			continue
 		}
 		u, err := y.used(m)
 		if err != nil {
 			return nil, 0, err
 		}
-		if u.room(m.Sender, OTP, y.now) {
+		if u.room(m, OTP, y.now) {
 			free = append(free, m)
 		} else {
-			back = min(back, u.release(m.Sender, OTP, y.now).Sub(y.now))
+			back = min(back, u.release(m, OTP, y.now).Sub(y.now))
 		}
 	}
 	return free, back, nil
@@ -97,7 +97,7 @@ func (y *yard) forCodes(r *record) (free []*member, back time.Duration, err erro
 // of them are read already.
 func (y *yard) never(c class) bool {
 	for _, m := range y.known {
-		if m.can(c) {
+		if m.able(c) {
 			return false
 		}
 	}
@@ -253,7 +253,7 @@ func CodeWaits(tx *store.Tx) (bool, error) {
 			if err != nil {
 				return err
 			}
-			if well && m.can(ln.Class) {
+			if well && m.can(OTP, ln.Class) {
 				served = served || m.Hand == ""
 			}
 		}

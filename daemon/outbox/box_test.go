@@ -140,13 +140,39 @@ func (b *box) put(m Message) Message {
 
 // modem is a sender of the tests: its SIM is "sim-NAME".
 func modem(name, carrier string) Sender {
-	return Sender{Name: name, SIM: "sim-" + name, Carrier: carrier, Ready: true, PartTime: time.Second}
+	return Sender{Name: name, SIM: "sim-" + name, Network: carrier, Ready: true, PartTime: time.Second}
 }
 
+// free is the record of a test's SIM: it may carry everything, without caps.
+func free(sim string) SIM {
+	return SIM{ICCID: sim, Permission: Permission{Reference: "test"}, PerMinute: -1, PerDay: -1, PortOutLock: true}
+}
+
+func (b *box) sim(s SIM) {
+	b.t.Helper()
+	b.do(func(tx *store.Tx) error { return SetSIM(tx, s) })
+}
+
+// caps sets the budgets of the SIM of a test's sender.
+func (b *box) caps(name string, perMinute, perDay int) {
+	b.t.Helper()
+	s := free("sim-" + name)
+	s.PerMinute, s.PerDay = perMinute, perDay
+	b.sim(s)
+}
+
+// report tells the state of senders; a SIM that has no record yet gets one.
 func (b *box) report(all ...Sender) {
 	b.t.Helper()
 	b.do(func(tx *store.Tx) error {
 		for _, s := range all {
+			if _, known, err := SIMOf(tx, s.SIM); err != nil {
+				return err
+			} else if !known {
+				if err := SetSIM(tx, free(s.SIM)); err != nil {
+					return err
+				}
+			}
 			if err := Report(tx, s); err != nil {
 				return err
 			}

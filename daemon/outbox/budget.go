@@ -106,12 +106,12 @@ func (w window) release(s span, now time.Time) time.Time {
 	return now
 }
 
-func (u *usage) room(s Sender, l Lane, now time.Time) bool {
+func (u *usage) room(s *member, l Lane, now time.Time) bool {
 	return u.Minute.room(minute, s.PerMinute, l, now) && u.Day.room(day, s.PerDay, l, now)
 }
 
 // release is when a budget that has no room for the lane may have some again.
-func (u *usage) release(s Sender, l Lane, now time.Time) time.Time {
+func (u *usage) release(s *member, l Lane, now time.Time) time.Time {
 	at := now
 	if !u.Minute.room(minute, s.PerMinute, l, now) {
 		at = u.Minute.release(minute, now)

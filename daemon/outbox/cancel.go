@@ -98,7 +98,7 @@ func Resume(tx *store.Tx, l Lane) error { return hold(tx, l, false) }
 
 func hold(tx *store.Tx, l Lane, on bool) error {
 	if l < OTP || l > Bulk {
-		return &InvalidError{Field: "lane", Reason: "is none of otp, notice, bulk"}
+		return &InvalidError{Of: "message", Field: "lane", Reason: "is none of otp, notice, bulk"}
 	}
 	action, change := ActionResume, held.Delete
 	if on {

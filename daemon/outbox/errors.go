@@ -35,7 +35,7 @@ func (e *Busy) Error() string {
 	return fmt.Sprintf("cannot take the message now: %s (try again in %s)", e.Reason, e.RetryAfter)
 }
 
-// InvalidError says which field of a message Put does not take. It holds no value.
-type InvalidError struct{ Field, Reason string }
+// InvalidError says which field of a message, a sender or a SIM is not taken. It holds no value.
+type InvalidError struct{ Of, Field, Reason string }
 
-func (e *InvalidError) Error() string { return "message " + e.Field + ": " + e.Reason }
+func (e *InvalidError) Error() string { return e.Of + " " + e.Field + ": " + e.Reason }

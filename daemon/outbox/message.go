@@ -114,7 +114,7 @@ func (s Step) wait() time.Duration {
 }
 
 // Message is one outgoing thing, a text or a call, with the route by which it may go. The caller of
-// Put owns Kind to Repeat; ID, State, Step, Attempts, Stopped, Forced and Cause belong to this room.
+// Put owns Kind to Mode; ID, State, Step, Attempts, Stopped, Forced and Cause belong to this room.
 type Message struct {
 	ID   string `json:"id"` // "SM" and 32 lower-case hex digits, rising with the time of Put
 	Kind Kind   `json:"kind"`
@@ -133,6 +133,11 @@ type Message struct {
 	Repeat bool `json:"repeat,omitempty"`
 	// Mode is the strictest of what client and listener allow; Put adds the site's.
 	Mode contact.Mode `json:"mode"`
+	// Essential messages go by any SIM, as codes do: an alarm to the operator, a self-test, the one
+	// answer that a person's own text earns. All others but codes need a SIM with permission on record.
+	Essential bool `json:"essential,omitempty"`
+	// SIM is the ICCID of the only SIM that may take it; "" is any.
+	SIM string `json:"sim,omitempty"`
 
 	Created  time.Time `json:"created"`
 	Step     int       `json:"step"` // index into Route

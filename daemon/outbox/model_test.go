@@ -112,7 +112,7 @@ func (w *world) announce() {
 	for i, name := range w.names {
 		s := modem(name, []string{"red", "blue", "red"}[i])
 		s.Ready, s.Voice = !w.one(4), name == "c" && !w.one(3)
-		s.PerMinute = 20
+		w.caps(name, 20, -1)
 		w.report(s)
 	}
 }

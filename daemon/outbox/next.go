@@ -97,7 +97,7 @@ func pick(y *yard, m *member) ([]byte, error) {
 func (y *yard) best(m *member, l Lane) ([]byte, error) {
 	var best []byte
 	err := lines.Each(y.tx, store.Range{Prefix: []byte{byte(l)}}, func(key []byte, ln line) error {
-		if !m.can(ln.Class) {
+		if !m.can(l, ln.Class) {
 			return nil
 		}
 		head, err := headOf(y.tx, key)

@@ -118,9 +118,8 @@ func TestLanesStaffAndFairTurns(t *testing.T) {
 func TestHalfOfMinuteBudgetIsKeptForCodes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newBox(t)
-		s := modem("a", "red")
-		s.PerMinute = 6
-		b.report(s)
+		b.caps("a", 6, -1)
+		b.report(modem("a", "red"))
 		for i := range 10 {
 			b.put(notice(i))
 			b.put(code(100 + i))
@@ -164,9 +163,8 @@ func TestDayBudgetGoesByPartsAndSIM(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newBox(t)
 		b.src["notice"] = func(_ *store.Tx, m Message) (Rendered, error) { return Rendered{Text: "long", Parts: 2}, nil }
-		s := modem("a", "red")
-		s.PerDay = 8
-		b.report(s)
+		b.caps("a", -1, 8)
+		b.report(modem("a", "red"))
 		for i := range 4 {
 			m := notice(i)
 			m.Expires = time.Now().Add(72 * time.Hour)
@@ -177,7 +175,8 @@ func TestDayBudgetGoesByPartsAndSIM(t *testing.T) {
 		b.settle(b.must("a"), sentAs(1, 2))
 		b.settle(b.must("a"), sentAs(3, 4))
 		b.none("a")
-		s.Name = "b" // the SIM in another modem has the same budget
+		s := modem("b", "red") // the SIM in another modem has the same budget
+		s.SIM = "sim-a"
 		b.report(s)
 		b.none("b")
 		time.Sleep(26 * time.Hour)
@@ -227,9 +226,8 @@ func TestStickiness(t *testing.T) {
 	})
 	t.Run("not when its budget is used up", func(t *testing.T) {
 		b := setup(t)
-		s := modem("b", "blue")
-		s.PerDay = 1
-		b.report(s)
+		b.caps("b", -1, 1)
+		b.report(modem("b", "blue"))
 		b.put(notice(1))
 		b.must("a")
 	})
@@ -520,8 +518,8 @@ func TestAdmit(t *testing.T) {
 	b.none("a")
 	b.do(func(tx *store.Tx) error { return Resume(tx, OTP) })
 	b.must("a")
-	s2.PerDay, s.PerDay = 1, 1
-	b.report(s, s2)
+	b.caps("a", -1, 1)
+	b.caps("b", -1, 1)
 	b.settle(b.must("b"), sentAs(1))
 	if busy := admit(code(63)); busy == nil {
 		t.Error("admitted with all budgets used up")

@@ -51,7 +51,7 @@ func Put(tx *store.Tx, m Message) (Message, error) {
 }
 
 func check(m Message, now time.Time) error {
-	bad := func(field, reason string) error { return &InvalidError{Field: field, Reason: reason} }
+	bad := func(field, reason string) error { return &InvalidError{Of: "message", Field: field, Reason: reason} }
 	switch {
 	case m.Kind == "":
 		return bad("kind", "is missing")

@@ -19,7 +19,7 @@ const (
 
 // stepClass says which senders could take a step of the route, by what the step asks for alone.
 func (r *record) stepClass(step int) class {
-	c := class{Channel: r.Route[step].Channel}
+	c := class{Channel: r.Route[step].Channel, SIM: r.SIM, Essential: r.Essential}
 	if !r.Route[step].OtherCarrier {
 		return c
 	}
@@ -51,7 +51,7 @@ func (y *yard) takers(r *record, step int, now bool) (bool, error) {
 		return false, err
 	}
 	for _, m := range all {
-		if !m.can(c) || c.AvoidSIM != "" && c.AvoidSIM == m.SIM || y.now.Sub(m.Seen) > goneAfter {
+		if !m.can(r.Lane, c) || c.AvoidSIM != "" && c.AvoidSIM == m.SIM || y.now.Sub(m.Seen) > goneAfter {
 			continue
 		}
 		if m.Ready || !now {
@@ -135,7 +135,7 @@ func (y *yard) again(r *record, a *Attempt, cause string) error {
 	}
 	row, other := r.failedInRow(), 0
 	for _, m := range all {
-		if m.Ready && m.SIM != a.SIM && m.can(r.stepClass(r.Step)) {
+		if m.Ready && m.SIM != a.SIM && m.can(r.Lane, r.stepClass(r.Step)) {
 			other++
 		}
 	}

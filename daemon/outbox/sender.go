@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,15 +10,12 @@ import (
 
 // Sender is what a sender tells of itself. The daemon's sender loop owns every field.
 type Sender struct {
-	Name    string `json:"name"`    // stable, from the configuration
-	SIM     string `json:"sim"`     // ICCID; budgets, receipts and stickiness go by it
-	Carrier string `json:"carrier"` // steps to another carrier go by it; "" is unknown
-	Ready   bool   `json:"ready"`   // registered and able to send
-	Voice   bool   `json:"voice"`   // takes Call steps
+	Name    string `json:"name"`              // stable, from the configuration
+	SIM     string `json:"sim"`               // ICCID; its record, budgets, receipts and stickiness go by it
+	Network string `json:"network,omitempty"` // operator's name as the modem reads it; the carrier of a SIM without a record
+	Ready   bool   `json:"ready"`             // registered and able to send
+	Voice   bool   `json:"voice"`             // takes Call steps
 	Cause   string `json:"cause,omitempty"`
-	// PerMinute and PerDay are the SIM's budgets in parts, 0 for none; half is kept for lane OTP.
-	PerMinute int `json:"per_minute,omitempty"`
-	PerDay    int `json:"per_day,omitempty"`
 	// PartTime is how long the hand-over of one part takes, as a moving average; 0 is not known yet.
 	PartTime time.Duration `json:"part_time,omitempty"`
 }
@@ -31,7 +29,16 @@ type Standing struct {
 	Since   time.Time `json:"since,omitzero"`    // when Hand was given
 	Minute  int       `json:"-"`                 // parts given in the last minute
 	Day     int       `json:"-"`                 // parts given in the last day
+
+	// By the SIM's record, or what holds for a SIM without one.
+	Carrier   string `json:"-"` // steps to another carrier go by it; "" is unknown
+	PerMinute int    `json:"-"` // budgets in parts, 0 for none; half is kept for lane OTP
+	PerDay    int    `json:"-"`
+	carries   [Bulk + 1]bool
 }
+
+// Carries tells whether the sender's SIM may carry messages of a lane that are not essential.
+func (s Standing) Carries(l Lane) bool { return l <= Bulk && s.carries[l] }
 
 var senders = store.NewTable[Standing]("outbox.senders",
 	store.Bookkeeping("state of the senders and what each has in hand; each hand-over is an entry of its message"))
@@ -47,11 +54,14 @@ const (
 // Report tells the state of a sender. It is cheap to call when nothing changed.
 func Report(tx *store.Tx, s Sender) error {
 	if s.Name == "" {
-		return &InvalidError{Field: "sender", Reason: "has no name"}
+		return &InvalidError{Of: "sender", Field: "name", Reason: "is missing"}
 	}
 	was, _, err := senders.Get(tx, []byte(s.Name))
 	if err != nil {
 		return fmt.Errorf("read sender: %w", err)
+	}
+	if s.Network == "" && s.SIM == was.SIM {
+		s.Network = was.Network // a modem that has no network still has its SIM's carrier
 	}
 	now := was
 	now.Sender = s
@@ -140,9 +150,11 @@ func (y *yard) named(name string) (*member, error) {
 	if !ok {
 		return nil, nil
 	}
-	m := &member{Standing: s}
-	y.known = append(y.known, m)
-	return m, nil
+	m, err := y.member(s)
+	if err == nil {
+		y.known = append(y.known, m)
+	}
+	return m, err
 }
 
 // all gives all senders, by name.
@@ -158,8 +170,9 @@ func (y *yard) all() ([]*member, error) {
 				return nil
 			}
 		}
-		all = append(all, &member{Standing: s})
-		return nil
+		m, err := y.member(s)
+		all = append(all, m)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read senders: %w", err)
@@ -177,6 +190,26 @@ func (y *yard) with(sim string) (*member, error) {
 		}
 	}
 	return nil, err
+}
+
+// member adds to a sender what the record of its SIM says.
+func (y *yard) member(s Standing) (*member, error) {
+	sim, known, err := sims.Get(y.tx, simKey(y.tx, s.SIM))
+	if errors.Is(err, store.ErrCorrupt) { // codes must flow all the same
+		sim, known, err = SIM{}, false, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read SIM: %w", err)
+	}
+	s.Carrier = s.Network
+	if known && sim.Carrier != "" {
+		s.Carrier = sim.Carrier
+	}
+	s.PerMinute, s.PerDay = sim.caps()
+	for _, l := range lanes {
+		s.carries[l] = sim.carries(l, y.now)
+	}
+	return &member{Standing: s}, nil
 }
 
 func (y *yard) keep(m *member) error {
@@ -206,10 +239,14 @@ func avoidFor(l Lane) time.Duration {
 	return 2 * time.Minute
 }
 
-// can tells whether the sender could ever take messages of this class, by what it is.
-func (m *member) can(c class) bool {
+// can tells whether the sender may take messages of this class, by what it is and what its SIM may
+// carry.
+func (m *member) can(l Lane, c class) bool { return (c.Essential || m.carries[l]) && m.able(c) }
+
+// able is can for what only another modem or another SIM would change.
+func (m *member) able(c class) bool {
 	switch {
-	case c.Shadow, c.Channel == Call && !m.Voice:
+	case c.Shadow, c.Channel == Call && !m.Voice, c.SIM != "" && c.SIM != m.SIM:
 		return false
 	case c.AvoidCarrier != "":
 		return m.Carrier != "" && m.Carrier != c.AvoidCarrier
@@ -226,7 +263,7 @@ func (y *yard) well(m *member, l Lane) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return u.room(m.Sender, l, y.now), nil
+	return u.room(m, l, y.now), nil
 }
 
 // fits tells whether a sender that can take the class should take its first message now, which has
@@ -242,7 +279,7 @@ func (y *yard) fits(m *member, l Lane, c class, since time.Time) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if owner == nil || !owner.can(c) || l == OTP && owner.Hand != "" {
+	if owner == nil || !owner.can(l, c) || l == OTP && owner.Hand != "" {
 		return true, nil
 	}
 	well, err := y.well(owner, l)

@@ -37,7 +37,7 @@ func Settle(tx *store.Tx, id string, attempt int, res Result) error {
 	switch res.Outcome {
 	case Sent, NotSent, Refused, Unknown:
 	default:
-		return &InvalidError{Field: "outcome", Reason: "is none of sent, notsent, refused, unknown"}
+		return &InvalidError{Of: "result", Field: "outcome", Reason: "is none of sent, notsent, refused, unknown"}
 	}
 	return look(tx).settle(r, attempt, res)
 }

@@ -27,6 +27,8 @@ type record struct {
 // line, however long the lines are.
 type class struct {
 	Channel      Channel `json:"channel"`
+	SIM          string  `json:"sim,omitempty"`           // this one and no other
+	Essential    bool    `json:"essential,omitempty"`     // goes by any SIM, whatever it may carry
 	Prefer       string  `json:"prefer,omitempty"`        // SIM that wrote to this number last
 	AvoidCarrier string  `json:"avoid_carrier,omitempty"` // the step asks for another carrier than this
 	AvoidSIM     string  `json:"avoid_sim,omitempty"`     // it just failed there
@@ -169,7 +171,7 @@ func keyDue(key []byte) time.Time { return keyTime(key[dueAt:idAt]) }
 func keyTime(b []byte) time.Time { return time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC() }
 
 func lineKey(tx *store.Tx, l Lane, c class) []byte {
-	name := fmt.Sprintf("%s|%q|%q|%q|%t", c.Channel, c.Prefer, c.AvoidCarrier, c.AvoidSIM, c.Shadow)
+	name := fmt.Sprintf("%s|%q|%t|%q|%q|%q|%t", c.Channel, c.SIM, c.Essential, c.Prefer, c.AvoidCarrier, c.AvoidSIM, c.Shadow)
 	return append([]byte{byte(l)}, tx.Blind("outbox.line", name)...)
 }
 

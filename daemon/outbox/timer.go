@@ -213,8 +213,8 @@ func NextDue(tx *store.Tx) (time.Time, bool, error) {
 			if err != nil {
 				return next, false, err
 			}
-			if !u.room(m.Sender, l, y.now) {
-				consider(u.release(m.Sender, l, y.now))
+			if !u.room(m, l, y.now) {
+				consider(u.release(m, l, y.now))
 			}
 		}
 	}

@@ -1,0 +1,49 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+
+	"pinward/daemon/outbox"
+	"pinward/store"
+)
+
+func (d *door) sims(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	list := []outbox.SIM{}
+	err := s.View(r.Context(), func(tx *store.Tx) error {
+		all, err := outbox.SIMs(tx)
+		list = append(list, all...)
+		return err
+	})
+	if err == nil {
+		answer(w, http.StatusOK, list)
+	}
+	return err
+}
+
+// setSIM keeps the whole record of one SIM.
+func (d *door) setSIM(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	var sim outbox.SIM
+	if err := decode(w, r, &sim); err != nil {
+		return err
+	}
+	err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error { return outbox.SetSIM(tx, sim) })
+	if invalid, ok := errors.AsType[*outbox.InvalidError](err); ok {
+		return refuse(http.StatusBadRequest, "%v", invalid)
+	}
+	if err == nil {
+		answer(w, http.StatusOK, sim)
+	}
+	return err
+}
+
+func (d *door) removeSIM(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error { return outbox.RemoveSIM(tx, r.PathValue("iccid")) })
+	if errors.Is(err, outbox.ErrNotFound) {
+		return refuse(http.StatusNotFound, "there is no record of this SIM")
+	}
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
