@@ -1,33 +1,29 @@
 package intake
 
-import (
-	"time"
-
-	"pinward/hl7"
-)
+import "pinward/hl7"
 
 // reply writes the acknowledgment of a message, nil where none is wanted. Of one outcome and one
 // message it is the same bytes at each call: a repeat gets what the first got.
-func (in *Intake) reply(m *hl7.Message, out outcome, zone *time.Location) []byte {
-	code, wanted := in.code(m, out)
+func (in *Intake) reply(rd *reading, out outcome) []byte {
+	code, wanted := rd.code(out)
 	if !wanted {
 		return nil
 	}
-	return hl7.Ack(m, hl7.AckOptions{Code: code, Err: out.Wrong, ControlID: out.AckID, Now: out.At.In(zone)})
+	return hl7.Ack(rd.m, hl7.AckOptions{Code: code, Err: out.Wrong, ControlID: out.AckID, Now: out.At.In(rd.zone)})
 }
 
-// code is MSA-1 by the listener's mode (HL7 v2.5.1 section 2.9). In original mode there is one answer,
+// code is MSA-1 by the peer's mode (HL7 v2.5.1 section 2.9). In original mode there is one answer,
 // after the message is stored, whatever MSH-15 and 16 ask for: most senders set them and wait for AA
 // (connect#2414, medplum#7115). Only NE is obeyed. In enhanced mode MSH-15 governs the accept
 // acknowledgment CA, CE or CR; a message that asks only for an application acknowledgment gets that,
 // as there is no later one.
-func (in *Intake) code(m *hl7.Message, out outcome) (code hl7.AckCode, wanted bool) {
-	accept, application := m.MSH(15).String(), m.MSH(16).String()
+func (rd *reading) code(out outcome) (code hl7.AckCode, wanted bool) {
+	accept, application := rd.m.MSH(15).String(), rd.m.MSH(16).String()
 	if accept == "NE" {
 		return "", false
 	}
 	code = out.Ack
-	if in.listener.ACK != "enhanced" || accept == "" && application == "" {
+	if rd.sender.ACK != "enhanced" || accept == "" && application == "" {
 		return code, true
 	}
 	if accept == "" {

@@ -139,11 +139,11 @@ func BenchmarkMatch(b *testing.B) {
 
 func BenchmarkRead(b *testing.B) {
 	in, m := New(Options{Listener: Listener{Name: "adt", Mode: contact.Live}}), feed("ADT", 1, time.Now())
-	g := &ground{zone: time.UTC, site: contact.Site{Authority: "RIV", Area: "617"}}
+	g := &ground{zone: time.UTC, site: contact.Site{Authority: "RIV", Area: "617"}, rules: newRules(Shipped())}
 	b.ReportAllocs()
 	for b.Loop() {
 		msg, err := hl7.Parse(m)
-		if rd := in.read(g, msg, m, err); rd.wrong != nil {
+		if rd := in.read(g, &sender{Peer: Peer{Name: "adt"}}, msg, m, err); rd.wrong != nil {
 			b.Fatal(rd.wrong)
 		}
 	}

@@ -102,13 +102,13 @@ func FuzzRead(f *testing.F) {
 		f.Add(frame)
 	}
 	in := New(Options{Listener: Listener{Name: "adt", Mode: contact.Live}})
-	g := &ground{zone: time.UTC, site: contact.Site{Authority: "RIV", Brand: "B"}, policy: Policy{Releasable: []string{"*"}, Places: map[string]string{"A": "B"}}}
+	g := &ground{zone: time.UTC, site: contact.Site{Authority: "RIV", Brand: "B"}, policy: Policy{Releasable: []string{"*"}, Places: map[string]string{"A": "B"}}, rules: newRules(Shipped())}
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		m, wrong := hl7.Parse(frame)
 		if m.IsAck() {
 			return
 		}
-		w := &work{reading: in.read(g, m, frame, wrong)}
+		w := &work{reading: in.read(g, &sender{Peer: Peer{Name: "adt"}}, m, frame, wrong)}
 		out := outcome{Ack: hl7.AA, Wrong: w.wrong, AckID: newAckID()}
 		if w.wrong != nil {
 			out.Ack = w.wrong.AckCode()
@@ -116,7 +116,7 @@ func FuzzRead(f *testing.F) {
 				t.Error("what is wrong is accepted")
 			}
 		}
-		if reply := in.reply(m, out, g.zone); len(reply) == 0 && m.MSH(15).String() != "NE" {
+		if reply := in.reply(w.reading, out); len(reply) == 0 && m.MSH(15).String() != "NE" {
 			t.Error("no answer")
 		}
 		for _, half := range []string{w.person.id.MRN, w.person.id.Authority, w.visit.appointment.ID.Number} {

@@ -20,6 +20,10 @@ type Listener struct {
 	Mode contact.Mode   // the strictest of it, the site's and what MSH-11 says holds
 	Zone *time.Location // of times that carry no zone; nil is the site's
 	ACK  string         // "" or "original", "enhanced" (HL7 v2.5.1 section 2.9)
+	// MaxBytes is the largest message; 0 is hl7.DefaultMaxBytes.
+	MaxBytes int
+	// Peers are who may send. None lets in whoever the port does, as one peer of the listener's name.
+	Peers []Peer
 }
 
 // Options say what an Intake works with.
@@ -27,7 +31,6 @@ type Options struct {
 	Store    *store.Store
 	Log      *slog.Logger // nil is slog.Default
 	Listener Listener
-	Rules    []Rule // nil is Shipped
 }
 
 // Intake handles the messages of one listener. It is safe for concurrent use.
@@ -35,42 +38,51 @@ type Intake struct {
 	store    *store.Store
 	log      *slog.Logger
 	listener Listener
-	rules    rules
 	ground   atomic.Pointer[ground]
 	reading  sync.Mutex // held by the one that reads the ground anew
 	counts   counters
+
+	tally     tally
+	strangers strangers
 }
 
 // New makes the Intake of a listener.
 func New(o Options) *Intake {
-	if o.Rules == nil {
-		o.Rules = Shipped()
-	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Intake{store: o.Store, log: o.Log, listener: o.Listener, rules: newRules(o.Rules)}
+	return &Intake{store: o.Store, log: o.Log, listener: o.Listener}
 }
 
 // Counts is what became of the messages since the start, for metrics.
 type Counts struct {
-	Messages   uint64 // with an answer, or rightly without one
-	Duplicates uint64 // of these, repeats
-	Acted      uint64 // matched a rule
-	Ignored    uint64 // AA, nothing to do
-	Refused    uint64 // AE and AR
-	Failed     uint64 // not taken: trouble of our own, the connection was closed
+	Messages   uint64 `json:"messages"`   // with an answer, or rightly without one
+	Duplicates uint64 `json:"duplicates"` // of these, repeats
+	Acted      uint64 `json:"acted"`      // matched a rule
+	Ignored    uint64 `json:"ignored"`    // AA, nothing to do
+	Refused    uint64 `json:"refused"`    // AE and AR
+	Failed     uint64 `json:"failed"`     // not taken: trouble of our own, the connection was closed
 }
 
-type counters struct{ messages, duplicates, acted, ignored, refused, failed atomic.Uint64 }
+func (c *Counts) add(o Counts) {
+	c.Messages += o.Messages
+	c.Duplicates += o.Duplicates
+	c.Acted += o.Acted
+	c.Ignored += o.Ignored
+	c.Refused += o.Refused
+	c.Failed += o.Failed
+}
 
 // Counts returns the figures of this listener.
 func (in *Intake) Counts() Counts {
-	c := &in.counts
-	return Counts{
-		Messages: c.messages.Load(), Duplicates: c.duplicates.Load(), Acted: c.acted.Load(),
-		Ignored: c.ignored.Load(), Refused: c.refused.Load(), Failed: c.failed.Load(),
-	}
+	in.counts.mu.Lock()
+	defer in.counts.mu.Unlock()
+	return in.counts.n
+}
+
+type counters struct {
+	mu sync.Mutex
+	n  Counts // under mu
 }
 
 // ground is what a message is read by: the site and its policy, of at most a second ago. A View for
@@ -81,6 +93,9 @@ type ground struct {
 	policy Policy
 	zone   *time.Location
 	read   time.Time
+
+	senders []*sender
+	rules   rules
 }
 
 const groundLife = time.Second
@@ -110,6 +125,7 @@ func (in *Intake) standOn(ctx context.Context) (*ground, error) {
 	if g.zone = in.listener.Zone; g.zone == nil {
 		g.zone = g.site.Location()
 	}
+	g.senders, g.rules = in.listener.senders(g.policy), newRules(Shipped())
 	in.ground.Store(g)
 	return g, nil
 }
@@ -126,32 +142,63 @@ func (in *Intake) Zone() *time.Location {
 // Handle takes one message and gives the acknowledgment that it earns; it is an mllp.Handler. A nil
 // reply without an error means that none is wanted: for an acknowledgment, and for MSH-15 = NE. When
 // it returns a reply, all that the message did is durable.
-func (in *Intake) Handle(ctx context.Context, _ hl7.Peer, frame []byte) ([]byte, error) {
-	m, wrong := hl7.Parse(frame)
+func (in *Intake) Handle(ctx context.Context, conn hl7.Peer, frame []byte) ([]byte, error) {
+	began := time.Now()
+	o := hl7.Options{MaxBytes: in.listener.MaxBytes}
+	m, wrong := o.Parse(frame)
 	if m.IsAck() {
-		in.counts.messages.Add(1)
+		in.counted("", func(s *PeerState) { s.Messages++ })
 		return nil, nil
 	}
 	g, err := in.standOn(ctx)
 	if err != nil {
-		in.counts.failed.Add(1)
+		in.failed("", began, err)
 		return nil, err
 	}
-	rd := in.read(g, m, frame, wrong)
+	who := g.recognise(conn, m)
+	if who == nil {
+		in.counted("", func(s *PeerState) { s.Refused++ })
+		return in.turnAway(ctx, conn, m, g.zone)
+	}
+	if o.Charset = who.Charset; o.Charset != "" {
+		m, wrong = o.Parse(frame) // names are ASCII: the peer is the same
+	}
+	rd := in.read(g, who, m, frame, wrong)
 	out, err := in.accept(ctx, rd)
 	if err != nil {
-		in.counts.failed.Add(1)
+		in.failed(who.Name, began, err)
 		return nil, err
 	}
-	in.counts.messages.Add(1)
-	return in.reply(m, out, g.zone), nil
+	return in.reply(rd, out), nil
+}
+
+// counted counts for the listener, and for the peer where there is one.
+func (in *Intake) counted(peer string, change func(*PeerState)) {
+	var news PeerState
+	change(&news)
+	in.counts.mu.Lock()
+	in.counts.n.add(news.Counts)
+	in.counts.mu.Unlock()
+	if peer != "" {
+		in.tally.count(peer, func(s *PeerState) { s.add(news) })
+	}
+}
+
+// failed counts trouble of our own. Its text is of our own making, but may name files: only that it was
+// is told of a peer.
+func (in *Intake) failed(peer string, at time.Time, err error) {
+	why := "trouble of the box itself; its log says more"
+	if busy := (*busyError)(nil); errors.As(err, &busy) {
+		why = busy.Error()
+	}
+	in.counted(peer, func(s *PeerState) { s.Failed, s.Error, s.ErrorWhy = 1, at, why })
 }
 
 // accept does what was read, once, in one transaction.
 func (in *Intake) accept(ctx context.Context, rd *reading) (out outcome, err error) {
-	again := false
-	err = in.store.Accept(ctx, in.actor(rd.m), func(tx *store.Tx) error {
-		before, kind, err := lookUp(tx, in.listener.Name, rd)
+	again, reasons := false, []string(nil)
+	err = in.store.Accept(ctx, in.actor(rd.sender.Name, rd.m), func(tx *store.Tx) error {
+		before, kind, err := lookUp(tx, rd)
 		if err != nil {
 			return err
 		}
@@ -166,9 +213,9 @@ func (in *Intake) accept(ctx context.Context, rd *reading) (out outcome, err err
 		if err := w.run(); err != nil {
 			return err
 		}
-		out = w.outcome()
+		out, reasons = w.outcome(), w.why
 		// What if we crash here: nothing happened, and nothing was answered.
-		return keepOutcome(tx, in.listener.Name, rd, out)
+		return keepOutcome(tx, rd, out)
 	})
 	if busy := (*busyError)(nil); errors.As(err, &busy) {
 		return outcome{}, errors.Join(err, in.recordBusy(ctx, rd, busy))
@@ -176,32 +223,43 @@ func (in *Intake) accept(ctx context.Context, rd *reading) (out outcome, err err
 	if err != nil {
 		return outcome{}, fmt.Errorf("accept message: %w", err)
 	}
-	switch {
-	case again:
-		in.counts.duplicates.Add(1)
-	case out.Wrong != nil:
-		in.counts.refused.Add(1)
-	case out.Rule == "":
-		in.counts.ignored.Add(1)
-	default:
-		in.counts.acted.Add(1)
-	}
+	in.counted(rd.sender.Name, func(s *PeerState) {
+		s.Messages, s.Last, s.LastType = 1, time.Now(), rd.kind
+		switch {
+		case again:
+			s.Duplicates = 1
+			return
+		case out.Wrong != nil:
+			s.Refused, s.Error, s.ErrorWhy = 1, s.Last, out.Why
+		case out.Rule == "":
+			s.Ignored = 1
+		default:
+			s.Acted = 1
+		}
+		for _, why := range reasons {
+			s.because(why, 1)
+		}
+	})
 	return out, nil
 }
 
 // recordBusy keeps that a code was asked for and could not be taken; the transaction in which that
 // was found out is undone, as the engine will bring the whole message again.
 func (in *Intake) recordBusy(ctx context.Context, rd *reading, busy *busyError) error {
-	return in.store.Accept(ctx, in.actor(rd.m), func(tx *store.Tx) error {
+	return in.store.Accept(ctx, in.actor(rd.sender.Name, rd.m), func(tx *store.Tx) error {
 		return tx.Record(store.Entry{Action: ActionMessage, Outcome: store.Refused, Object: clip(rd.control),
 			Subject: rd.person.id.Key(), Attrs: []store.Attr{{Key: "type", Value: rd.kind}, {Key: "why", Value: busy.Error()}}})
 	})
 }
 
-// actor is the sender as entries name it: the listener, and what the message calls its sender, which
+// actor is the sender as entries name it: the listener, the peer where it has several, and what the message calls its sender, which
 // proves nothing. EVN-5 is the person at whose hand it came about, where the engine says so.
-func (in *Intake) actor(m *hl7.Message) store.Actor {
-	id := in.listener.Name + "/" + safe(m.SendingApp().Name()) + "^" + safe(m.SendingFacility().Name())
+func (in *Intake) actor(peer string, m *hl7.Message) store.Actor {
+	id := in.listener.Name
+	if peer != id {
+		id += "/" + peer
+	}
+	id += "/" + safe(m.SendingApp().Name()) + "^" + safe(m.SendingFacility().Name())
 	return store.Actor{Kind: "peer", ID: id, OnBehalfOf: safe(m.Segment("EVN", 1).Field(5).Comp(1).String())}
 }
 

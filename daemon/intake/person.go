@@ -168,17 +168,18 @@ func (rd *reading) readWishes(pd1 hl7.Segment) (noTexts, noVoice *bool) {
 		yes := true
 		said, noVoice = true, &yes
 	}
-	protect := "Y"
-	if rd.policy.ShareYes {
+	protect, ignore := "Y", rd.sender.YesMeans == "ignore"
+	if rd.sender.YesMeans == "share" || rd.sender.YesMeans == "" && rd.policy.ShareYes {
 		protect = "N"
 	}
 	switch v := protection.Comp(1).String(); {
+	case ignore:
 	case v == protect:
 		forbids, said = true, true
 	case v == "Y", v == "N":
 		said = true
 	}
-	if said || publicity.Presence() == hl7.Null || protection.Presence() == hl7.Null {
+	if said || publicity.Presence() == hl7.Null || protection.Presence() == hl7.Null && !ignore {
 		noTexts = &forbids
 	}
 	return noTexts, noVoice

@@ -34,6 +34,8 @@ type Policy struct {
 	// ShareYes takes PD1-12 = Y for "may be shared", as immunisation registries do (CDC 2.3.1). As
 	// shipped, Y means protected, and no text goes: the two readings are opposites.
 	ShareYes bool `json:"share_yes"`
+	// Peers are the senders' own settings, by the name that the box's configuration gives them.
+	Peers map[string]PeerPolicy `json:"peers,omitempty"`
 }
 
 // ActionPolicy is recorded when the policy changes.
@@ -51,6 +53,7 @@ func PolicyOf(tx *store.Tx) (Policy, error) {
 		return Policy{}, fmt.Errorf("read hl7 policy: %w", err)
 	}
 	p.Places, p.Releasable, p.Leads = maps.Clone(p.Places), slices.Clone(p.Releasable), slices.Clone(p.Leads)
+	p.Peers = maps.Clone(p.Peers)
 	return p, nil
 }
 
@@ -80,6 +83,11 @@ func (p Policy) validate() error {
 	for _, name := range p.Places {
 		if err := text.CheckLabel(name, text.MaxSite); err != nil {
 			return fmt.Errorf("name of a place: %w", err)
+		}
+	}
+	for name, peer := range p.Peers {
+		if err := peer.validate(); err != nil {
+			return fmt.Errorf("peer %s: %w", safe(name), err)
 		}
 	}
 	if len(p.Leads) > maxLeads {

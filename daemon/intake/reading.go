@@ -3,6 +3,7 @@ package intake
 import (
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,9 +15,11 @@ import (
 // does not outlive Handle.
 type reading struct {
 	*ground
+	sender      *sender
+	zone        *time.Location // of times without one, and of the answer
 	m           *hl7.Message
-	source      string // of contact data: "hl7:" and the listener
-	peer        string // listener and sender, under which requests have their ids
+	source      string // of contact data: "hl7:" and the peer
+	peer        string // peer and sender, under which requests have their ids
 	mode        contact.Mode
 	control     string
 	kind        string // "ADT^A04"
@@ -35,10 +38,13 @@ type reading struct {
 }
 
 // read finds the rule of a message and takes out what its effects need. wrong is what hl7.Parse said.
-func (in *Intake) read(g *ground, m *hl7.Message, frame []byte, wrong error) *reading {
+func (in *Intake) read(g *ground, who *sender, m *hl7.Message, frame []byte, wrong error) *reading {
 	rd := &reading{
-		ground: g, m: m, source: "hl7:" + in.listener.Name, mode: in.listener.Mode, control: m.ControlID(),
-		peer: in.listener.Name + "|" + m.SendingApp().Name() + "|" + m.SendingFacility().Name(),
+		ground: g, sender: who, zone: who.zone, m: m, source: "hl7:" + who.Name, mode: in.listener.Mode, control: m.ControlID(),
+		peer: who.Name + "|" + m.SendingApp().Name() + "|" + m.SendingFacility().Name(),
+	}
+	if rd.zone == nil {
+		rd.zone = g.zone
 	}
 	code, event, _ := m.Type()
 	rd.kind = clip(safe(code) + "^" + safe(event))
@@ -49,7 +55,7 @@ func (in *Intake) read(g *ground, m *hl7.Message, frame []byte, wrong error) *re
 		return rd
 	}
 	rd.fingerprint = m.Fingerprint()
-	for _, step := range []func() error{m.CheckHeader, rd.readMode, func() error { return rd.readAll(in.rules) }} {
+	for _, step := range []func() error{m.CheckHeader, rd.readType, rd.readMode, rd.readAll} {
 		if err := step(); err != nil {
 			rd.refuse(err)
 			break
@@ -64,25 +70,39 @@ func (rd *reading) refuse(err error) {
 	}
 }
 
-// readMode holds a message that is not for production off a live listener (table 0103). On the others
-// it makes the mode the strictest: what is for training reaches no one.
+// readType holds a message off that the peer is not to send.
+func (rd *reading) readType() error {
+	if code, event, _ := rd.m.Type(); !rd.sender.takes(code, event) {
+		return &hl7.Error{Code: hl7.CodeMessageType, Segment: "MSH", Seq: 1, Field: 9, Reason: "this sender's messages of this type are not taken"}
+	}
+	return nil
+}
+
+// readMode holds a message that is not for production off a live listener (table 0103), unless the
+// peer's policy takes it. It makes the mode the strictest: what is for training reaches no one.
 func (rd *reading) readMode() error {
-	id := rd.m.ProcessingID()
-	if id == "" || id == "P" {
+	id, list := rd.m.ProcessingID(), rd.sender.Processing
+	if id == "" {
+		id = "P"
+	}
+	if len(list) > 0 && !slices.Contains(list, id) {
+		return &hl7.Error{Code: hl7.CodeProcessingID, Segment: "MSH", Seq: 1, Field: 11, Reason: "this sender's messages of this kind are not taken"}
+	}
+	if id == "P" {
 		return nil
 	}
-	if rd.mode == contact.Live {
+	if rd.mode == contact.Live && len(list) == 0 {
 		return &hl7.Error{Code: hl7.CodeProcessingID, Segment: "MSH", Seq: 1, Field: 11, Reason: "this listener takes production messages only"}
 	}
 	rd.mode = contact.Shadow
 	return nil
 }
 
-func (rd *reading) readAll(rules rules) error {
+func (rd *reading) readAll() error {
 	m := rd.m
 	rd.at = rd.eventTime()
 	var why string
-	rd.rule, why = rules.match(m, rd.policy)
+	rd.rule, why = rd.rules.match(m, rd.policy)
 	requested := m.Segment(rd.policy.zSegment(), 1).Exists()
 	if rd.rule != nil {
 		for _, name := range rd.rule.Need {
@@ -92,6 +112,9 @@ func (rd *reading) readAll(rules rules) error {
 		}
 	} else if !requested {
 		rd.why = append(rd.why, why)
+		if why == noRule && rd.sender.Unknown == "AR" {
+			return &hl7.Error{Code: hl7.CodeMessageType, Segment: "MSH", Seq: 1, Field: 9, Reason: noRule}
+		}
 		return nil
 	}
 	if why != "" && rd.rule != nil {

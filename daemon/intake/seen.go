@@ -30,7 +30,7 @@ func newAckID() string { return rand.Text()[:20] }
 // seen keeps the outcome of each message for one week at least and two at most: MSH-10 is unique in a
 // sender, and a sender that had no answer sends again for as long as its operator lets it.
 //
-// The key is the week, the blinded listener and control ID, and the blinded fingerprint. The week
+// The key is the week, the blinded peer and control ID, and the blinded fingerprint. The week
 // stands first so that a week is swept as one range, and the pages that are written lie together.
 var seen = store.NewTable[outcome]("intake.seen",
 	store.Bookkeeping("outcomes of messages, so that a repeat gets the same answer; what a message did has entries of its own"))
@@ -41,8 +41,8 @@ func weekOf(at time.Time) uint16 { return uint16(at.Unix() / int64(week/time.Sec
 
 func weekKey(n uint16) []byte { return binary.BigEndian.AppendUint16(nil, n) }
 
-func controlKey(tx *store.Tx, listener, control string) []byte {
-	return tx.Blind("intake.control", fmt.Sprint(len(listener))+":"+listener+"|"+control)
+func controlKey(tx *store.Tx, peer, control string) []byte {
+	return tx.Blind("intake.control", fmt.Sprint(len(peer))+":"+peer+"|"+control)
 }
 
 type acquaintance int
@@ -55,8 +55,8 @@ const (
 
 // lookUp tells whether the message was seen before, and what became of it then. The keys that it
 // makes stay in rd for keepOutcome.
-func lookUp(tx *store.Tx, listener string, rd *reading) (outcome, acquaintance, error) {
-	control := controlKey(tx, listener, rd.control)
+func lookUp(tx *store.Tx, rd *reading) (outcome, acquaintance, error) {
+	control := controlKey(tx, rd.sender.Name, rd.control)
 	rd.key = append(control, tx.Blind("intake.message", string(rd.fingerprint[:]))...)
 	kind := unknown
 	now := weekOf(tx.Now())
@@ -91,7 +91,7 @@ func lookUp(tx *store.Tx, listener string, rd *reading) (outcome, acquaintance, 
 
 // keepOutcome writes what became of the message, and an entry where a rule applied or the message was
 // refused. What no rule is for leaves no entry: a feed sends a hundred kinds of events.
-func keepOutcome(tx *store.Tx, listener string, rd *reading, out outcome) error {
+func keepOutcome(tx *store.Tx, rd *reading, out outcome) error {
 	if err := seen.Put(tx, append(weekKey(weekOf(tx.Now())), rd.key...), out); err != nil {
 		return fmt.Errorf("keep outcome of message: %w", err)
 	}
@@ -128,11 +128,11 @@ type Explanation struct {
 	Why  string    `json:"why"`  // why not more was done
 }
 
-// Explain tells what became of the messages that a listener got under a control ID, oldest first. It
-// is empty when there was none in the last week.
-func Explain(tx *store.Tx, listener, controlID string) ([]Explanation, error) {
+// Explain tells what became of the messages that a peer (a listener without peers is one of its name)
+// sent under a control ID, oldest first. It is empty when there was none in the last week.
+func Explain(tx *store.Tx, peer, controlID string) ([]Explanation, error) {
 	var list []Explanation
-	control := controlKey(tx, listener, controlID)
+	control := controlKey(tx, peer, controlID)
 	now := weekOf(tx.Now())
 	for _, n := range []uint16{now - 1, now} {
 		err := seen.Each(tx, store.Range{Prefix: append(weekKey(n), control...)}, func(_ []byte, o outcome) error {
