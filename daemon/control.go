@@ -54,7 +54,7 @@ func (b *box) controlHandler() http.Handler {
 		Passwords: b.passwords,
 		Status:    b.status,
 		Keys: admin.Keys{
-			Setup: b.commission, Unseal: b.unseal, Drill: b.drill, Finish: b.finish, Progress: setupProgress,
+			Setup: b.commission, Unseal: b.unseal, Drill: b.drill, Finish: b.finish, Page: b.openPage, Progress: setupProgress,
 		},
 		Owner: b.opts.Owner,
 		Log:   b.log,
@@ -81,46 +81,6 @@ var hl7Policy = admin.Policy{
 			return err
 		}
 	},
-}
-
-// closedPage is what a nurse sees while the box is empty or sealed: what does not work, since when,
-// and that somebody has to be called. It names no cause: that is for the operator.
-const closedPage = `<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Pinward is closed</title>
-<style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:12vh auto;padding:0 1.2rem;color:#1c2b33}
-h1{font-size:1.6rem}ol{padding-left:1.2rem}</style>
-<h1>Codes and texts cannot be sent right now</h1>
-<p>This box has been %s since %s. Nothing that was accepted before is lost.</p>
-<ol><li>Use the hospital's downtime procedure to identify patients.</li>
-<li>Tell the IT desk: <b>Pinward is %[1]s</b>. They run <code>pinward status</code> on the box and do what it says.</li></ol>
-</html>
-`
-
-// serveClosed answers while there is no house: health to monitors, a plain page to people, and a
-// clear 503 to machines.
-func (b *box) serveClosed(w http.ResponseWriter, r *http.Request) {
-	st := b.state.Load()
-	if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
-		b.sealed.https.Add(1)
-	}
-	switch {
-	case r.URL.Path == "/healthz":
-		fmt.Fprintln(w, "ok")
-	case r.URL.Path == "/readyz":
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, "keys: "+st.Name)
-	case forMachines(r.URL.Path):
-		w.Header().Set("Retry-After", "30")
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, `{"type":"about:blank","title":"the box is %s","status":503}`+"\n", st.Name)
-	default:
-		w.Header().Set("Retry-After", "30")
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, closedPage, st.Name, st.Since.Format("2 January 2006, 15:04 MST"))
-	}
 }
 
 // quietLog takes net/http's own complaints, which name addresses of clients and nothing else.

@@ -201,6 +201,8 @@ func (b *box) serveHTTPS(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case h == nil:
 		b.serveClosed(w, r)
+	case forSetup(r.URL.Path):
+		b.serveSetup(w, r)
 	case forMachines(r.URL.Path):
 		h.api.ServeHTTP(w, r)
 	default:

@@ -61,6 +61,7 @@ type box struct {
 	house  atomic.Pointer[house] // nil while empty or sealed
 	state  atomic.Pointer[State]
 	sealed *sealedLog
+	ticket ticket
 	fatal  chan error // the first error that ends the process; buffered
 
 	turning sync.Mutex  // held while the state changes: opening, commissioning

@@ -103,10 +103,12 @@ func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error
 	h.furnish(b)
 	b.house.Store(h)
 	b.enter(Open, "", "")
-	return admin.Kit{
-		Box: b.cfg.Box.ID, Signer: h.store.Fingerprint(), Holders: req.Holders, Mode: string(st.Mode),
+	made := admin.Kit{
+		Box: b.cfg.Box.ID, Signer: h.store.Fingerprint(), Holders: req.Holders, Warning: notProtected(b.cfg.TPM.Unseal),
 		Shares: []string{kit.Share(1), kit.Share(2), kit.Share(3)},
-	}, nil
+	}
+	made.Page, err = kitPage(made)
+	return made, err
 }
 
 // kitShares is how many shares the recovery kit has.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -53,11 +54,15 @@ reads two of the files that were written: so set-up can run unattended.`
 // setup commissions an empty box.
 func (c *client) setup() *cobra.Command {
 	s := &installation{client: c}
+	var page bool
 	cmd := &cobra.Command{
 		Use: "setup", Short: "Commission an empty box: make its keys, its recovery kit and its first person", Args: cobra.NoArgs,
 		Long: setupLong,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.in = bufio.NewReader(os.Stdin)
+			if page {
+				return s.showTicket(cmd.Context())
+			}
 			if s.resume {
 				return s.proceed(cmd.Context(), nil)
 			}
@@ -79,8 +84,23 @@ func (c *client) setup() *cobra.Command {
 	f.BoolVar(&s.withPassphrase, "passphrase", false, "ask for an unsealing passphrase")
 	f.BoolVar(&s.resume, "continue", false, "go on with a set-up that was begun: the drill, the witness")
 	f.BoolVar(&s.again, "again", false, "begin anew: discard a set-up whose kit was never tried")
-	cmd.MarkFlagsMutuallyExclusive("continue", "again")
+	f.BoolVar(&page, "page", false, "show a code for doing this in a browser; on a sealed box, for unsealing")
+	cmd.MarkFlagsMutuallyExclusive("continue", "again", "page")
 	return cmd
+}
+
+// showTicket has a code shown that lets one browser through.
+func (s *installation) showTicket(ctx context.Context) error {
+	var t struct {
+		Code, Path string
+		Until      time.Time
+	}
+	show, err := s.call(ctx, http.MethodPost, "/setup/page", struct{}{}, &t)
+	if show {
+		fmt.Printf("Open https://ADDRESS-OF-THIS-BOX%s in a browser. Until %s this code is good, once:\n\n  %s\n",
+			t.Path, t.Until.Local().Format("15:04"), t.Code)
+	}
+	return err
 }
 
 // begin makes the keys, hands the kit out, and goes on as far as it can.

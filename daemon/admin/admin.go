@@ -76,6 +76,7 @@ func New(o Options) http.Handler {
 	m.HandleFunc("POST /setup", d.setup)
 	m.HandleFunc("POST /setup/drill", d.unfinished(d.setupDrill))
 	m.HandleFunc("POST /setup/finish", d.unfinished(d.finish))
+	m.HandleFunc("POST /setup/page", d.page)
 	m.HandleFunc("POST /unseal", d.unseal)
 	m.HandleFunc("POST /login", d.login)
 	m.HandleFunc("POST /logout", d.logout)

@@ -25,9 +25,17 @@ type Setup struct {
 type Kit struct {
 	Box     string   `json:"box"`
 	Signer  string   `json:"signer"` // fingerprint of the audit's signer
-	Mode    string   `json:"mode"`   // how the box is unsealed
 	Holders []string `json:"holders"`
 	Shares  []string `json:"shares"`
+	Warning string   `json:"warning"` // what the box is not protected against
+	Page    string   `json:"page"`    // HTML, a page for each holder to print
+}
+
+// Ticket lets one browser through to the page of set-up and unsealing.
+type Ticket struct {
+	Code  string    `json:"code"` // good once
+	Until time.Time `json:"until"`
+	Path  string    `json:"path"`
 }
 
 // Progress is how far an unfinished set-up has come. Until it is finished the site stays in shadow.
@@ -57,6 +65,8 @@ type Keys struct {
 	Drill func(ctx context.Context, by store.Actor, shares []string) error
 	// Finish ends set-up, or says what is left to do.
 	Finish func(ctx context.Context, by store.Actor) error
+	// Page has a code shown for the page of set-up and unsealing.
+	Page func(context.Context) (Ticket, error)
 	// Progress is nil once set-up is finished.
 	Progress func(*store.Tx) (*Progress, error)
 }
@@ -67,7 +77,7 @@ var ErrState = errors.New("the box is not ready for that")
 
 func stateProblem(err error) error {
 	if errors.Is(err, ErrState) {
-		return &problem{http.StatusConflict, strings.TrimPrefix(err.Error(), ErrState.Error()+": ")}
+		return &problem{http.StatusConflict, strings.TrimLeft(strings.TrimPrefix(err.Error(), ErrState.Error()), ":\n ")}
 	}
 	return err
 }
@@ -97,6 +107,15 @@ func (d *door) unseal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, d.Status())
+}
+
+func (d *door) page(w http.ResponseWriter, r *http.Request) {
+	t, err := d.Keys.Page(r.Context())
+	if err != nil {
+		d.fail(w, stateProblem(err))
+		return
+	}
+	answer(w, http.StatusCreated, t)
 }
 
 // installer is whoever does set-up: the first person exists already, but need not have logged in.

@@ -1,0 +1,60 @@
+package daemon
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// serveClosed answers while there is no house: health to monitors, a plain page to people, a clear
+// 503 to machines, and to the operator who has a ticket the pages of set-up and unsealing.
+func (b *box) serveClosed(w http.ResponseWriter, r *http.Request) {
+	st := b.state.Load()
+	switch {
+	case r.URL.Path == "/healthz":
+		fmt.Fprintln(w, "ok")
+		return
+	case r.URL.Path == "/readyz":
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "keys: "+st.Name)
+		return
+	case forSetup(r.URL.Path):
+		b.serveSetup(w, r)
+		return
+	}
+	b.sealed.https.Add(1)
+	w.Header().Set("Retry-After", "30")
+	if forMachines(r.URL.Path) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, `{"type":"about:blank","title":"the box is %s","status":503}`+"\n", st.Name)
+		return
+	}
+	// What a nurse sees names no cause: that is for the operator.
+	b.show(w, http.StatusServiceUnavailable, "closed", st)
+}
+
+func forSetup(path string) bool { return path == "/setup" || strings.HasPrefix(path, "/setup/") }
+
+// show renders one of the box's own pages. They hold no scripts and are kept by no cache: one of them
+// shows the recovery kit.
+func (b *box) show(w http.ResponseWriter, status int, name string, data any) {
+	var page strings.Builder
+	if err := pages.ExecuteTemplate(&page, name, data); err != nil {
+		b.log.Error("show page", "page", name, "error", err)
+		http.Error(w, "the page cannot be shown; the daemon's log says why", http.StatusInternalServerError)
+		return
+	}
+	b.write(w, status, page.String())
+}
+
+func (b *box) write(w http.ResponseWriter, status int, page string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	fmt.Fprint(w, page)
+}
