@@ -140,6 +140,10 @@ type Faults struct {
 	// StoreFull behaves as if each message storage were full.
 	StoreFull bool `json:"store_full,omitempty"`
 
+	// StoreClaim is the size of each storage that +CPMS tells, whatever it is; with it, a text for which there is no room is lost
+	// without a word (EC25 at 255).
+	StoreClaim int `json:"store_claim,omitempty"`
+
 	// ReportEarly gives the status report before +CMGS.
 	ReportEarly bool `json:"report_early,omitempty"`
 	// ReportTwice gives each status report twice.
@@ -176,7 +180,7 @@ func (f Faults) check() error {
 	switch {
 	case f.Registration < 0 || f.Registration > 11:
 		return errors.New("registration is out of range 0 to 11")
-	case f.Chunk < 0 || f.Garbage < 0 || f.Unknown < 0 || f.NoPrompt < 0 || f.SwallowPDU < 0 || f.SilentSend < 0 || f.LoseText < 0 || f.Silence < -1:
+	case f.Chunk < 0 || f.Garbage < 0 || f.Unknown < 0 || f.NoPrompt < 0 || f.SwallowPDU < 0 || f.SilentSend < 0 || f.LoseText < 0 || f.StoreClaim < 0 || f.Silence < -1:
 		return errors.New("a count is negative")
 	case f.URCEvery != 0 && time.Duration(f.URCEvery) < time.Millisecond:
 		return errors.New("urc_every is under one millisecond")

@@ -55,7 +55,8 @@ func vendorCommands() map[string]handler {
 		"+CRESET": {run: commandRestart}, "^RESET": {run: commandRestart}, "#REBOOT": {run: commandRestart},
 		"+QTONEDET": {run: commandTones}, "+DDET": {run: commandTones},
 		"+QPINC": {run: commandPINTries}, "+SPIC": {run: commandPINTries}, "^CPIN": {run: commandPINTries},
-		"#PCT": {run: commandPINTries}, "#QSS": {run: commandSIMStatus},
+		"+QCFG": {run: commandQCFG},
+		"#PCT":  {run: commandPINTries}, "#QSS": {run: commandSIMStatus},
 	}
 }
 
@@ -64,7 +65,7 @@ func (p *profile) has(name string) bool {
 	switch name {
 	case p.creset, p.dtmf:
 		return name != ""
-	case "+QPINC":
+	case "+QPINC", "+QCFG":
 		return p.manufacturer == "Quectel"
 	case "+SPIC":
 		return p.creset == "+CRESET"

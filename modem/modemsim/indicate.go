@@ -64,6 +64,9 @@ func (m *Modem) receive(t *transit) bool {
 	}
 	mem := m.set.cpms[2]
 	index, fits := m.put(mem, &stored{statUnread, tpdu})
+	if !fits && m.faults.StoreClaim > 0 {
+		return true
+	}
 	if !fits {
 		if m.profile.fullURC != "" {
 			line := m.profile.fullURC

@@ -57,6 +57,8 @@ type Modem struct {
 	searching *entry // for a network, after the SIM was changed
 	rings     []IncomingCall
 	forward   forwarding
+	config    map[string]string // +QCFG
+	imsUp     bool
 	flood     *entry
 	unstick   chan struct{} // closed when Faults.Stuck ends
 
@@ -100,7 +102,7 @@ func (n *Network) AddModem(o ModemOptions) (*Modem, error) {
 	if o.PINTries != 0 {
 		m.sim.tries = min(max(o.PINTries, 0), 3)
 	}
-	m.set = p.settings()
+	m.set, m.config = p.settings(), configured()
 	m.lastMR = byte(m.rng.Uint32())
 	if err := m.loadStorage(); err != nil {
 		return nil, fmt.Errorf("add modem %s: %w", o.Name, err)
@@ -314,6 +316,7 @@ func (m *Modem) powerDown() {
 	m.ackTimer.cancel()
 	m.ackTimer, m.direct = nil, nil
 	m.set = m.profile.settings()
+	m.imsUp = m.config["ims"] == "1"
 	m.sim.lock()
 }
 

@@ -99,7 +99,7 @@ var profiles = map[string]*profile{
 		dtmf:    "+QTONEDET", dtmfURC: func(key byte) string { return fmt.Sprintf("+QTONEDET: %d", key) },
 		voice: true, urcPort: true, storedReport: reportsLost,
 		accepts: map[string]string{
-			"+QINDCFG": "", "+QURCCFG": `"urcport","usbmodem"`, "+QCFG": "", "+QPCMV": "0", "+QGPSCFG": "",
+			"+QINDCFG": "", "+QURCCFG": `"urcport","usbmodem"`, "+QPCMV": "0", "+QGPSCFG": "",
 			"+QAUDMOD": "0", "^DSCI": "0", "+QMBNCFG": "", "+QTTSETUP": "",
 		},
 	},
@@ -155,6 +155,6 @@ var profiles = map[string]*profile{
 			}
 			return []string{"#QSS: 1"}
 		},
-		accepts: map[string]string{"#SIMDET": "2", "#RFSTS": "", "#SERVINFO": "", "#FWSWITCH": "0,0"},
+		accepts: map[string]string{"#SIMDET": "2", "#RFSTS": "", "#SERVINFO": "", "#FWSWITCH": "0,0", "+WS46": "25"},
 	},
 }

@@ -112,6 +112,9 @@ func commandStorage(m *Modem, c command) reply {
 		if m.faults.StoreFull {
 			used = s.capacity
 		}
+		if m.faults.StoreClaim > 0 {
+			return fmt.Sprintf("%d,%d", used, m.faults.StoreClaim)
+		}
 		return fmt.Sprintf("%d,%d", used, s.capacity)
 	}
 	p := &m.set.cpms
