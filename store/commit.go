@@ -20,6 +20,12 @@ import (
 func (s *Store) commitLoop() {
 	for {
 		s.mu.Lock()
+		if fn := s.interlude; fn != nil {
+			s.mu.Unlock()
+			fn()
+			s.mu.Lock()
+			s.interlude = nil
+		}
 		b := s.batch
 		if b.empty() {
 			closed := s.closed
@@ -69,7 +75,7 @@ func (s *Store) publish(b *batch, d *durable, fatal bool, err error) {
 		s.durable.Store(d)
 		s.edge = d.edge
 	} else {
-		if fatal {
+		if fatal && s.err == nil {
 			s.err = err
 			close(s.failed)
 		}
@@ -133,6 +139,9 @@ func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 		return nil, fatal, err
 	}
 	s.seals.Store(p.seals)
+	if w := s.rewriting.Load(); w != nil {
+		w.note(b, p)
+	}
 	return n, false, nil
 }
 
@@ -166,11 +175,7 @@ func (s *Store) prepare(b *batch) (*prepared, error) {
 		}
 	})
 	for i := range p.leaves {
-		p.edge.Append(p.leaves[i], func(level int, n uint64, h tlog.Hash) {
-			if level >= groupLevel {
-				p.nodes = append(p.nodes, rawPut{bucketTree, nodeKey(level, n), append([]byte(nil), h[:]...)})
-			}
-		})
+		appendHash(&p.edge, p.leaves[i], func(key, hash []byte) { p.nodes = append(p.nodes, rawPut{bucketTree, key, hash}) })
 	}
 	if b.ringNew {
 		var err error

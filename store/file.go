@@ -48,13 +48,18 @@ func (s *Store) openLive(ctx context.Context, dir string, o Options) error {
 	for _, f := range old {
 		_ = os.Remove(f)
 	}
-	if _, err := os.Lstat(s.path); errors.Is(err, fs.ErrNotExist) {
+	switch info, err := os.Stat(s.path); {
+	case errors.Is(err, fs.ErrNotExist):
 		if err := mayCreate(dir); err != nil {
 			return err
 		}
 		if err := s.create(ctx, dir, o); err != nil {
 			return err
 		}
+	case err != nil:
+		return fmt.Errorf("open file: %w", err)
+	case info.Size() < 4*4096:
+		return fmt.Errorf("%w: the file was cut", ErrCorrupt) // bbolt would make an empty one of it
 	}
 	var db *bolt.DB
 	err := guard(func() (err error) {
@@ -70,11 +75,32 @@ func (s *Store) openLive(ctx context.Context, dir string, o Options) error {
 				return fmt.Errorf("upgrade file: %w", asFull(err))
 			}
 		}
+		if err := s.unfreeze(d.file.place.Number); err != nil {
+			return err
+		}
 		return db.View(func(tx *bolt.Tx) error { d.txid = tx.ID(); s.adopt(d); return nil })
 	}, func() {})
 	if err != nil && db != nil {
 		_ = guard(db.Close, func() {})
 	}
+	return err
+}
+
+// unfreeze takes away the segment's name that a roll had given to the live file when we crashed.
+func (s *Store) unfreeze(number uint32) error {
+	path := filepath.Join(filepath.Dir(s.path), fmt.Sprintf(segmentName, number))
+	frozen, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	live, err2 := os.Stat(s.path)
+	if err := errors.Join(err, err2); err != nil {
+		return fmt.Errorf("end roll: %w", err)
+	}
+	if os.SameFile(frozen, live) {
+		return os.Remove(path)
+	}
+	_, err = putAside(path) // a copy of the folder keeps no hard links; or somebody's file
 	return err
 }
 

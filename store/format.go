@@ -35,6 +35,7 @@ var (
 	keyOrigin  = []byte("origin")  // text
 	keyKeyring = []byte("keyring") // wrapped
 	keyState   = []byte("state")   // sealed: size, last instant, number of seals
+	keyTold    = []byte("told")    // uint32, the last segment that has an entry
 	keyPlace   = []byte("place")   // vouched for: which generation this file is; none is the first
 )
 

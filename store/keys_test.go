@@ -1,6 +1,7 @@
 package store
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -8,6 +9,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"io"
+	"os"
 	"sync"
 	"testing"
 )
@@ -77,4 +80,31 @@ func (k *testKeys) Signer() *ecdsa.PublicKey                { return &k.signer.P
 func (k *testKeys) Counter(context.Context) (uint64, error) { return 0, nil }
 func (k *testKeys) Anchor(context.Context, [32]byte) ([]byte, error) {
 	return nil, nil
+}
+
+// format1 are the keys of testdata/format-1.db.gz.
+func format1(t testing.TB) *testKeys {
+	root := sha256.Sum256([]byte("format 1"))
+	return keysFrom(t, root[:])
+}
+
+// gunzip unpacks a file of testdata.
+func gunzip(t testing.TB, from, to string) {
+	t.Helper()
+	in, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

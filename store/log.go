@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -202,6 +203,10 @@ func (s *Store) loadLog(snap *bolt.Tx, d *durable) error {
 		}
 		leaf, _, _, _ := cutRecord(seq, e.bytes)
 		d.edge.Append(leaf.Hash(), nil)
+	}
+	if e, err := p.record(0); d.size > 0 && d.file.place.Base == 0 && err == nil {
+		_, h, _, _ := cutRecord(0, e.bytes)
+		s.began = time.Unix(h.Second, 0).UTC()
 	}
 	if p.size() != d.size {
 		return fmt.Errorf("%w: the log does not end where its state says", ErrCorrupt)

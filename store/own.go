@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"strconv"
 
+	bolt "go.etcd.io/bbolt"
+
 	"pinward/store/audit"
 )
 
@@ -21,6 +23,8 @@ const (
 	ActionKeyMade audit.Action = "store.key.made"
 	// ActionKeyDropped says that a key was taken off the ring. Attributes purpose, epoch.
 	ActionKeyDropped audit.Action = "store.key.dropped"
+	// ActionRolled says that a part of the log was frozen. Attributes segment, from, to.
+	ActionRolled audit.Action = "store.rolled"
 )
 
 func (tx *Tx) keyMade(purpose string, epoch uint32, key []byte) error {
@@ -49,6 +53,9 @@ func (tx *Tx) keysDropped(days []uint32) error {
 func (s *Store) begin(ctx context.Context) error {
 	known, err := s.signers()
 	if err != nil {
+		return err
+	}
+	if err := s.tellRolls(ctx); err != nil {
 		return err
 	}
 	fingerprint := s.Fingerprint()
@@ -98,4 +105,36 @@ func (s *Store) pseudonym(r *ring, a audit.Actor) audit.Pseudonym {
 		s.names[key] = p
 	}
 	return p
+}
+
+// tellRolls records the rolls that have no entry yet: the last one, or that before which the process
+// was killed.
+func (s *Store) tellRolls(ctx context.Context) error {
+	f := s.durable.Load().file
+	told := uint32(0)
+	err := guard(func() error {
+		return f.db.View(func(tx *bolt.Tx) error {
+			if v := tx.Bucket(bucketMeta).Get(keyTold); len(v) == 4 {
+				told = binary.BigEndian.Uint32(v)
+			}
+			return nil
+		})
+	}, func() {})
+	if err != nil || int(told) >= len(f.segments) {
+		return err
+	}
+	return s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
+		tx.raw = append(tx.raw, rawPut{bucketMeta, keyTold, binary.BigEndian.AppendUint32(nil, uint32(len(f.segments)))})
+		for _, g := range f.segments[told:] {
+			err := tx.Record(audit.Entry{Action: ActionRolled, Outcome: audit.OK, Attrs: []audit.Attr{
+				{Key: "segment", Value: string(g.ID())},
+				{Key: "from", Value: strconv.FormatUint(g.From, 10)},
+				{Key: "to", Value: strconv.FormatUint(g.To-1, 10)},
+			}})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

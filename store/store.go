@@ -67,13 +67,22 @@ type Store struct {
 
 	edge audit.Edge // owned by the committer
 
+	rewrites  sync.Mutex // one rewrite of the file at a time
+	rewriting atomic.Pointer[rewrite]
+	interlude func()             // what the committer does before the next batch; owned by mu
+	crash     func(string) error // in tests of crashes: fails or ends the process
+
 	wake    chan struct{} // the batch is no longer empty
 	sign    chan struct{} // many entries have no head yet
 	failed  chan struct{}
-	cancel  func()         // ends the head signer
-	wg      sync.WaitGroup // head signer
+	cancel  func()         // ends the head signer and the upkeep
+	wg      sync.WaitGroup // head signer and upkeep
 	wgc     sync.WaitGroup // committer
 	heading sync.Mutex     // one head at a time
+
+	began     time.Time // of the live file's first entry, if it is the first file
+	rollAt    int64     // rollBytes, but in tests
+	compactAt int64     // compactBytes, but in tests
 
 	broken bool // a commit panicked: the file's locks may be held for ever
 }
@@ -106,6 +115,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		keys: o.Keys, log: o.Log, every: o.HeadEvery, write: (*bolt.Tx).Commit,
+		rollAt: rollBytes, compactAt: compactBytes,
 		names: map[[2]string]audit.Pseudonym{},
 		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
 	}
@@ -126,6 +136,9 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err := s.openFile(ctx, dir, o); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	if s.began.IsZero() {
+		s.began = time.Now().UTC().Round(0)
+	}
 	s.wgc.Go(s.commitLoop)
 	if err := s.begin(ctx); err != nil {
 		s.close()
@@ -134,6 +147,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	signing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.wg.Go(func() { s.headLoop(signing) })
+	s.wg.Go(func() { s.keepLoop(signing) })
 	return s, nil
 }
 
@@ -203,15 +217,24 @@ func (s *Store) Origin() string { return s.origin }
 
 // Stats are figures for metrics.
 type Stats struct {
-	Entries    uint64    // in the log
-	Headed     uint64    // of these, under a signed head
-	Size       int64     // of the file, bytes; it is allocated in steps and does not shrink
-	LastCommit time.Time // zero if none since Open
+	Entries    uint64 // in the log
+	Headed     uint64 // of these, under a signed head
+	Size       int64  // of the live file, bytes; it is allocated in steps
+	Segments   []SegmentInfo
+	Damaged    []SegmentInfo // segments that cannot be read; the rest goes on without them
+	LastCommit time.Time     // zero if none since Open
 	LastEntry  time.Time
 }
 
 // Stats returns the current figures.
 func (s *Store) Stats() Stats {
 	d := s.durable.Load()
-	return Stats{Entries: d.size, Headed: d.head.size, Size: s.fileSize(), LastCommit: d.when, LastEntry: d.last}
+	st := Stats{Entries: d.size, Headed: d.head.size, Size: s.fileSize(), LastCommit: d.when, LastEntry: d.last}
+	for _, g := range d.file.segments {
+		st.Segments = append(st.Segments, g.SegmentInfo)
+		if g.bad.Load() != nil {
+			st.Damaged = append(st.Damaged, g.SegmentInfo)
+		}
+	}
+	return st
 }

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+const (
+	// keepEvery is how often the store looks whether there is something to do for its own upkeep.
+	keepEvery = time.Minute
+	// keepAgain is how long it waits after a piece of upkeep failed.
+	keepAgain = time.Hour
+	// rollBytes is the size at which the live file is frozen before its month is over.
+	rollBytes = 4 << 30
+	// compactBytes is the least that a compaction has to free.
+	compactBytes = 64 << 20
+)
+
+// chore is one piece of upkeep: does it if it is due.
+type chore struct {
+	name string
+	do   func(ctx context.Context, now time.Time) error
+	rest time.Time // not before this, after it failed
+}
+
+// keepLoop does the upkeep until ctx is done. What fails is logged and tried again; nobody waits for
+// any of it.
+func (s *Store) keepLoop(ctx context.Context) {
+	chores := []*chore{
+		{name: "roll", do: s.rollIfDue}, {name: "compaction", do: s.compactIfDue},
+	}
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.failed:
+			return
+		case <-tick.C:
+		}
+		now := time.Now().UTC().Round(0)
+		for _, c := range chores {
+			if now.Before(c.rest) {
+				continue
+			}
+			if err := c.do(ctx, now); err != nil && ctx.Err() == nil && !errors.Is(err, errBusy) {
+				s.log.Warn("upkeep of the store failed", "what", c.name, "error", err)
+				c.rest = now.Add(keepAgain)
+			}
+		}
+	}
+}
+
+// rollIfDue rolls when the month (UTC) in which the live file began is over, or the file is large.
+func (s *Store) rollIfDue(ctx context.Context, now time.Time) error {
+	d := s.durable.Load()
+	since := d.file.place.Since
+	if since.IsZero() {
+		since = s.began
+	}
+	if month(now) <= month(since) && s.fileSize() < s.rollAt {
+		return nil
+	}
+	if d.size == d.file.place.Base {
+		return nil
+	}
+	return s.Roll(ctx)
+}
+
+// compactIfDue rewrites the live file when more than half of it is free, and that is worth it: a
+// commit writes the list of free pages each time, and a file never shrinks by itself.
+func (s *Store) compactIfDue(ctx context.Context, _ time.Time) error {
+	db := s.durable.Load().file.db
+	free, size := int64(db.Stats().FreePageN)*int64(db.Info().PageSize), usedSize(db)
+	if free < s.compactAt || free < size/2 {
+		return nil
+	}
+	return s.Compact(ctx)
+}
+
+// usedSize is how far the file is in use; it is allocated in larger steps.
+func usedSize(db *bolt.DB) (n int64) {
+	_ = db.View(func(tx *bolt.Tx) error { n = tx.Size(); return nil })
+	return n
+}
+
+// Compact rewrites the live file without its free pages. The store does so by itself when it is worth
+// it. Transactions go on meanwhile but for a short pause.
+func (s *Store) Compact(ctx context.Context) error {
+	if err := s.rewriteFile(ctx, true); err != nil {
+		return fmt.Errorf("compact store: %w", err)
+	}
+	return nil
+}
