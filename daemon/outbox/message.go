@@ -159,6 +159,7 @@ type Attempt struct {
 	Report  bool      `json:"report,omitempty"` // a receipt was asked for
 	Planned int       `json:"planned"`          // parts that the text needs
 	Parts   []Part    `json:"parts,omitempty"`  // those that the network took, or whose receipt came
+	Late    bool      `json:"late,omitempty"`   // the answer came after it had been settled as unknown
 	Outcome State     `json:"outcome"`          // sending, sent, delivered, undelivered, refused, unknown or notsent
 	Code    int       `json:"code,omitempty"`   // +CMS or +CME ERROR
 	Cause   string    `json:"cause,omitempty"`

@@ -22,14 +22,22 @@ type world struct {
 	ids   []string
 	ref   byte
 	mail  []parcel // receipts on their way
+	late  []answer // that patience did not wait for
+}
+
+// answer is what the network said of a hand-over that was settled as unknown.
+type answer struct {
+	job  Job
+	left bool
+	ref  byte
 }
 
 // ledger is the truth about one message.
 type ledger struct {
 	Message
-	onAir   int  // how many have it in hand: never more than one
-	aired   int  // hand-overs that truly left the modem
-	unknown bool // one of its hand-overs was settled as unknown
+	onAir   int // how many have it in hand: never more than one
+	aired   int // hand-overs that truly left the modem
+	unknown int // of its hand-overs that were settled as unknown, and not explained since
 	stopped bool
 }
 
@@ -66,7 +74,7 @@ func (w *world) one(n int) bool { return w.rng.IntN(n) == 0 }
 
 func (w *world) step() {
 	w.t.Helper()
-	switch w.rng.IntN(12) {
+	switch w.rng.IntN(13) {
 	case 0, 1:
 		w.accept()
 	case 2:
@@ -80,6 +88,8 @@ func (w *world) step() {
 	case 10:
 		time.Sleep(time.Duration(w.rng.IntN(20_000)) * time.Millisecond)
 		w.expire()
+	case 12:
+		w.amendOne()
 	case 11:
 		switch {
 		case w.one(4):
@@ -146,7 +156,7 @@ func (w *world) ask(name string) {
 	switch repeatable := l.Lane == OTP || l.Repeat; {
 	case l.onAir > 1:
 		w.t.Fatalf("a message is in two hands")
-	case !repeatable && l.unknown:
+	case !repeatable && l.unknown > 0:
 		w.t.Fatalf("a notice that may not be repeated is handed over again after an unknown outcome")
 	case !repeatable && l.aired > 0:
 		w.t.Fatalf("a notice that is out is handed over again")
@@ -173,9 +183,12 @@ func (w *world) tell(name string) {
 		res, left = Result{Outcome: NotSent, Code: 38}, false
 	case 1:
 		res, left = Result{Outcome: Refused, Code: 1}, false
-	case 2:
+	case 2, 3:
 		res = Result{Outcome: Unknown}
 		left = w.one(2)
+		if !w.one(3) {
+			w.late = append(w.late, answer{job, left, w.ref})
+		}
 	}
 	if left {
 		l.aired++
@@ -185,9 +198,37 @@ func (w *world) tell(name string) {
 		}
 	}
 	w.settle(job, res)
-	l.unknown = l.unknown || res.Outcome == Unknown
+	if res.Outcome == Unknown {
+		l.unknown++
+	}
 	l.onAir--
 	delete(w.hands, name)
+}
+
+// amendOne gives a late answer, at times twice.
+func (w *world) amendOne() {
+	w.t.Helper()
+	if len(w.late) == 0 {
+		return
+	}
+	i := w.rng.IntN(len(w.late))
+	a := w.late[i]
+	res := sentAs(a.ref)
+	if !a.left {
+		res = Result{Outcome: NotSent}
+	}
+	was := w.get(a.job.Message.ID)
+	w.amend(a.job, res)
+	l := w.all[a.job.Message.ID]
+	if now := w.get(a.job.Message.ID); was.State == Delivered && now.State != Delivered {
+		w.t.Fatalf("a late answer made a delivered message %s", now.State)
+	} else if o := now.Attempts[a.job.Attempt].Outcome; was.Attempts[a.job.Attempt].Outcome == Unknown && !a.left && o == NotSent {
+		l.unknown--
+	}
+	if w.one(3) {
+		return // the same comes again
+	}
+	w.late = append(w.late[:i], w.late[i+1:]...)
 }
 
 // post sends receipts on their way: none, one, or two.
@@ -222,7 +263,7 @@ func (w *world) crash() {
 			w.ref++
 			w.post(job, w.ref)
 		}
-		l.unknown, l.onAir = true, 0
+		l.unknown, l.onAir = l.unknown+1, 0
 		delete(w.hands, name)
 	}
 	w.restart()

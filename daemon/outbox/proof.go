@@ -31,7 +31,8 @@ func proofKey(tx *store.Tx, sim, prefix string) []byte {
 }
 
 // expect notes that a receipt should come.
-func (y *yard) expect(r *record, a *Attempt) error {
+func (y *yard) expect(r *record, attempt int) error {
+	a := &r.Attempts[attempt]
 	if !a.Report || r.Route[a.Step].Channel != SMS {
 		return nil
 	}
@@ -40,7 +41,7 @@ func (y *yard) expect(r *record, a *Attempt) error {
 	if err != nil {
 		return fmt.Errorf("read receipt rate: %w", err)
 	}
-	p = append(p, expected{ID: r.ID, Attempt: len(r.Attempts) - 1, At: y.now})
+	p = append(p, expected{ID: r.ID, Attempt: attempt, At: y.now})
 	if len(p) > proofKept {
 		p = p[len(p)-proofKept:]
 	}

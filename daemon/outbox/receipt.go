@@ -3,6 +3,7 @@ package outbox
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"pinward/daemon/contact"
@@ -251,7 +252,8 @@ func (y *yard) credit(r *record, attempt, part int, rc Receipt) error {
 
 // undelivered lets the route go on at once, if that was its latest attempt.
 func (y *yard) undelivered(r *record, attempt int, attrs []store.Attr) error {
-	latest := attempt == len(r.Attempts)-1 && (r.State == Sent || r.State == Unknown)
+	latest := (r.State == Sent || r.State == Unknown) &&
+		!slices.ContainsFunc(r.Attempts[attempt+1:], func(a Attempt) bool { return a.Outcome != NotSent })
 	step, ahead := 0, false
 	if latest && !r.Stopped && y.now.Before(r.Expires) {
 		var err error

@@ -34,12 +34,26 @@ func Settle(tx *store.Tx, id string, attempt int, res Result) error {
 	if attempt < 0 || attempt >= len(r.Attempts) || r.Attempts[attempt].Outcome != Sending {
 		return ErrSettled
 	}
+	if err := res.check(); err != nil {
+		return err
+	}
+	return look(tx).settle(r, attempt, res.bySIM())
+}
+
+func (res Result) check() error {
 	switch res.Outcome {
 	case Sent, NotSent, Refused, Unknown:
-	default:
-		return &InvalidError{Of: "result", Field: "outcome", Reason: "is none of sent, notsent, refused, unknown"}
+		return nil
 	}
-	return look(tx).settle(r, attempt, res)
+	return &InvalidError{Of: "result", Field: "outcome", Reason: "is none of sent, notsent, refused, unknown"}
+}
+
+// bySIM takes a refusal of the SIM as what it is for the message: not sent.
+func (res Result) bySIM() Result {
+	if res.Outcome == Refused && res.Class == SIMClass {
+		res.Outcome = NotSent
+	}
+	return res
 }
 
 // Recover settles as unknown what was in hand when the process ended, and returns how much that was.
@@ -74,18 +88,12 @@ func Recover(tx *store.Tx) (int, error) {
 
 func (y *yard) settle(r *record, attempt int, res Result) error {
 	a := &r.Attempts[attempt]
-	if res.Outcome == Refused && res.Class == SIMClass {
-		res.Outcome = NotSent
-	}
 	a.Settled, a.Outcome, a.Code, a.Cause = y.now, res.Outcome, res.Code, res.Cause
-	for _, p := range res.Parts {
-		a.Parts = append(a.Parts, Part{Ref: p.Ref, State: Sent})
-	}
-	a.Planned = max(a.Planned, len(a.Parts))
+	a.add(res.Parts)
 	if err := y.free(r.ID, a); err != nil {
 		return err
 	}
-	if err := y.learn(r, a); err != nil {
+	if err := y.learn(r, attempt); err != nil {
 		return err
 	}
 	v, step, err := y.decide(r, a)
@@ -114,13 +122,13 @@ func (y *yard) free(id string, a *Attempt) error {
 
 // learn keeps what an outcome teaches: the SIM that the recipient knows now, the receipt to expect,
 // the budget that was not used.
-func (y *yard) learn(r *record, a *Attempt) error {
-	switch a.Outcome {
+func (y *yard) learn(r *record, attempt int) error {
+	switch a := &r.Attempts[attempt]; a.Outcome {
 	case Sent:
 		if err := contact.Used(y.tx, r.To, a.SIM); err != nil {
 			return fmt.Errorf("note SIM of contact: %w", err)
 		}
-		return y.expect(r, a)
+		return y.expect(r, attempt)
 	case NotSent:
 		_, err := charge(y, a.SIM, r.Lane, a.At, -a.Planned)
 		return err
@@ -142,6 +150,9 @@ func (y *yard) attempted(r *record, attempt int, res Result, final bool) error {
 		action, outcome = ActionUnknown, store.Failed
 	}
 	attrs := a.attrs(attempt)
+	if a.Late || !a.Settled.Equal(y.now) {
+		attrs = append(attrs, attr("late", true))
+	}
 	if res.Code != 0 {
 		attrs = append(attrs, attr("code", res.Code))
 	}
@@ -176,6 +187,8 @@ func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
 	case r.State != Sending:
 		return stays, 0, nil
 	case a.Outcome == Sent:
+		return out, 0, nil
+	case a.Outcome != Refused && r.outLate():
 		return out, 0, nil
 	case a.Outcome == NotSent && r.Stopped:
 		return canceled, 0, nil

@@ -139,7 +139,7 @@ func (y *yard) join(r *record) error {
 // overdue sees to a text that went out and whose receipt should be there. Silence means something
 // only where receipts are proven; else the route waits for half of the life.
 func (y *yard) overdue(r *record) error {
-	a := r.last()
+	a := r.lastSent()
 	proven, err := y.proven(a, r)
 	if err != nil {
 		return err
