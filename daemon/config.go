@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -76,6 +75,30 @@ type HL7Listener struct {
 	Zone string `toml:"zone"`
 	// ACK is "original" or "enhanced" (HL7 v2.5.1 section 2.9); empty means original.
 	ACK string `toml:"ack"`
+	// MaxFrame is the largest message in bytes, at most 16 MiB; 0 means 1 MiB.
+	MaxFrame int `toml:"max_frame"`
+	// FormFeedEnd ends a message at every CR FF, as one Meditech interface does.
+	FormFeedEnd bool `toml:"form_feed_end"`
+	// Certificate and Key are PEM files and make this a port of MLLP over TLS alone. Then a sender needs a
+	// certificate: one that an authority of CA signed, or one whose key a peer pins. An empty
+	// Allow lets every address try.
+	Certificate string `toml:"certificate"`
+	Key         string `toml:"key"`
+	CA          string `toml:"ca"`
+	// Peers are who may send; none means one peer of the listener's name, for whoever may connect.
+	Peers []HL7Peer `toml:"peer"`
+}
+
+// HL7Peer is how one sender is known by its connection; all that is given must hold. What its messages
+// look like is policy, in the store under the same name. An attacker who controls a peer's address, where
+// that is all that is asked for, can send in its name.
+type HL7Peer struct {
+	Name      string         `toml:"name"`
+	Addresses []netip.Prefix `toml:"addresses"`
+	// Pins are SHA-256 sums of the public key of its certificate, in hexadecimal digits.
+	Pins []string `toml:"pins"`
+	// Subjects are names of its certificate, such as "CN=engine1,O=Hospital"; they need a CA.
+	Subjects []string `toml:"subjects"`
 }
 
 // ModemPort is one attached modem. An attacker who controls Device can make the daemon talk AT to
@@ -189,20 +212,14 @@ func (c Config) Check() error {
 		if l.Listen.HostPort == "" {
 			bad("hl7[%d].listen: must be set", i)
 		}
-		switch l.Mode {
-		case "", "shadow", "pilot", "live":
-		default:
-			bad("hl7[%d].mode: %q is none of shadow, pilot, live", i, l.Mode)
+		for _, what := range l.check() {
+			bad("hl7[%d].%s", i, what)
 		}
-		switch l.ACK {
-		case "", "original", "enhanced":
-		default:
-			bad("hl7[%d].ack: %q is neither original nor enhanced", i, l.ACK)
-		}
-		if _, err := time.LoadLocation(l.Zone); err != nil {
-			bad("hl7[%d].zone: %w", i, err)
-		} else if l.Zone == "Local" {
-			bad("hl7[%d].zone: Local is no IANA name", i)
+		for _, p := range l.Peers {
+			if names["peer "+p.Name] {
+				bad("hl7[%d].peer: %q is there twice; the store knows a peer by its name", i, p.Name)
+			}
+			names["peer "+p.Name] = true
 		}
 	}
 	for i, m := range c.Modems {

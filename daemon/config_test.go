@@ -28,6 +28,16 @@ mode = "live"
 allow = ["10.1.2.3/32", "fd00::/64"]
 zone = "America/New_York"
 ack = "enhanced"
+max_frame = 4194304
+form_feed_end = true
+certificate = "/etc/pinward/mllp.pem"
+key = "/etc/pinward/mllp-key.pem"
+ca = "/etc/pinward/engines.pem"
+[[hl7.peer]]
+name = "epic"
+addresses = ["10.1.2.0/24"]
+pins = ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]
+subjects = ["CN=engine1"]
 [[modem]]
 name = "modem1"
 device = "/dev/pinward/modem-1"
@@ -82,8 +92,8 @@ func TestConfigPackaged(t *testing.T) {
 func TestConfigBad(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"unknown key":              {`unseal =`, `unsael =`, `line 6, column 1: unknown key "tpm.unsael"`},
-		"unknown table":            {`[control]`, `[contrl]`, `line 22, column 2: unknown key "contrl"`},
-		"unknown key in a list":    {`pin =`, `pim =`, `line 21, column 1: unknown key "modem.pim"`},
+		"unknown table":            {`[control]`, `[contrl]`, `line 32, column 2: unknown key "contrl"`},
+		"unknown key in a list":    {`pin =`, `pim =`, `line 31, column 1: unknown key "modem.pim"`},
 		"key twice":                {`name = "mllp"`, "name = \"mllp\"\nname = \"again\"", `line 13, column 1: `},
 		"no TOML":                  {`id = "clinic-7"`, `id = clinic-7`, `line 2, column 6: `},
 		"no closing quote":         {`zone = "America/New_York"`, `zone = "America/New_York`, `line 16, column `},
@@ -95,7 +105,7 @@ func TestConfigBad(t *testing.T) {
 		"port as a number":         {`listen = "[::]:8443"`, `listen = 8443`, `an address is host:port`},
 		"network that is none":     {`"10.1.2.3/32"`, `"10.1.2.3/33"`, `line 15, column `},
 		"network without bits":     {`"10.1.2.3/32"`, `"10.1.2.3"`, `line 15, column `},
-		"number for a text":        {`pin = "sim1"`, `pin = 1`, `line 21, column `},
+		"number for a text":        {`pin = "sim1"`, `pin = 1`, `line 31, column `},
 		"no address of HL7":        {`listen = "127.0.0.1:2575"`, ``, `hl7[0].listen: must be set`},
 		"no id":                    {`id = "clinic-7"`, ``, `box.id`},
 		"id with a capital":        {`clinic-7`, `Clinic-7`, `box.id`},
@@ -110,6 +120,13 @@ func TestConfigBad(t *testing.T) {
 		"unknown ack":              {`ack = "enhanced"`, `ack = "CA"`, `hl7[0].ack: "CA" is neither`},
 		"unknown zone":             {`America/New_York`, `America/Newark`, `hl7[0].zone`},
 		"zone of this machine":     {`America/New_York`, `Local`, `hl7[0].zone`},
+		"frame that is too large":  {`max_frame = 4194304`, `max_frame = 33554432`, `hl7[0].max_frame`},
+		"certificate without key":  {`key = "/etc/pinward/mllp-key.pem"`, ``, `hl7[0].certificate: needs its key`},
+		"subject without a ca":     {`ca = "/etc/pinward/engines.pem"`, ``, `hl7[0].peer: "epic" has a subject`},
+		"unknown key of a peer":    {`subjects =`, `subject =`, `unknown key "hl7.peer.subject"`},
+		"peer without a name":      {`name = "epic"`, ``, `hl7[0].peer: a name`},
+		"two peers of one name":    {`[[modem]]`, "[[hl7.peer]]\nname = \"epic\"\naddresses = [\"10.1.2.4/32\"]\n[[modem]]", `hl7[0].peer: "epic" is there twice`},
+		"peer known by nothing":    {`[[modem]]`, "[[hl7.peer]]\nname = \"lab\"\n[[modem]]", `hl7[0].peer: "lab" has neither`},
 		"listener without a name":  {`name = "mllp"`, ``, `hl7[0].name`},
 		"listener named https":     {`name = "mllp"`, `name = "https"`, `hl7[0].name`},
 		"two of one name":          {`[control]`, "[[modem]]\nname = \"modem1\"\ndevice = \"/dev/b\"\n[control]", `modem[1].name`},

@@ -1,9 +1,7 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pinward/daemon/admin"
-	"pinward/daemon/intake"
 	"pinward/store"
 )
 
@@ -37,20 +34,8 @@ func (b *box) controlHandler() http.Handler {
 			}
 			b.serveClosed(w, r)
 		}),
-		Explain: func(ctx context.Context, listener, id string) (any, error) {
-			h := b.house.Load()
-			if h == nil {
-				return nil, errNotOpen
-			}
-			var found []intake.Explanation
-			err := h.store.View(ctx, func(tx *store.Tx) (err error) {
-				found, err = intake.Explain(tx, listener, id)
-				return err
-			})
-			return found, err
-		},
-		HL7:       hl7Policy,
 		Modems:    b.modems(),
+		Routes:    b.hl7Routes(),
 		Passwords: b.passwords,
 		Status:    b.status,
 		Keys: admin.Keys{
@@ -59,28 +44,6 @@ func (b *box) controlHandler() http.Handler {
 		Owner: b.opts.Owner,
 		Log:   b.log,
 	})
-}
-
-// hl7Policy lets the operator read and write the policy of the HL7 door: between two doors stands the
-// program.
-var hl7Policy = admin.Policy{
-	Get: func(tx *store.Tx) (any, error) { return intake.PolicyOf(tx) },
-	Set: func(tx *store.Tx, b []byte) error {
-		p, err := intake.PolicyOf(tx)
-		if err != nil {
-			return err
-		}
-		dec := json.NewDecoder(bytes.NewReader(b))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&p); err != nil {
-			return fmt.Errorf("%w: %w", admin.ErrState, err)
-		}
-		if err := intake.SetPolicy(tx, p); errors.Is(err, intake.ErrPolicy) {
-			return fmt.Errorf("%w: %w", admin.ErrState, err)
-		} else {
-			return err
-		}
-	},
 }
 
 // quietLog takes net/http's own complaints, which name addresses of clients and nothing else.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -27,6 +26,7 @@ type doors struct {
 	// endControl ends the context of every request to control.
 	endControl context.CancelFunc
 	mllp       []*mllp.Server
+	creds      []*mllp.Credentials // of the MLLP ports that have TLS
 	serving    []func() error
 	waiting    sync.WaitGroup
 	failed     chan error // a server that ended by itself; buffered for all of them
@@ -135,7 +135,8 @@ func (b *box) openMLLP(passed map[string][]net.Listener, d *doors) error {
 			return err
 		}
 		srv := &mllp.Server{
-			Name: cfg.Name, Handler: b.mllpHandler(cfg.Name), Allow: allowed(cfg.Allow), Log: b.log,
+			Name: cfg.Name, Handler: b.mllpHandler(cfg.Name), Allow: cfg.allowed(), Log: b.log,
+			Limits: mllp.Limits{MaxFrame: cfg.MaxFrame}, FormFeedEnd: cfg.FormFeedEnd, Refused: b.refusedConn,
 			Zone: func() *time.Location {
 				if h := b.house.Load(); h != nil {
 					return h.intake[cfg.Name].Zone()
@@ -143,23 +144,17 @@ func (b *box) openMLLP(passed map[string][]net.Listener, d *doors) error {
 				return nil
 			},
 		}
+		if cfg.Certificate != "" {
+			creds, err := mllp.NewCredentials(cfg.files())
+			if err != nil {
+				return fmt.Errorf("open %s: %w", cfg.Name, err)
+			}
+			srv.TLS, d.creds = creds.Server(), append(d.creds, creds)
+		}
 		d.mllp = append(d.mllp, srv)
 		d.serving = append(d.serving, func() error { return srv.Serve(context.Background(), l) })
 	}
 	return nil
-}
-
-// allowed is who may connect: the listed networks, or loopback alone.
-func allowed(list []netip.Prefix) func(netip.Addr) bool {
-	return func(a netip.Addr) bool {
-		a = a.Unmap()
-		for _, p := range list {
-			if p.Contains(a) {
-				return true
-			}
-		}
-		return len(list) == 0 && a.IsLoopback()
-	}
 }
 
 // errNotOpen closes an HL7 connection: the engine keeps the message and sends it again.

@@ -157,6 +157,10 @@ func (h *house) close(ctx context.Context) error {
 	if err := wait(ctx, &h.rest); err != nil {
 		return fmt.Errorf("end modems: %w", err)
 	}
+	h.keepCounts(ctx)
+	for _, in := range h.intake {
+		in.Close()
+	}
 	stopped := h.store.Update(ctx, self, func(tx *store.Tx) error {
 		return tx.Record(store.Entry{Action: "daemon.stop", Outcome: store.OK})
 	})
@@ -210,12 +214,17 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 	defer tick.Stop()
 	sweeps := append(sweeps[:len(sweeps):len(sweeps)], sweep{"limits", 10 * time.Second, sweepLimits()})
 	last := make([]time.Time, len(sweeps))
+	var kept time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
 			p.beat()
+			if now.Sub(kept) >= time.Minute {
+				kept = now
+				h.keepCounts(ctx)
+			}
 			for i, sw := range sweeps {
 				if now.Sub(last[i]) < sw.every {
 					continue
@@ -277,20 +286,4 @@ func (h *house) describe(s *admin.Status) {
 	if err != nil {
 		h.log.Error("read status", "error", err)
 	}
-}
-
-// intake is what the HL7 door needs to know of its listener.
-func (l HL7Listener) intake() intake.Listener {
-	mode := contact.Shadow
-	switch l.Mode {
-	case "pilot":
-		mode = contact.Pilot
-	case "live":
-		mode = contact.Live
-	}
-	zone, err := time.LoadLocation(l.Zone)
-	if err != nil || l.Zone == "" {
-		zone = nil // the site's
-	}
-	return intake.Listener{Name: l.Name, Mode: mode, Zone: zone, ACK: l.ACK}
 }

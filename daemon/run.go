@@ -110,7 +110,7 @@ func (b *box) work(ctx context.Context, doors *doors) error {
 		case err := <-doors.failed:
 			return err
 		case <-b.opts.Reload:
-			b.reload()
+			b.reload(doors)
 		case <-tick.C:
 			b.feedWatchdog()
 			b.sealed.refused(false)
@@ -147,10 +147,13 @@ func (b *box) fail(err error) {
 	}
 }
 
-func (b *box) reload() {
+func (b *box) reload(d *doors) {
 	b.notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonicMicros()))
 	if err := b.certs.load(); err != nil {
 		b.log.Error("reload certificates: the old ones stay in use", "error", err)
+	}
+	if err := d.reloadMLLP(); err != nil {
+		b.log.Error("reload certificates of MLLP: the old ones stay in use", "error", err)
 	}
 	b.notify(daemon.SdNotifyReady)
 }

@@ -3,12 +3,9 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -150,33 +147,5 @@ func (c *client) outbox() *cobra.Command {
 			},
 		})
 	}
-	return cmd
-}
-
-// hl7 tells what became of a message and why, without a value of it.
-func (c *client) hl7() *cobra.Command {
-	cmd := &cobra.Command{Use: "hl7", Short: "Follow what interface engines sent"}
-	explain := &cobra.Command{
-		Use: "explain LISTENER MSH-10", Short: "Tell what became of a message and why", Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var found []struct {
-				At                   time.Time
-				Type, Ack, Rule, Did string
-				Why                  string
-			}
-			q := url.Values{"peer": {args[0]}, "id": {args[1]}}
-			show, err := c.call(cmd.Context(), http.MethodGet, "/hl7/explain?"+q.Encode(), nil, &found)
-			if show {
-				for _, e := range found {
-					fmt.Printf("%s  %s  answered %s  %s %s  %s\n", e.At.Local().Format(time.DateTime), e.Type, e.Ack, e.Rule, e.Did, e.Why)
-				}
-			}
-			if err == nil && len(found) == 0 {
-				return errors.New("no such message is on record")
-			}
-			return err
-		},
-	}
-	cmd.AddCommand(explain)
 	return cmd
 }

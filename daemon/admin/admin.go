@@ -7,7 +7,6 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,12 +45,10 @@ type Options struct {
 	API    http.Handler        // the native API, with the caller as principal
 	Status func() Status
 	Keys   Keys
-	// Explain tells what became of an HL7 message, for GET /hl7/explain.
-	Explain func(ctx context.Context, listener, controlID string) (any, error)
-	// HL7 is the policy of the HL7 door, which this door cannot know: get returns it, set takes it.
-	HL7 Policy
 	// Modems are those of the open box.
 	Modems Modems
+	// Routes are verbs of rooms that this one may not import.
+	Routes []Route
 	// Passwords hashes for every door, one at a time.
 	Passwords *access.Passwords
 	// Owner is the user that the caller is taken for without a login; only the demo sets it.
@@ -59,11 +56,12 @@ type Options struct {
 	Log   *slog.Logger
 }
 
-// Policy reads and writes one policy record of a room that this one may not import. Set's error says
-// in words for the operator what is wrong with it.
-type Policy struct {
-	Get func(*store.Tx) (any, error)
-	Set func(*store.Tx, []byte) error
+// Route is a verb that the program puts into this door. What Do returns is answered as JSON; an error
+// with ErrState in its chain says in words for the operator what is wrong.
+type Route struct {
+	Pattern string // "GET /hl7/peers"
+	May     access.Permission
+	Do      func(r *http.Request, s *store.Store, by store.Actor) (any, error)
 }
 
 type door struct{ Options }
@@ -98,9 +96,6 @@ func New(o Options) http.Handler {
 	open("DELETE /sims/{iccid}", access.Operate, d.removeSIM)
 	open("GET /limits", access.StatusRead, d.limits)
 	open("PUT /limits", access.SiteWrite, d.setLimits)
-	open("GET /hl7/explain", access.Operate, d.explain)
-	open("GET /hl7/policy", access.StatusRead, d.hl7Policy)
-	open("PUT /hl7/policy", access.SiteWrite, d.setHL7Policy)
 	open("GET /modems", access.StatusRead, d.modems)
 	open("POST /modems/{name}/query", access.Operate, d.query)
 	open("POST /modems/{name}/reset", access.Operate, d.reset)
@@ -108,6 +103,16 @@ func New(o Options) http.Handler {
 	open("GET /modems/{name}/forward", access.Operate, d.forwarded)
 	open("PUT /modems/{name}/forward", access.Operate, d.forward)
 	open("POST /modems/{name}/accept", access.Operate, d.accept)
+	for _, route := range o.Routes {
+		open(route.Pattern, route.May, func(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+			v, err := route.Do(r, s, actor(r))
+			if err != nil {
+				return stateProblem(err)
+			}
+			answer(w, http.StatusOK, v)
+			return nil
+		})
+	}
 	m.HandleFunc("/v1/", d.native)
 	return m
 }

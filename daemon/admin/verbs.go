@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -216,15 +215,6 @@ func (d *door) setLimits(w http.ResponseWriter, r *http.Request, s *store.Store)
 	return err
 }
 
-func (d *door) explain(w http.ResponseWriter, r *http.Request, _ *store.Store) error {
-	q := r.URL.Query()
-	found, err := d.Explain(r.Context(), q.Get("peer"), q.Get("id"))
-	if err == nil {
-		answer(w, http.StatusOK, found)
-	}
-	return err
-}
-
 func (d *door) pause(w http.ResponseWriter, r *http.Request, s *store.Store) error {
 	return d.lane(w, r, s, outbox.Pause)
 }
@@ -245,29 +235,6 @@ func (d *door) lane(w http.ResponseWriter, r *http.Request, s *store.Store, set 
 		w.WriteHeader(http.StatusNoContent)
 	}
 	return err
-}
-
-func (d *door) hl7Policy(w http.ResponseWriter, r *http.Request, s *store.Store) error {
-	var p any
-	err := s.View(r.Context(), func(tx *store.Tx) (err error) {
-		p, err = d.HL7.Get(tx)
-		return err
-	})
-	if err == nil {
-		answer(w, http.StatusOK, p)
-	}
-	return err
-}
-
-func (d *door) setHL7Policy(w http.ResponseWriter, r *http.Request, s *store.Store) error {
-	var p json.RawMessage
-	if err := decode(w, r, &p); err != nil {
-		return err
-	}
-	if err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error { return d.HL7.Set(tx, p) }); err != nil {
-		return stateProblem(err)
-	}
-	return d.hl7Policy(w, r, s)
 }
 
 // actor is the person that opened put into the request.

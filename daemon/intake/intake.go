@@ -44,6 +44,8 @@ type Intake struct {
 
 	tally     tally
 	strangers strangers
+	alerting  sync.Mutex // held by the alert that is being written
+	alerts    sync.WaitGroup
 }
 
 // New makes the Intake of a listener.

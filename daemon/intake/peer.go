@@ -151,3 +151,33 @@ func (in *Intake) turnAway(ctx context.Context, conn hl7.Peer, m *hl7.Message, z
 	}
 	return hl7.Ack(m, hl7.AckOptions{Err: &hl7.Error{Code: hl7.CodeInternal}, Now: now}), nil
 }
+
+// Refused leaves a Security Alert of a connection that the port did not serve: an address that is not
+// allowed, a certificate that is not believed, another protocol. It does not wait for the store, as it is
+// called where connections are accepted; what comes while one is being written is counted with the next.
+func (in *Intake) Refused(conn hl7.Peer, cause error) {
+	n := in.strangers.count(conn.Addr.Addr())
+	if n&(n-1) != 0 || !in.alerting.TryLock() {
+		return
+	}
+	in.alerts.Go(func() {
+		defer in.alerting.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), alertPatience)
+		defer cancel()
+		err := in.store.Update(ctx, store.Actor{Kind: "peer", ID: in.listener.Name + "/unknown"}, func(tx *store.Tx) error {
+			return tx.Record(store.Entry{Action: ActionRefusePeer, Outcome: store.Refused, Attrs: []store.Attr{
+				{Key: "listener", Value: in.listener.Name}, {Key: "address", Value: conn.Addr.Addr().String()},
+				{Key: "why", Value: clip(cause.Error())}, {Key: "times", Value: fmt.Sprint(n)},
+			}})
+		})
+		if err != nil {
+			in.log.Error("record refused connection", "listener", in.listener.Name, "error", err)
+		}
+	})
+}
+
+// alertPatience is how long the store may take over an alert.
+const alertPatience = 10 * time.Second
+
+// Close waits for what Refused is writing.
+func (in *Intake) Close() { in.alerts.Wait() }

@@ -90,6 +90,17 @@ func parsePin(s string) (string, error) {
 	return pin, nil
 }
 
+// Pins gives pins as people paste them in the form of Pin; what is none is left out.
+func Pins(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if pin, err := parsePin(s); err == nil {
+			out = append(out, pin)
+		}
+	}
+	return out
+}
+
 // Pin is the SHA-256 of a certificate's public key information, as Files.Pins has it.
 func Pin(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)

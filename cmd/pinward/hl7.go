@@ -1,0 +1,107 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// hl7 is about what interface engines send. Nothing that it prints holds a value of a message.
+func (c *client) hl7() *cobra.Command {
+	cmd := &cobra.Command{Use: "hl7", Short: "Follow what interface engines sent"}
+	cmd.AddCommand(c.hl7Explain(), c.hl7Peers())
+	return cmd
+}
+
+func (c *client) hl7Explain() *cobra.Command {
+	return &cobra.Command{
+		Use: "explain PEER MSH-10", Short: "Tell what became of a message and why", Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var found []struct {
+				At                   time.Time
+				Type, Ack, Rule, Did string
+				Why                  string
+			}
+			q := url.Values{"peer": {args[0]}, "id": {args[1]}}
+			show, err := c.call(cmd.Context(), http.MethodGet, "/hl7/explain?"+q.Encode(), nil, &found)
+			if show {
+				for _, e := range found {
+					fmt.Printf("%s  %s  answered %s  %s %s  %s\n", e.At.Local().Format(time.DateTime), e.Type, e.Ack, e.Rule, e.Did, e.Why)
+				}
+			}
+			if err == nil && len(found) == 0 {
+				return errors.New("no such message is on record")
+			}
+			return err
+		},
+	}
+}
+
+// hl7Peer is one line of `pinward hl7 peers`.
+type hl7Peer struct {
+	Listener, Peer, Mode                                  string
+	Paused                                                bool
+	Messages, Duplicates, Acted, Ignored, Refused, Failed uint64
+	Last, Error                                           time.Time
+	LastType                                              string `json:"last_type"`
+	ErrorWhy                                              string `json:"error_why"`
+	Reasons                                               map[string]uint64
+}
+
+func (c *client) hl7Peers() *cobra.Command {
+	why := false
+	cmd := &cobra.Command{
+		Use: "peers", Short: "Who sends, how much, when last, and what went wrong", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var list []hl7Peer
+			show, err := c.call(cmd.Context(), http.MethodGet, "/hl7/peers", nil, &list)
+			if !show || err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+			fmt.Fprintln(w, "LISTENER\tPEER\tMODE\tMESSAGES\tREPEATS\tACTED\tIGNORED\tREFUSED\tFAILED\tLAST\tLAST ERROR")
+			for _, p := range list {
+				mode := p.Mode
+				if p.Paused {
+					mode += ", paused"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", p.Listener, p.Peer, mode, p.Messages, p.Duplicates,
+					p.Acted, p.Ignored, p.Refused, p.Failed, when(p.Last, p.LastType), when(p.Error, p.ErrorWhy))
+			}
+			if err := w.Flush(); err != nil || !why {
+				return err
+			}
+			for _, p := range list {
+				fmt.Printf("\n%s: why not more was done\n", p.Peer)
+				for _, reason := range mostFirst(p.Reasons) {
+					fmt.Printf("%8d  %s\n", p.Reasons[reason], reason)
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&why, "why", false, "also tell why not more was done, and how often")
+	return cmd
+}
+
+func mostFirst(counts map[string]uint64) []string {
+	list := slices.Sorted(maps.Keys(counts))
+	slices.SortStableFunc(list, func(a, b string) int { return cmp.Compare(counts[b], counts[a]) })
+	return list
+}
+
+func when(at time.Time, what string) string {
+	if at.IsZero() {
+		return "never"
+	}
+	return at.Local().Format(time.DateTime) + " " + what
+}

@@ -1,0 +1,216 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"pinward/daemon/access"
+	"pinward/daemon/admin"
+	"pinward/daemon/contact"
+	"pinward/daemon/intake"
+	"pinward/hl7"
+	"pinward/hl7/mllp"
+	"pinward/store"
+)
+
+// check tells what cannot work about a listener, each as "key: why".
+func (l HL7Listener) check() (list []string) {
+	bad := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	if _, err := contact.ParseMode(l.Mode); err != nil {
+		bad("mode: %q is none of shadow, pilot, live", l.Mode)
+	}
+	switch l.ACK {
+	case "", "original", "enhanced":
+	default:
+		bad("ack: %q is neither original nor enhanced", l.ACK)
+	}
+	if _, err := time.LoadLocation(l.Zone); err != nil {
+		bad("zone: %v", err)
+	} else if l.Zone == "Local" {
+		bad("zone: Local is no IANA name")
+	}
+	if l.MaxFrame < 0 || l.MaxFrame > hl7.MaxBytes {
+		bad("max_frame: not between 0 and %d", hl7.MaxBytes)
+	}
+	secure, pins := l.Certificate != "" || l.Key != "", l.files().Pins
+	switch {
+	case (l.Certificate == "") != (l.Key == ""):
+		bad("certificate: needs its key, and the key needs it")
+	case secure && l.CA == "" && len(pins) == 0:
+		bad("ca: TLS needs an authority or the pin of a peer to know senders by")
+	case !secure && (l.CA != "" || len(pins) > 0):
+		bad("certificate: is missing, and without TLS there are no certificates of peers")
+	}
+	for _, p := range l.Peers {
+		switch {
+		case p.Name == "":
+			bad("peer: a name must be set")
+		case len(p.Addresses)+len(p.Pins)+len(p.Subjects) == 0:
+			bad("peer: %q has neither addresses nor pins nor subjects to be known by", p.Name)
+		case len(p.Subjects) > 0 && (!secure || l.CA == ""):
+			bad("peer: %q has a subject, which needs TLS and a ca", p.Name)
+		}
+	}
+	return list
+}
+
+// files are the credentials of a port with TLS.
+func (l HL7Listener) files() mllp.Files {
+	f := mllp.Files{Certificate: l.Certificate, Key: l.Key, CA: l.CA}
+	for _, p := range l.Peers {
+		f.Pins = append(f.Pins, p.Pins...)
+	}
+	return f
+}
+
+// allowed is who may connect: the listed networks and those of the peers. Without any it is loopback
+// for a plain port, and everybody where TLS asks for a certificate.
+func (l HL7Listener) allowed() func(netip.Addr) bool {
+	list := slices.Clone(l.Allow)
+	for _, p := range l.Peers {
+		list = append(list, p.Addresses...)
+	}
+	return func(a netip.Addr) bool {
+		a = a.Unmap()
+		if len(list) == 0 {
+			return l.Certificate != "" || a.IsLoopback()
+		}
+		return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+}
+
+// intake is what the HL7 door needs to know of its listener.
+func (l HL7Listener) intake() intake.Listener {
+	mode, err := contact.ParseMode(l.Mode)
+	if err != nil {
+		mode = contact.Shadow
+	}
+	zone, err := time.LoadLocation(l.Zone)
+	if err != nil || l.Zone == "" {
+		zone = nil // the site's
+	}
+	in := intake.Listener{Name: l.Name, Mode: mode, Zone: zone, ACK: l.ACK, MaxBytes: l.MaxFrame}
+	for _, p := range l.Peers {
+		in.Peers = append(in.Peers, intake.Peer{Name: p.Name, Addresses: p.Addresses, Pins: mllp.Pins(p.Pins), Subjects: p.Subjects})
+	}
+	return in
+}
+
+// reloadMLLP reads the certificates of the MLLP ports again, and closes connections of senders that
+// are no longer believed.
+func (d *doors) reloadMLLP() error {
+	var errs []error
+	for _, c := range d.creds {
+		errs = append(errs, c.Reload())
+	}
+	for _, s := range d.mllp {
+		s.Recheck()
+	}
+	return errors.Join(errs...)
+}
+
+// refusedConn leaves a Security Alert of a connection that was not served.
+func (b *box) refusedConn(p hl7.Peer, err error) {
+	if h := b.house.Load(); h != nil {
+		h.intake[p.Listener].Refused(p, err)
+	}
+}
+
+// keepCounts puts what was counted of the peers into the store.
+func (h *house) keepCounts(ctx context.Context) {
+	for name, in := range h.intake {
+		if err := in.Keep(ctx); err != nil && ctx.Err() == nil {
+			h.log.Error("keep counts", "listener", name, "error", err)
+		}
+	}
+}
+
+// hl7Routes are the operator's verbs of the HL7 door: between two doors stands the program.
+func (b *box) hl7Routes() []admin.Route {
+	return []admin.Route{
+		{Pattern: "GET /hl7/explain", May: access.Operate, Do: func(r *http.Request, s *store.Store, _ store.Actor) (any, error) {
+			found := []intake.Explanation{}
+			q := r.URL.Query()
+			err := s.View(r.Context(), func(tx *store.Tx) error {
+				list, err := intake.Explain(tx, q.Get("peer"), q.Get("id"))
+				found = append(found, list...)
+				return err
+			})
+			return found, err
+		}},
+		{Pattern: "GET /hl7/policy", May: access.StatusRead, Do: func(r *http.Request, s *store.Store, _ store.Actor) (any, error) {
+			return hl7Policy(r.Context(), s)
+		}},
+		{Pattern: "PUT /hl7/policy", May: access.SiteWrite, Do: setHL7Policy},
+		{Pattern: "GET /hl7/peers", May: access.Operate, Do: b.hl7Peers},
+	}
+}
+
+func hl7Policy(ctx context.Context, s *store.Store) (p intake.Policy, err error) {
+	err = s.View(ctx, func(tx *store.Tx) error {
+		p, err = intake.PolicyOf(tx)
+		return err
+	})
+	return p, err
+}
+
+// setHL7Policy changes what the body names, or all of it with ?whole=1, as `pinward config apply` does.
+func setHL7Policy(r *http.Request, s *store.Store, by store.Actor) (any, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxPolicy))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	err = s.Update(r.Context(), by, func(tx *store.Tx) error {
+		p, err := intake.PolicyOf(tx)
+		if err != nil {
+			return err
+		}
+		if r.URL.Query().Get("whole") != "" {
+			p = intake.Policy{}
+		}
+		dec := json.NewDecoder(bytes.NewReader(body))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&p); err != nil {
+			return fmt.Errorf("%w: %w", admin.ErrState, err)
+		}
+		if err := intake.SetPolicy(tx, p); errors.Is(err, intake.ErrPolicy) {
+			return fmt.Errorf("%w: %w", admin.ErrState, err)
+		} else {
+			return err
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return hl7Policy(r.Context(), s)
+}
+
+// maxPolicy is more than the rules of any site.
+const maxPolicy = 4 << 20
+
+func (b *box) hl7Peers(r *http.Request, s *store.Store, _ store.Actor) (any, error) {
+	list := []intake.PeerReport{}
+	h := b.house.Load()
+	if h == nil {
+		return nil, errNotOpen
+	}
+	err := s.View(r.Context(), func(tx *store.Tx) error {
+		for _, l := range b.cfg.HL7 {
+			more, err := h.intake[l.Name].Report(tx)
+			if err != nil {
+				return err
+			}
+			list = append(list, more...)
+		}
+		return nil
+	})
+	return list, err
+}
