@@ -46,6 +46,9 @@ type TPM struct {
 	// Unseal is "tpm", "tpm+passphrase" or "operator" (a passphrase, whatever was booted); it is used when the
 	// key is sealed: at commissioning and when the recovery kit seals it anew.
 	Unseal string `toml:"unseal"`
+	// Sysfs is where the kernel shows whether Secure Boot is on and what the firmware measured: "/sys". An attacker who
+	// controls it can have the key sealed in mode "tpm" where Secure Boot is off.
+	Sysfs string `toml:"sysfs"`
 }
 
 // HTTPS is the door of portals and nurses' stations. An attacker who controls the certificate and
@@ -141,7 +144,7 @@ func (a *Address) UnmarshalText(b []byte) error {
 func Defaults() Config {
 	return Config{
 		Box:     Box{State: "/var/lib/pinward"},
-		TPM:     TPM{Device: "/dev/tpmrm0", Unseal: "tpm"},
+		TPM:     TPM{Device: "/dev/tpmrm0", Unseal: "tpm", Sysfs: "/sys"},
 		HTTPS:   HTTPS{Listen: Address{"[::]:8443"}},
 		Control: Control{Socket: "/run/pinward/pinward.sock"},
 	}
@@ -195,6 +198,9 @@ func (c Config) Check() error {
 	}
 	if !filepath.IsAbs(c.TPM.Device) {
 		bad("tpm.device: must be an absolute path")
+	}
+	if !filepath.IsAbs(c.TPM.Sysfs) {
+		bad("tpm.sysfs: must be an absolute path")
 	}
 	if !slices.Contains([]string{"tpm", "tpm+passphrase", "operator"}, c.TPM.Unseal) {
 		bad("tpm.unseal: %q is none of tpm, tpm+passphrase, operator", c.TPM.Unseal)

@@ -82,6 +82,7 @@ func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error
 	keys, err := b.keys(ctx, func(dev *tpm.Device) (keys *tpm.Keys, err error) {
 		st, kit, keys, err = tpm.Commission(ctx, dev, tpm.CommissionOptions{
 			Mode: tpm.Mode(b.cfg.TPM.Unseal), Passphrase: req.Passphrase, BoxID: b.cfg.Box.ID,
+			Holders: [kitShares]string(req.Holders),
 		})
 		return keys, err
 	})
@@ -100,6 +101,7 @@ func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error
 		err = errors.Join(err, h.store.Close(), os.RemoveAll(b.storePath())) // made by this very call
 		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
+	b.own(ctx, keys)
 	h.furnish(b)
 	b.house.Store(h)
 	b.enter(Open, "", "")
@@ -137,6 +139,11 @@ func (b *box) mayCommission(ctx context.Context, again bool) error {
 	}
 	if finished || !c.Drilled.IsZero() {
 		return fmt.Errorf("%w: its recovery kit is in use; set-up can be done again only before the first drill", admin.ErrState)
+	}
+	if keys, ok := h.keys.(*tpm.Keys); ok {
+		if err := keys.Release(ctx); err != nil {
+			return fmt.Errorf("%w: %w", admin.ErrState, err)
+		}
 	}
 	b.house.Store(nil)
 	if err := h.close(ctx); err != nil {

@@ -73,12 +73,26 @@ func (b *box) bringUp(ctx context.Context) {
 
 // unsealTPM asks the TPM for the root key; what it says decides what the operator reads.
 func (b *box) unsealTPM(ctx context.Context, st tpm.State, passphrase string) {
-	keys, err := b.keys(ctx, func(dev *tpm.Device) (*tpm.Keys, error) { return tpm.Unseal(ctx, dev, st, passphrase) })
+	keys, err := b.keys(ctx, func(dev *tpm.Device) (*tpm.Keys, error) {
+		after, keys, err := tpm.Unseal(ctx, dev, st, passphrase)
+		if err != nil || after.Equal(st) {
+			return keys, err
+		}
+		return b.keep(after, keys) // a suspension was used up
+	})
 	if err != nil {
 		b.enter(Sealed, err.Error(), remedy(err))
 		return
 	}
+	b.own(ctx, keys)
 	b.open(ctx, keys)
+}
+
+// own keeps other programs from the TPM. Where it cannot, the box works all the same.
+func (b *box) own(ctx context.Context, keys *tpm.Keys) {
+	if err := keys.Own(ctx); err != nil {
+		b.log.Warn("tpm", "error", err)
+	}
 }
 
 // remedy is what opens a box that could not be unsealed for this reason.
@@ -97,13 +111,21 @@ func exists(path string) bool {
 // keys opens the TPM and gets keys from it; the device stays open with the keys that sign through it.
 func (b *box) keys(ctx context.Context, get func(*tpm.Device) (*tpm.Keys, error)) (*tpm.Keys, error) {
 	if b.device == nil {
-		dev, err := tpm.OpenDevice(b.cfg.TPM.Device)
+		dev, err := tpm.OpenDevice(b.cfg.TPM.Device, b.cfg.TPM.Sysfs)
 		if err != nil {
 			return nil, err
 		}
 		b.device = dev
 	}
 	return get(b.device)
+}
+
+// keep saves the state that keys belong to, before anything is opened with them.
+func (b *box) keep(st tpm.State, keys *tpm.Keys) (*tpm.Keys, error) {
+	if err := tpm.SaveState(b.statePath(), st); err != nil {
+		return nil, errors.Join(err, keys.Close())
+	}
+	return keys, nil
 }
 
 // open opens the house. A store that cannot be opened leaves the box sealed with the reason: the
@@ -165,17 +187,18 @@ func (b *box) recover(ctx context.Context, st tpm.State, req admin.Unseal) error
 	}
 	defer recovered.Close()
 	keys, err := b.keys(ctx, func(dev *tpm.Device) (*tpm.Keys, error) {
-		resealed, keys, err := tpm.Reseal(ctx, dev, recovered, tpm.ResealOptions{
+		resealed, keys, err := tpm.Reseal(ctx, dev, recovered, st, tpm.ResealOptions{
 			Mode: tpm.Mode(b.cfg.TPM.Unseal), Passphrase: req.Passphrase, NewTPM: req.NewTPM,
 		})
 		if err != nil {
 			return nil, err
 		}
-		return keys, tpm.SaveState(b.statePath(), resealed)
+		return b.keep(resealed, keys)
 	})
 	if err != nil {
 		return err
 	}
+	b.own(ctx, keys)
 	b.open(ctx, keys)
 	return nil
 }

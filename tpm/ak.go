@@ -4,10 +4,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
+	"time"
 
 	"github.com/google/go-tpm/tpm2"
 )
@@ -162,4 +164,15 @@ func (st State) signer() (*ecdsa.PublicKey, error) {
 		return nil, damaged
 	}
 	return key, nil
+}
+
+// signerState is the entry for a key that was in use until at. The fingerprint is the one that set-up prints: SHA-256 of
+// the key as PKIX.
+func signerState(key *ecdsa.PublicKey, at time.Time) (SignerState, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return SignerState{}, fmt.Errorf("encode signing key: %w", err)
+	}
+	sum := sha256.Sum256(der)
+	return SignerState{PublicKey: der, Fingerprint: sum[:], ReplacedAt: at.UTC().Truncate(time.Second)}, nil
 }

@@ -8,7 +8,7 @@ func BenchmarkUnseal(b *testing.B) {
 	d := newChip(b).open()
 	st, _, _ := commissioned(b, d, CommissionOptions{})
 	for b.Loop() {
-		keys, err := Unseal(b.Context(), d, st, "")
+		keys, err := unsealed(b.Context(), d, st, "")
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -29,7 +29,7 @@ func TestNothingSecretOnTheBus(t *testing.T) {
 		return nil
 	}, nil)
 	st, _, keys := commissioned(t, d, CommissionOptions{Mode: ModeTPMPassphrase, Passphrase: passphrase, iterations: 1000})
-	again, err := Unseal(ctx, d, st, passphrase)
+	again, err := unsealed(ctx, d, st, passphrase)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestNothingSecretOnTheBus(t *testing.T) {
 	if _, err := again.Anchor(ctx, [32]byte{1}); err != nil {
 		t.Fatal(err)
 	}
-	resealed, _, err := Reseal(ctx, d, again, ResealOptions{Mode: ModeOperator, Passphrase: passphrase, iterations: 1000})
+	resealed, _, err := Reseal(ctx, d, again, st, ResealOptions{Mode: ModeOperator, Passphrase: passphrase, iterations: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,10 +63,10 @@ func TestNothingSecretOnTheBus(t *testing.T) {
 		"passphrase":                       []byte(passphrase),
 		"authorisation at commissioning":   auths[0],
 		"authorisation at resealing":       auths[1],
-		"authorisation of the signing key": keys.akAuth,
-		"authorisation of the counter":     keys.nvAuth,
+		"authorisation of the signing key": keys.auths.ak,
+		"authorisation of the counter":     keys.auths.nv,
 		"half of the root key":             keys.root[:16],
-		"half the signing authorisation":   keys.akAuth[:16],
+		"half the signing authorisation":   keys.auths.ak[:16],
 	} {
 		if bytes.Contains(heard, secret) {
 			t.Errorf("%s crosses the bus in clear", name)
@@ -122,7 +122,7 @@ func TestPinnedSRKRefusesInterposer(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	if _, err := Unseal(ctx, d, st, ""); !errors.Is(err, ErrCleared) {
+	if _, err := unsealed(ctx, d, st, ""); !errors.Is(err, ErrCleared) {
 		t.Fatalf("Unseal: got %v, want ErrCleared", err)
 	}
 	if _, err := keys.SignHead(ctx, []byte("note")); !errors.Is(err, ErrCleared) {
@@ -154,7 +154,7 @@ func TestInterposerWithoutTheKeyGetsNowhere(t *testing.T) {
 		rsp := binary.BigEndian.AppendUint32([]byte{0x80, 0x01}, uint32(headerSize+len(body)))
 		return append(append(rsp, 0, 0, 0, 0), body...)
 	}, nil)
-	if keys, err := Unseal(ctx, d, genuine, ""); err == nil {
+	if keys, err := unsealed(ctx, d, genuine, ""); err == nil {
 		keys.Close()
 		t.Fatal("unsealed with another TPM")
 	}
@@ -242,7 +242,7 @@ func TestGarbageAnswers(t *testing.T) {
 				return response
 			})
 			// Not all spoil both: an answer with something behind it is still an answer.
-			_, unsealErr := Unseal(ctx, d, st, "")
+			_, unsealErr := unsealed(ctx, d, st, "")
 			_, signErr := keys.SignHead(ctx, []byte("note"))
 			if unsealErr == nil && signErr == nil && name != "more than asked" {
 				t.Errorf("%s in answer to %v: nobody noticed", name, cc)
@@ -301,7 +301,7 @@ func TestLockoutIsTold(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		if _, err := Unseal(testContext(t), d, st, ""); !errors.Is(err, want) {
+		if _, err := unsealed(testContext(t), d, st, ""); !errors.Is(err, want) {
 			t.Errorf("%v: got %v, want %v", rc, err, want)
 		}
 	}
@@ -320,7 +320,7 @@ func TestPCRChangedMidwayIsTriedAgain(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	if _, err := Unseal(testContext(t), d, st, ""); err != nil || refused.Load() != 2 {
+	if _, err := unsealed(testContext(t), d, st, ""); err != nil || refused.Load() != 2 {
 		t.Fatalf("%v, refused %d times", err, refused.Load())
 	}
 	wantEmpty(t, d)

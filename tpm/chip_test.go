@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -99,12 +100,40 @@ func (c *chip) open() *Device {
 
 func openAt(t testing.TB, path string) *Device {
 	t.Helper()
-	d, err := OpenDevice(path)
+	d, err := OpenDevice(path, sysfs(t, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
 	return d
+}
+
+// sysfs is the kernel's view of a firmware whose SecureBoot variable has this value.
+func sysfs(t testing.TB, secureBoot byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	setVariable(t, dir, varSecureBoot, 6, 0, 0, 0, secureBoot)
+	return dir
+}
+
+func setVariable(t testing.TB, sysfs, name string, content ...byte) {
+	t.Helper()
+	dir := filepath.Join(sysfs, efiVariables)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unsealed is Unseal where the state stays as it is.
+func unsealed(ctx context.Context, d *Device, st State, passphrase string) (*Keys, error) {
+	after, keys, err := Unseal(ctx, d, st, passphrase)
+	if err == nil && !after.Equal(st) {
+		err = errors.New("unsealing changed the state")
+	}
+	return keys, err
 }
 
 func testContext(t testing.TB) context.Context {

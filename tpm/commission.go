@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-tpm/tpm2"
@@ -15,7 +17,7 @@ import (
 
 // CommissionOptions are the choices at set-up.
 type CommissionOptions struct {
-	// Mode is what a start needs. The caller refuses ModeTPM where Secure Boot is off.
+	// Mode is what a start needs. ModeTPM is ErrSecureBoot unless Secure Boot is on.
 	Mode Mode
 	// Passphrase is for ModeTPMPassphrase and ModeOperator: at least 12 characters.
 	Passphrase string
@@ -23,22 +25,13 @@ type CommissionOptions struct {
 	PCRs []int
 	// BoxID names the box on the shares: 1 to 32 letters, digits, dots, hyphens, underscores.
 	BoxID string
+	// Holders are the names of those who get the shares, in order, to be printed on them; all three or none.
+	Holders [kitShares]string
+	// OwnerAuth is the TPM's owner authorisation where another program has set one that the operator knows. It is used for
+	// this call only, and left as it is.
+	OwnerAuth string
 
 	// iterations stretch the passphrase; 0 is passphraseIterations. Tests take fewer.
-	iterations int
-}
-
-// ResealOptions are the choices when the root key is sealed anew.
-type ResealOptions struct {
-	// Mode, Passphrase and PCRs mean what they mean in CommissionOptions.
-	Mode       Mode
-	Passphrase string
-	PCRs       []int
-	// NewTPM says that a person knows the TPM to have been replaced or reset. Only then is another storage key pinned than
-	// the one of before, and the root key handed to it; without it that is ErrCleared. Who sits on the wires to the chip could
-	// otherwise make himself the new TPM.
-	NewTPM bool
-
 	iterations int
 }
 
@@ -50,36 +43,9 @@ func (o CommissionOptions) Format(f fmt.State, _ rune) {
 // LogValue implements slog.LogValuer.
 func (o CommissionOptions) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(o)) }
 
-// Format implements fmt.Formatter: whatever the verb, no passphrase.
-func (o ResealOptions) Format(f fmt.State, _ rune) { io.WriteString(f, "tpm.ResealOptions(withheld)") }
-
-// LogValue implements slog.LogValuer.
-func (o ResealOptions) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(o)) }
-
-// checkSeal fills in the default registers and refuses what cannot be.
-func checkSeal(mode Mode, passphrase string, pcrs []int) ([]int, error) {
-	switch mode {
-	case ModeTPM, ModeTPMPassphrase, ModeOperator:
-	default:
-		return nil, fmt.Errorf("unseal mode %q is unknown, want %q, %q or %q", mode, ModeTPM, ModeTPMPassphrase, ModeOperator)
-	}
-	if mode.passphrase() && utf8.RuneCountInString(passphrase) < minPassphrase {
-		return nil, fmt.Errorf("passphrase needs at least %d characters", minPassphrase)
-	}
-	if !mode.passphrase() && passphrase != "" {
-		return nil, fmt.Errorf("unseal mode %q takes no passphrase", mode)
-	}
-	if !mode.pcrs() {
-		return nil, nil
-	}
-	if len(pcrs) == 0 {
-		pcrs = defaultPCRs
-	}
-	return slices.Clone(pcrs), checkPCRs(pcrs)
-}
-
 // Commission makes a new root key, seals it to dev, makes the signing key, the counter and the recovery kit, and proves
-// that the seal opens. The caller prints the kit, saves the State with SaveState, and only then uses the Keys.
+// that the seal opens. The caller prints the kit, has two holders pass a Drill, saves the State with SaveState, and only
+// then uses the Keys, first for Own.
 //
 // The first key found in the TPM is trusted and pinned: commission where nobody else has his hands in the box.
 // If we crash before SaveState, nothing but a few bytes of the TPM's memory are lost: commission again.
@@ -95,16 +61,17 @@ func commission(ctx context.Context, dev *Device, o CommissionOptions) (State, K
 	if err := checkBoxID(o.BoxID); err != nil {
 		return State{}, Kit{}, nil, err
 	}
-	root := make([]byte, rootSize)
+	root, seed := make([]byte, rootSize), make([]byte, seedSize)
 	rand.Read(root)
+	rand.Read(seed)
 	defer clear(root)
-	kit, kitState, err := newKit(o.BoxID, root)
+	defer clear(seed)
+	st, kit, err := found(State{BoxID: o.BoxID}, root, seed, o.Holders)
 	if err != nil {
 		return State{}, Kit{}, nil, err
 	}
-	st := State{Version: stateVersion, BoxID: o.BoxID, Kit: kitState}
-	st, err = settle(ctx, dev, st, root, ResealOptions{
-		Mode: o.Mode, Passphrase: o.Passphrase, PCRs: o.PCRs, NewTPM: true, iterations: o.iterations,
+	st, err = settle(ctx, dev, st, root, seed, ResealOptions{
+		Mode: o.Mode, Passphrase: o.Passphrase, PCRs: o.PCRs, NewTPM: true, OwnerAuth: o.OwnerAuth, iterations: o.iterations,
 	})
 	if err != nil {
 		return State{}, Kit{}, nil, err
@@ -116,74 +83,57 @@ func commission(ctx context.Context, dev *Device, o CommissionOptions) (State, K
 	return st, kit, keys, nil
 }
 
-// Unseal opens the root key of st with dev's TPM. The errors to branch on are ErrPCRChanged, ErrCleared, ErrLockout,
-// ErrPassphrase and ErrUnreachable; each says what to do next. Nothing is changed in the TPM.
-func Unseal(ctx context.Context, dev *Device, st State, passphrase string) (*Keys, error) {
-	if err := st.check(); err != nil {
-		return nil, fmt.Errorf("unseal: %w", err)
+// found writes into st what hangs on the root key and on no TPM: its commitment, the seed of authorisations, a new kit.
+func found(st State, root, seed []byte, holders [kitShares]string) (State, Kit, error) {
+	kit, kitState, err := newKit(st.BoxID, root, holders)
+	if err != nil {
+		return State{}, Kit{}, err
 	}
-	return unseal(ctx, dev, st, passphrase)
+	st.Version, st.Kit, st.LastDrill = stateVersion, kitState, nil
+	if st.Commitment, err = commitment(root); err != nil {
+		return State{}, Kit{}, err
+	}
+	if st.Auths, err = sealUnder(root, "authorities", st.BoxID, seed); err != nil {
+		return State{}, Kit{}, err
+	}
+	return st, kit, nil
 }
 
-func unseal(ctx context.Context, dev *Device, st State, passphrase string) (*Keys, error) {
-	var auth []byte
-	if st.Mode.passphrase() {
-		if passphrase == "" {
-			return nil, fmt.Errorf("unseal root key: %w", ErrPassphrase)
+// checkSeal fills in the default registers and refuses what cannot be.
+func checkSeal(dev *Device, o ResealOptions) ([]int, error) {
+	switch o.Mode {
+	case ModeTPM, ModeTPMPassphrase, ModeOperator:
+	default:
+		return nil, fmt.Errorf("unseal mode %q is unknown, want %q, %q or %q", o.Mode, ModeTPM, ModeTPMPassphrase, ModeOperator)
+	}
+	if o.Mode.passphrase() && utf8.RuneCountInString(o.Passphrase) < minPassphrase {
+		return nil, fmt.Errorf("passphrase needs at least %d characters", minPassphrase)
+	}
+	if !o.Mode.passphrase() && o.Passphrase != "" {
+		return nil, fmt.Errorf("unseal mode %q takes no passphrase", o.Mode)
+	}
+	if bytes.IndexByte([]byte(o.OwnerAuth), 0) >= 0 {
+		return nil, errors.New("owner authorisation may not hold a zero byte")
+	}
+	if o.Mode == ModeTPM {
+		if boot, detail := SecureBoot(dev.sysfs); boot != SecureBootOn {
+			return nil, fmt.Errorf("%w (%s)", ErrSecureBoot, detail)
 		}
-		var err error
-		if auth, err = stretch(passphrase, st.Seal.Salt, st.Seal.Iterations); err != nil {
-			return nil, err
-		}
 	}
-	root, err := withSRK(ctx, dev, st.SRK, func(s *sequence, srk parent) ([]byte, error) {
-		return s.unseal(srk, st.Mode, st.Seal, auth)
-	})
-	if err != nil {
-		return nil, err
+	if !o.Mode.pcrs() {
+		return nil, nil
 	}
-	return newKeys(dev, st, root)
+	pcrs := o.PCRs
+	if len(pcrs) == 0 {
+		pcrs = defaultPCRs
+	}
+	return slices.Clone(pcrs), checkPCRs(pcrs)
 }
 
-// Recover restores the root key from two shares of the kit, as typed from paper, with no TPM. The Keys wrap and unwrap;
-// to sign and count they need Reseal. Without Reseal it is the recovery drill: compare with Keys.Same, then Close.
-// Errors about the shares are ErrShare.
-func Recover(ctx context.Context, st State, shares []string) (*Keys, error) {
-	if err := st.check(); err != nil {
-		return nil, fmt.Errorf("recover root key: %w", err)
-	}
-	root, err := openKit(st, shares)
-	if err != nil {
-		return nil, fmt.Errorf("recover root key: %w", err)
-	}
-	return newKeys(nil, st, root)
-}
-
-// Reseal seals the root key of k anew, to dev's TPM in its present boot state, and returns the State to save and Keys that
-// belong to dev; k stays as it is, and open. Signing key and counter are kept where dev still has them and made anew
-// where not (with NewTPM only): then Keys.Signer is another one, which the caller has to record. The recovery kit stays valid.
-//
-// The old State opens what it opened until the caller has saved the new one: a crash in between loses nothing.
-func Reseal(ctx context.Context, dev *Device, k *Keys, o ResealOptions) (State, *Keys, error) {
-	root, err := k.rootCopy()
-	if err != nil {
-		return State{}, nil, fmt.Errorf("reseal: %w", err)
-	}
-	defer clear(root)
-	st, err := settle(ctx, dev, k.state, root, o)
-	if err != nil {
-		return State{}, nil, fmt.Errorf("reseal: %w", err)
-	}
-	keys, err := unseal(ctx, dev, st, o.Passphrase)
-	if err != nil {
-		return State{}, nil, fmt.Errorf("reseal: prove that the seal opens: %w", err)
-	}
-	return st, keys, nil
-}
-
-// settle seals root to dev and gives st a signing key and a counter there: those of st, if it has some and dev has them still.
-func settle(ctx context.Context, dev *Device, st State, root []byte, o ResealOptions) (State, error) {
-	pcrs, err := checkSeal(o.Mode, o.Passphrase, o.PCRs)
+// settle seals root to dev and gives st a signing key and a counter there: those of st, if it has some and dev has them
+// still. A suspension ends.
+func settle(ctx context.Context, dev *Device, st State, root, seed []byte, o ResealOptions) (State, error) {
+	pcrs, err := checkSeal(dev, o)
 	if err != nil {
 		return State{}, err
 	}
@@ -191,7 +141,7 @@ func settle(ctx context.Context, dev *Device, st State, root []byte, o ResealOpt
 	if err != nil {
 		return State{}, err
 	}
-	akAuth, nvAuth, err := deriveAuths(root)
+	auths, err := deriveAuths(seed)
 	if err != nil {
 		return State{}, err
 	}
@@ -199,28 +149,74 @@ func settle(ctx context.Context, dev *Device, st State, root []byte, o ResealOpt
 	// what it was given as it was.
 	root = slices.Clone(root)
 	before := st
-	return do(ctx, dev, func(s *sequence) (State, error) {
+	after, err := do(ctx, dev, func(s *sequence) (State, error) {
 		st := before
+		is, err := s.permanent()
+		if err != nil {
+			return State{}, err
+		}
+		st.Foreign = foreign(is, o.OwnerAuth != "", before.Foreign)
+		s.owner = nil
+		switch {
+		case is.ownerAuthSet && o.OwnerAuth != "":
+			s.owner = []byte(o.OwnerAuth)
+		case is.ownerAuthSet:
+			s.owner = auths.owner
+		}
 		srk, release, err := s.settleSRK(&st, o.NewTPM)
 		if err != nil {
 			return State{}, err
 		}
 		defer release()
-		st.Mode = o.Mode
+		st.Mode, st.Suspension = o.Mode, nil
 		if st.Seal, err = s.seal(srk, root, o.Mode, seal, sealAuth, pcrs); err != nil {
 			return State{}, err
 		}
-		if there, err := s.serves(srk, st, nvAuth); err != nil || there {
+		if there, err := s.serves(srk, st, auths.nv); err != nil || there {
 			return st, err
 		}
-		if st.AK, err = s.createAK(srk, akAuth); err != nil {
+		if !o.NewTPM {
+			return State{}, fmt.Errorf("%w (signing key or counter is gone)", ErrCleared)
+		}
+		if st.AK, err = s.createAK(srk, auths.ak); err != nil {
 			return State{}, err
 		}
-		if st.Counter, err = s.defineCounter(srk, nvAuth); err != nil {
+		if st.Counter, err = s.defineCounter(srk, auths.nv); err != nil {
 			return State{}, err
 		}
 		return st, nil
 	})
+	clear(sealAuth)
+	if err != nil {
+		return State{}, err
+	}
+	after.Seal.Events = measured(dev.sysfs, after.Seal.PCRs)
+	return after.succeeds(before)
+}
+
+// succeeds notes the signing key of before where st has another one.
+func (st State) succeeds(before State) (State, error) {
+	if len(before.AK.Public) == 0 || bytes.Equal(before.AK.Public, st.AK.Public) {
+		return st, nil
+	}
+	old, err := before.signer()
+	if err != nil {
+		return State{}, err
+	}
+	entry, err := signerState(old, time.Now())
+	if err != nil {
+		return State{}, err
+	}
+	st.Signers = append(slices.Clip(st.Signers), entry)
+	return st, nil
+}
+
+// foreign tells whose the hierarchies' authorisation values are. Ours were there before only where the owner's is ours.
+func foreign(is permanent, ownerGiven bool, before ForeignState) ForeignState {
+	if is.ownerAuthSet && !ownerGiven {
+		return before
+	}
+	return ForeignState{Owner: is.ownerAuthSet, Lockout: is.lockoutAuthSet}
 }
 
 // settleSRK returns the storage root key and pins it in st: the one pinned already if this TPM has it, else, where that is

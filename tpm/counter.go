@@ -103,7 +103,7 @@ func (s *sequence) defineCounter(srk parent, auth []byte) (CounterState, error) 
 }
 
 func (s *sequence) define(srk parent, index uint32, kind tpm2.TPMNT, auth []byte) error {
-	sess, end, err := s.session(srk, encryptIn, nil)
+	sess, end, err := s.session(srk, encryptIn, s.owner)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (s *sequence) define(srk parent, index uint32, kind tpm2.TPMNT, auth []byte
 		Auth:       tpm2.TPM2BAuth{Buffer: auth},
 		PublicInfo: tpm2.New2B(nvPublic(index, kind, false)),
 	}.Execute(s)
-	return ownerAuth(err)
+	return owned(err)
 }
 
 // raise notes the TPM's clock and increments the counter.
@@ -160,11 +160,8 @@ func (s *sequence) raise(srk parent, st CounterState, auth []byte) error {
 
 // clock is the TPM's own: it counts while there is power, and after a power cut may go back by up to 70 minutes.
 func (s *sequence) clock() (time.Duration, error) {
-	rsp, err := tpm2.ReadClock{}.Execute(s)
-	if err != nil {
-		return 0, fmt.Errorf("read tpm clock: %w", err)
-	}
-	return time.Duration(rsp.CurrentTime.ClockInfo.Clock) * time.Millisecond, nil
+	now, err := s.timeInfo()
+	return time.Duration(now.Clock) * time.Millisecond, err
 }
 
 // read reads one of our indices.
@@ -200,8 +197,8 @@ func foreignIndex(err error) error {
 }
 
 // anchor raises the counter and has the signing key certify its new value together with noteHash.
-func (s *sequence) anchor(srk parent, st State, akAuth, nvAuth []byte, noteHash [32]byte) ([]byte, error) {
-	last, err := s.read(srk, st.Counter.Clock, tpm2.TPMNTOrdinary, nvAuth)
+func (s *sequence) anchor(srk parent, st State, auths authorities, noteHash [32]byte) ([]byte, error) {
+	last, err := s.read(srk, st.Counter.Clock, tpm2.TPMNTOrdinary, auths.nv)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +209,7 @@ func (s *sequence) anchor(srk parent, st State, akAuth, nvAuth []byte, noteHash 
 	if due := time.Duration(last)*time.Millisecond + anchorEvery; now < due {
 		return nil, fmt.Errorf("%w (%v to go)", ErrAnchorTooSoon, (due - now).Round(time.Second))
 	}
-	if err := s.raise(srk, st.Counter, nvAuth); err != nil {
+	if err := s.raise(srk, st.Counter, auths.nv); err != nil {
 		return nil, err
 	}
 	ak, release, err := s.loadAK(srk, st.AK)
@@ -224,12 +221,12 @@ func (s *sequence) anchor(srk parent, st State, akAuth, nvAuth []byte, noteHash 
 	if err != nil {
 		return nil, err
 	}
-	akSess, endAK, err := s.session(srk, encryptNone, akAuth)
+	akSess, endAK, err := s.session(srk, encryptNone, auths.ak)
 	if err != nil {
 		return nil, err
 	}
 	defer endAK()
-	nvSess, endNV, err := s.session(srk, encryptNone, nvAuth)
+	nvSess, endNV, err := s.session(srk, encryptNone, auths.nv)
 	if err != nil {
 		return nil, err
 	}

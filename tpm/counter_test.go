@@ -54,7 +54,7 @@ func TestAnchor(t *testing.T) {
 	d.Close()
 	c.restart()
 	d = c.open()
-	if keys, err = Unseal(ctx, d, st, ""); err != nil {
+	if keys, err = unsealed(ctx, d, st, ""); err != nil {
 		t.Fatal(err)
 	}
 	advance(t, d, 3*anchorEvery) // after a power cut the clock may have gone back
@@ -82,7 +82,7 @@ func TestAnchorIsRateLimited(t *testing.T) {
 	for range 4 {
 		c.restart()
 		d := c.open()
-		keys, err = Unseal(ctx, d, st, "")
+		keys, err = unsealed(ctx, d, st, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestAnchorIsRateLimited(t *testing.T) {
 		d.Close()
 	}
 	d := c.open()
-	if keys, err = Unseal(ctx, d, st, ""); err != nil {
+	if keys, err = unsealed(ctx, d, st, ""); err != nil {
 		t.Fatal(err)
 	}
 	advance(t, d, anchorEvery+time.Minute)

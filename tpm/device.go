@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -24,7 +23,7 @@ const (
 	closeGrace = 2 * time.Second
 	// sequenceTries is how often a sequence is begun in all, where beginning again is safe.
 	sequenceTries = 5
-	// driverTries is how often a command is given to a driver that answers ETIME or EBUSY, as several chips do now and then.
+	// driverTries is how often a command is given to a driver that fails for once, see transient.
 	driverTries = 3
 	firstPause  = 2 * time.Millisecond
 	longPause   = 200 * time.Millisecond
@@ -33,7 +32,8 @@ const (
 // Device is one TPM, owned by one goroutine: commands and sequences of commands never interleave, whoever asks.
 // It is safe for concurrent use.
 type Device struct {
-	path     string
+	open     func() (*link, error)
+	sysfs    string
 	watchdog time.Duration
 
 	// sequences is not buffered: what was sent has begun.
@@ -50,22 +50,28 @@ type Device struct {
 }
 
 // OpenDevice opens the TPM at path, either a character device with a resource manager ("/dev/tpmrm0") or the Unix
-// socket of a swtpm. It sends no command: a TPM that hangs shows at the first use. If it is lost later it is opened
-// again by itself. Errors are ErrUnreachable.
-func OpenDevice(path string) (*Device, error) {
-	l, err := openLink(path)
+// socket of a swtpm. sysfs is where the kernel shows the firmware's variables and its event log, "/sys" on every machine:
+// they tell whether Secure Boot is on and why a register moved. It sends no command: a TPM that hangs shows at the first use.
+// If it is lost later it is opened again by itself. Errors are ErrUnreachable.
+func OpenDevice(path, sysfs string) (*Device, error) {
+	return openDevice(sysfs, func() (*link, error) { return openLink(path) })
+}
+
+func openDevice(sysfs string, open func() (*link, error)) (*Device, error) {
+	l, err := open()
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrUnreachable, err)
 	}
-	d := newDevice(path, l)
+	d := newDevice(sysfs, l, open)
 	go d.act()
 	return d, nil
 }
 
 // newDevice makes a Device whose actor the caller starts.
-func newDevice(path string, l *link) *Device {
+func newDevice(sysfs string, l *link, open func() (*link, error)) *Device {
 	return &Device{
-		path:      path,
+		open:      open,
+		sysfs:     sysfs,
 		watchdog:  watchdog,
 		sequences: make(chan func()),
 		quit:      make(chan struct{}),
@@ -104,6 +110,11 @@ type sequence struct {
 	d   *Device
 	// once: beginning again would do something twice, see mark.
 	once bool
+	// noResend: the driver's failures end the sequence. The lockout authorisation has a counter of its own, and a command
+	// that had arrived after all would count as a wrong try.
+	noResend bool
+	// owner is the owner's authorisation value where this TPM has one that we know, nil for the empty one.
+	owner []byte
 }
 
 // mark says that from here on the sequence must not be begun again after a lost connection: what follows may have happened.
@@ -111,7 +122,7 @@ func (s *sequence) mark() { s.once = true }
 
 // Send implements transport.TPM.
 func (s *sequence) Send(command []byte) ([]byte, error) {
-	return s.d.send(s.ctx, command)
+	return s.d.send(s.ctx, command, !s.noResend)
 }
 
 // flush removes a session or transient object from the TPM, also when the sequence was called off.
@@ -204,7 +215,7 @@ func guard[T any](s *sequence, fn func(*sequence) (T, error)) (value T, err erro
 // connect makes sure that there is a link. Only between sequences: a new link knows none of the old one's sessions.
 func (d *Device) connect(ctx context.Context) error {
 	if d.link == nil {
-		l, err := openLink(d.path)
+		l, err := d.open()
 		if err != nil {
 			return fmt.Errorf("%w: %w", errLink, err)
 		}
@@ -267,7 +278,7 @@ func (d *Device) drop() {
 
 // send gives one command to the TPM and returns its response, waiting while the TPM says that it is busy. ctx is looked
 // at before each try; a command in progress is waited for, or the rest of its sequence could not be cleaned up.
-func (d *Device) send(ctx context.Context, command []byte) ([]byte, error) {
+func (d *Device) send(ctx context.Context, command []byte, resend bool) ([]byte, error) {
 	driverErrors := 0
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		switch {
@@ -284,11 +295,18 @@ func (d *Device) send(ctx context.Context, command []byte) ([]byte, error) {
 			return d.closed() || time.Since(start) > d.watchdog
 		})
 		switch {
+		case err == nil && driverErrors > 0 && refused(response):
+			// The first one had arrived, and its nonces are used up: what it did is done, and its answer is lost.
+			d.drop()
+			return nil, fmt.Errorf("%w: the driver lost an answer", errLink)
 		case err == nil && !busy(response):
 			return response, nil
 		case err == nil:
-		case (errors.Is(err, unix.ETIME) || errors.Is(err, unix.EBUSY)) && driverErrors < driverTries-1:
+		case transient(err) && resend && driverErrors < driverTries-1:
+			// The same bytes again never do a thing twice where sessions authorise it. Without a session they may leave a
+			// handle that we do not learn: the connection ends with this sequence.
 			driverErrors++
+			d.spoilt = true
 		default:
 			d.drop()
 			switch {
@@ -328,6 +346,15 @@ func (d *Device) pause(ctx context.Context, p time.Duration) bool {
 	case <-d.quit:
 		return false
 	}
+}
+
+// refused tells whether a response refuses the authorisation: what the TPM answers to a command it has carried out before.
+func refused(response []byte) bool {
+	if len(response) < headerSize {
+		return false
+	}
+	rc := tpm2.TPMRC(binary.BigEndian.Uint32(response[6:]))
+	return errors.Is(rc, tpm2.TPMRCAuthFail) || errors.Is(rc, tpm2.TPMRCBadAuth)
 }
 
 // busy tells whether a response says nothing but "send the same command again later" (TPM 2.0 Part 2, section 6.6.3).

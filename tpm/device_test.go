@@ -21,7 +21,7 @@ func TestOpenDeviceKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Join(dir, "missing"), file, dir} {
-		if _, err := OpenDevice(path); !errors.Is(err, ErrUnreachable) {
+		if _, err := OpenDevice(path, "/sys"); !errors.Is(err, ErrUnreachable) {
 			t.Errorf("got %v, want ErrUnreachable", err)
 		}
 	}
@@ -31,7 +31,7 @@ func TestOpenDeviceKinds(t *testing.T) {
 func TestCharacterDeviceThatIsNoTPM(t *testing.T) {
 	st, _, _ := commissioned(t, newChip(t).open(), CommissionOptions{})
 	d := openAt(t, "/dev/null")
-	if _, err := Unseal(testContext(t), d, st, ""); !errors.Is(err, ErrUnreachable) {
+	if _, err := unsealed(testContext(t), d, st, ""); !errors.Is(err, ErrUnreachable) {
 		t.Fatalf("got %v, want ErrUnreachable", err)
 	}
 }
@@ -189,7 +189,7 @@ func TestLeftoversOfADeadProcess(t *testing.T) {
 	}
 	d.Close()
 	d = c.open()
-	if _, err := Unseal(ctx, d, st, ""); err != nil {
+	if _, err := unsealed(ctx, d, st, ""); err != nil {
 		t.Fatal(err)
 	}
 	wantEmpty(t, d)
@@ -228,7 +228,7 @@ func TestNoRoomInTheTPM(t *testing.T) {
 		}
 		return struct{}{}, nil
 	})
-	if _, err := Unseal(ctx, d, st, ""); err != nil {
+	if _, err := unsealed(ctx, d, st, ""); err != nil {
 		t.Fatalf("no object slot left: %v", err)
 	}
 	wantEmpty(t, d)

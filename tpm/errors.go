@@ -26,6 +26,18 @@ var (
 	ErrLockout = errors.New("the TPM is in dictionary-attack lockout, caused by another program's keys: " +
 		"wait for its recovery time with the power on, or reset it with the lockout authorisation, then unseal again")
 
+	// ErrOwned: another program has set the owner or endorsement authorisation of this TPM.
+	ErrOwned = errors.New("another program has set an owner or endorsement authorisation in this TPM: " +
+		"give its owner authorisation at set-up if you know it, have that program give the TPM up, or clear the TPM in the firmware's " +
+		"menu, which makes all keys of other programs in it useless")
+
+	// ErrSecureBoot: ModeTPM stands on Secure Boot, and it is not known to be on.
+	ErrSecureBoot = errors.New("unseal mode \"tpm\" needs Secure Boot: without it whoever takes the disk and boots another " +
+		"system on this board has the key; switch Secure Boot on in the firmware, or choose \"tpm+passphrase\" or \"operator\"")
+
+	// ErrRotating: a rotation of the root key has to end, with Retire, before this.
+	ErrRotating = errors.New("the root key is being rotated: have the store wrap its keyring anew and retire the former root key first")
+
 	// ErrPassphrase: the passphrase is missing or wrong. It may be tried again; it leads to no lockout.
 	ErrPassphrase = errors.New("the unseal passphrase is missing or wrong: enter it again, or use two shares of the recovery kit")
 
@@ -54,6 +66,8 @@ type PCRChangedError struct {
 	// PCRs are the indices whose SHA-256 value differs from the one at sealing, ascending. It is empty if all
 	// compare equal and the TPM refused nevertheless: they moved back, or changed while the policy was evaluated.
 	PCRs []int
+	// Causes says for each of PCRs what the firmware's event log shows to be different, "" where it shows nothing.
+	Causes []string
 }
 
 func (e *PCRChangedError) Error() string {
@@ -63,6 +77,9 @@ func (e *PCRChangedError) Error() string {
 	names := make([]string, len(e.PCRs))
 	for i, n := range e.PCRs {
 		names[i] = "PCR " + strconv.Itoa(n)
+		if i < len(e.Causes) && e.Causes[i] != "" {
+			names[i] += " (" + e.Causes[i] + ")"
+		}
 	}
 	return strings.Join(names, ", ") + ": " + ErrPCRChanged.Error()
 }
@@ -78,6 +95,7 @@ var errLink = errors.New("connection to the TPM was lost")
 func known(err error) bool {
 	for _, cause := range []error{
 		ErrPCRChanged, ErrCleared, ErrLockout, ErrPassphrase, ErrUnreachable, ErrClosed, ErrNoTPM, ErrAnchorTooSoon,
+		ErrOwned, ErrSecureBoot, ErrRotating,
 	} {
 		if errors.Is(err, cause) {
 			return true

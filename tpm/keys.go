@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -31,31 +32,57 @@ type Keys struct {
 	signer *ecdsa.PublicKey
 	dev    *Device // nil for keys recovered from shares
 
-	// mu guards what Close takes away.
-	mu     sync.RWMutex
-	root   []byte
-	wrap   cipher.AEAD
-	akAuth []byte
-	nvAuth []byte
+	// mu guards what Close takes away, and old, which Retire takes away.
+	mu    sync.RWMutex
+	root  []byte
+	wrap  cipher.AEAD
+	old   cipher.AEAD // of the root key before, while a rotation is under way; opens only
+	auths authorities
 }
 
 // newKeys takes root over and wipes it at Close.
-func newKeys(dev *Device, st State, root []byte) (*Keys, error) {
+func newKeys(dev *Device, st State, root []byte) (_ *Keys, err error) {
+	defer func() {
+		if err != nil {
+			clear(root)
+		}
+	}()
 	if len(root) != rootSize {
 		return nil, errors.New("root key has a wrong length")
 	}
-	signer, err := st.signer()
+	// Who exchanged the blob for another one's would have us wrap under a key that he knows.
+	c, err := commitment(root)
 	if err != nil {
 		return nil, err
 	}
-	k := &Keys{state: st, signer: signer, dev: dev, root: root}
+	if subtle.ConstantTimeCompare(c, st.Commitment) != 1 {
+		return nil, errors.New("tpm state is damaged: the root key in it is not the one it names, restore it from the backup")
+	}
+	k := &Keys{state: st, dev: dev, root: root}
+	if k.signer, err = st.signer(); err != nil {
+		return nil, err
+	}
 	if k.wrap, err = wrapper(root); err != nil {
 		return nil, err
 	}
-	if k.akAuth, k.nvAuth, err = deriveAuths(root); err != nil {
+	seed, err := openUnder(root, "authorities", st.BoxID, st.Auths)
+	if err != nil {
+		return nil, fmt.Errorf("open authorisation values in the tpm state: %w", err)
+	}
+	defer clear(seed)
+	if k.auths, err = deriveAuths(seed); err != nil {
 		return nil, err
 	}
-	return k, nil
+	if len(st.OldRoot) == 0 {
+		return k, nil
+	}
+	before, err := openUnder(root, "old root", st.BoxID, st.OldRoot)
+	if err != nil {
+		return nil, fmt.Errorf("open former root key in the tpm state: %w", err)
+	}
+	defer clear(before)
+	k.old, err = wrapper(before)
+	return k, err
 }
 
 // derive gives each use of the root key a key of its own (HKDF-Expand, RFC 5869: the root is uniformly random).
@@ -67,11 +94,15 @@ func derive(root []byte, use string, size int) ([]byte, error) {
 	return key, nil
 }
 
-func wrapper(root []byte) (cipher.AEAD, error) {
-	key, err := derive(root, "wrap", 32)
+func wrapper(root []byte) (cipher.AEAD, error) { return gcm(root, "wrap") }
+
+// gcm is AES-256-GCM under a key derived for one use. The module makes the nonces.
+func gcm(root []byte, use string) (cipher.AEAD, error) {
+	key, err := derive(root, use, 32)
 	if err != nil {
 		return nil, err
 	}
+	defer clear(key)
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("make wrapping cipher: %w", err)
@@ -79,18 +110,32 @@ func wrapper(root []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// deriveAuths gives the authorisation values of the signing key and of the counter.
-func deriveAuths(root []byte) (ak, nv []byte, err error) {
-	a, err := derive(root, "signing key authorisation", authSize)
+// sealUnder and openUnder keep the room's own secrets in the State.
+func sealUnder(root []byte, use, boxID string, secret []byte) ([]byte, error) {
+	aead, err := gcm(root, use)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	n, err := derive(root, "counter authorisation", authSize)
-	if err != nil {
-		return nil, nil, err
-	}
-	return authValue(a), authValue(n), nil
+	return aead.Seal(nil, nil, secret, []byte(boxID)), nil
 }
+
+func openUnder(root []byte, use, boxID string, sealed []byte) ([]byte, error) {
+	aead, err := gcm(root, use)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := aead.Open(nil, nil, sealed, []byte(boxID))
+	if err != nil {
+		return nil, fmt.Errorf("%w (the tpm state is damaged)", ErrUnwrap)
+	}
+	return secret, nil
+}
+
+// commitmentSize is the length of State.Commitment.
+const commitmentSize = 32
+
+// commitment is what a State says of its root key.
+func commitment(root []byte) ([]byte, error) { return derive(root, "commitment", commitmentSize) }
 
 // Wrap encrypts a key under the root key: a version byte, nonce, ciphertext and tag, 29 bytes longer than secret.
 // What it returns opens on any TPM and after recovery, as long as the root key is the same.
@@ -103,7 +148,8 @@ func (k *Keys) Wrap(ctx context.Context, secret []byte) ([]byte, error) {
 	return k.wrap.Seal([]byte{wrapVersion}, nil, secret, k.label()), nil
 }
 
-// Unwrap opens what Wrap returned. Everything else is ErrUnwrap.
+// Unwrap opens what Wrap returned; while a rotation is under way, also what Wrap returned under the root key before.
+// Everything else is ErrUnwrap.
 func (k *Keys) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -114,6 +160,9 @@ func (k *Keys) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
 		return nil, fmt.Errorf("unwrap key: %w", ErrUnwrap)
 	}
 	secret, err := k.wrap.Open(nil, nil, wrapped[1:], k.label())
+	if err != nil && k.old != nil {
+		secret, err = k.old.Open(nil, nil, wrapped[1:], k.label())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("unwrap key: %w", ErrUnwrap)
 	}
@@ -131,12 +180,12 @@ func (k *Keys) SignHead(ctx context.Context, note []byte) ([]byte, error) {
 	if len(note) == 0 || len(note) > maxNote {
 		return nil, fmt.Errorf("sign head: note has %d bytes, allowed are 1 to %d", len(note), maxNote)
 	}
-	akAuth, _, err := k.auths()
+	auths, err := k.authorities()
 	if err != nil {
 		return nil, fmt.Errorf("sign head: %w", err)
 	}
 	sig, err := withSRK(ctx, k.dev, k.state.SRK, func(s *sequence, srk parent) (*tpm2.TPMTSignature, error) {
-		return s.sign(srk, k.state.AK, akAuth, note)
+		return s.sign(srk, k.state.AK, auths.ak, note)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sign head: %w", err)
@@ -155,12 +204,12 @@ func (k *Keys) Signer() *ecdsa.PublicKey { return k.signer }
 // Counter reads the TPM's counter. It grows by one with each Anchor and never goes back, whatever happens to the files.
 // ErrCleared means that it is gone or not ours any more: somebody cleared the TPM or tampers.
 func (k *Keys) Counter(ctx context.Context) (uint64, error) {
-	_, nvAuth, err := k.auths()
+	auths, err := k.authorities()
 	if err != nil {
 		return 0, fmt.Errorf("read counter: %w", err)
 	}
 	n, err := withSRK(ctx, k.dev, k.state.SRK, func(s *sequence, srk parent) (uint64, error) {
-		return s.read(srk, k.state.Counter.Index, tpm2.TPMNTCounter, nvAuth)
+		return s.read(srk, k.state.Counter.Index, tpm2.TPMNTCounter, auths.nv)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("read counter: %w", err)
@@ -174,12 +223,12 @@ func (k *Keys) Counter(ctx context.Context) (uint64, error) {
 //
 // Any other error leaves open whether the counter was raised: read it.
 func (k *Keys) Anchor(ctx context.Context, noteHash [32]byte) ([]byte, error) {
-	akAuth, nvAuth, err := k.auths()
+	auths, err := k.authorities()
 	if err != nil {
 		return nil, fmt.Errorf("anchor head: %w", err)
 	}
 	attestation, err := withSRK(ctx, k.dev, k.state.SRK, func(s *sequence, srk parent) ([]byte, error) {
-		return s.anchor(srk, k.state, akAuth, nvAuth, noteHash)
+		return s.anchor(srk, k.state, auths, noteHash)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("anchor head: %w", err)
@@ -190,24 +239,20 @@ func (k *Keys) Anchor(ctx context.Context, noteHash [32]byte) ([]byte, error) {
 	return attestation, nil
 }
 
-// Same tells whether two Keys hold the same root key: how a recovery drill ends.
+// Same tells whether two Keys hold the same root key.
 func (k *Keys) Same(other *Keys) bool {
-	mine, theirs := k.fingerprint(), other.fingerprint()
+	mine, theirs := k.commitment(), other.commitment()
 	return mine != nil && subtle.ConstantTimeCompare(mine, theirs) == 1
 }
 
-// fingerprint lets Same compare without holding two locks at once; it is nil after Close.
-func (k *Keys) fingerprint() []byte {
+// commitment lets Same compare without holding two locks at once; it is nil after Close.
+func (k *Keys) commitment() []byte {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	if k.root == nil {
 		return nil
 	}
-	f, err := derive(k.root, "fingerprint", 32)
-	if err != nil {
-		return nil
-	}
-	return f
+	return k.state.Commitment
 }
 
 // Close wipes the root key. Verbs fail with ErrClosed from then on; one that the TPM has begun finishes. The Device stays open.
@@ -215,23 +260,22 @@ func (k *Keys) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	clear(k.root)
-	clear(k.akAuth)
-	clear(k.nvAuth)
-	k.root, k.wrap, k.akAuth, k.nvAuth = nil, nil, nil, nil
+	k.auths.clear()
+	k.root, k.wrap, k.old = nil, nil, nil
 	return nil
 }
 
-// auths copies the authorisation values for one visit to the TPM.
-func (k *Keys) auths() (ak, nv []byte, err error) {
+// authorities copies the authorisation values for one visit to the TPM, which may outlive Close.
+func (k *Keys) authorities() (authorities, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	switch {
 	case k.root == nil:
-		return nil, nil, ErrClosed
+		return authorities{}, ErrClosed
 	case k.dev == nil:
-		return nil, nil, ErrNoTPM
+		return authorities{}, ErrNoTPM
 	}
-	return append([]byte(nil), k.akAuth...), append([]byte(nil), k.nvAuth...), nil
+	return k.auths.clone(), nil
 }
 
 // rootCopy copies the root key, to seal it anew.
@@ -241,7 +285,7 @@ func (k *Keys) rootCopy() ([]byte, error) {
 	if k.root == nil {
 		return nil, ErrClosed
 	}
-	return append([]byte(nil), k.root...), nil
+	return bytes.Clone(k.root), nil
 }
 
 // Format implements fmt.Formatter: whatever the verb, no key.

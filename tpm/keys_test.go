@@ -38,7 +38,7 @@ func TestUnsealAfterRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	d = c.open()
-	again, err := Unseal(ctx, d, st, "")
+	again, err := unsealed(ctx, d, st, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestPCRChangedNamesTheRegister(t *testing.T) {
 	st, _, _ := commissioned(t, d, CommissionOptions{PCRs: []int{4, 7, 11}})
 	extend(t, d, 11)
 	extend(t, d, 8) // not bound to
-	_, err := Unseal(ctx, d, st, "")
+	_, err := unsealed(ctx, d, st, "")
 	var changed *PCRChangedError
 	if !errors.Is(err, ErrPCRChanged) || !errors.As(err, &changed) {
 		t.Fatalf("got %v, want ErrPCRChanged", err)
@@ -82,7 +82,7 @@ func TestPCRChangedNamesTheRegister(t *testing.T) {
 	wantEmpty(t, d)
 
 	c.restart() // boots as before
-	if _, err := Unseal(ctx, d, st, ""); err != nil {
+	if _, err := unsealed(ctx, d, st, ""); err != nil {
 		t.Fatalf("after a boot as before: %v", err)
 	}
 }
@@ -93,7 +93,7 @@ func TestClearedTPM(t *testing.T) {
 	d := c.open()
 	st, _, keys := commissioned(t, d, CommissionOptions{})
 	clearTPM(t, d)
-	if _, err := Unseal(ctx, d, st, ""); !errors.Is(err, ErrCleared) {
+	if _, err := unsealed(ctx, d, st, ""); !errors.Is(err, ErrCleared) {
 		t.Fatalf("Unseal: got %v, want ErrCleared", err)
 	}
 	if _, err := keys.Counter(ctx); !errors.Is(err, ErrCleared) {
@@ -109,11 +109,11 @@ func TestOtherTPM(t *testing.T) {
 	ctx := testContext(t)
 	st, _, _ := commissioned(t, newChip(t).open(), CommissionOptions{})
 	d := newChip(t).open()
-	if _, err := Unseal(ctx, d, st, ""); !errors.Is(err, ErrCleared) {
+	if _, err := unsealed(ctx, d, st, ""); !errors.Is(err, ErrCleared) {
 		t.Fatalf("empty TPM: got %v, want ErrCleared", err)
 	}
 	commissioned(t, d, CommissionOptions{})
-	if _, err := Unseal(ctx, d, st, ""); !errors.Is(err, ErrCleared) {
+	if _, err := unsealed(ctx, d, st, ""); !errors.Is(err, ErrCleared) {
 		t.Fatalf("TPM of another box: got %v, want ErrCleared", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestForeignBlobIsCleared(t *testing.T) {
 	d := newChip(t).open()
 	here, _, _ := commissioned(t, d, CommissionOptions{})
 	here.Seal = st.Seal
-	if _, err := Unseal(testContext(t), d, here, ""); !errors.Is(err, ErrCleared) {
+	if _, err := unsealed(testContext(t), d, here, ""); !errors.Is(err, ErrCleared) {
 		t.Fatalf("got %v, want ErrCleared", err)
 	}
 }
@@ -139,17 +139,17 @@ func TestPassphrase(t *testing.T) {
 			d := c.open()
 			st, _, keys := commissioned(t, d, CommissionOptions{Mode: mode, Passphrase: passphrase, iterations: 1000})
 			for _, wrong := range []string{"", "three blind mice 8", passphrase + " "} {
-				if _, err := Unseal(ctx, d, st, wrong); !errors.Is(err, ErrPassphrase) {
+				if _, err := unsealed(ctx, d, st, wrong); !errors.Is(err, ErrPassphrase) {
 					t.Fatalf("wrong passphrase: got %v, want ErrPassphrase", err)
 				}
 			}
 			// swtpm goes into lockout after three that count: none of these did.
 			for range 2 {
-				if _, err := Unseal(ctx, d, st, "wrong"); !errors.Is(err, ErrPassphrase) {
+				if _, err := unsealed(ctx, d, st, "wrong"); !errors.Is(err, ErrPassphrase) {
 					t.Fatalf("wrong passphrase: got %v, want ErrPassphrase", err)
 				}
 			}
-			again, err := Unseal(ctx, d, st, passphrase)
+			again, err := unsealed(ctx, d, st, passphrase)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,7 +159,7 @@ func TestPassphrase(t *testing.T) {
 			wantEmpty(t, d)
 
 			extend(t, d, 7)
-			_, err = Unseal(ctx, d, st, passphrase)
+			_, err = unsealed(ctx, d, st, passphrase)
 			if mode == ModeOperator && err != nil {
 				t.Fatalf("operator mode is bound to PCR: %v", err)
 			}
@@ -280,7 +280,7 @@ func TestSignHeadBounds(t *testing.T) {
 func TestKeysAfterClose(t *testing.T) {
 	ctx := testContext(t)
 	d := newChip(t).open()
-	_, _, keys := commissioned(t, d, CommissionOptions{})
+	st, _, keys := commissioned(t, d, CommissionOptions{})
 	wrapped, err := keys.Wrap(ctx, []byte("secret"))
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +294,7 @@ func TestKeysAfterClose(t *testing.T) {
 		"SignHead": func() error { _, err := keys.SignHead(ctx, []byte("note")); return err },
 		"Counter":  func() error { _, err := keys.Counter(ctx); return err },
 		"Anchor":   func() error { _, err := keys.Anchor(ctx, [32]byte{}); return err },
-		"Reseal":   func() error { _, _, err := Reseal(ctx, d, keys, ResealOptions{Mode: ModeTPM}); return err },
+		"Reseal":   func() error { _, _, err := Reseal(ctx, d, keys, st, ResealOptions{Mode: ModeTPM}); return err },
 	}
 	for name, verb := range verbs {
 		if err := verb(); !errors.Is(err, ErrClosed) {

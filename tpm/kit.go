@@ -14,8 +14,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -26,6 +30,9 @@ const (
 	// shareTag starts a printed share and names its format.
 	shareTag  = "PW1"
 	kitShares = 3
+	// shareChars is the length of a share's part in base32.
+	shareChars     = ((kitIDSize+shareSecret+checksumSize)*8 + 4) / 5
+	base32Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 )
 
 // kitPairs are the pairs of shares that open the root key, in the order of KitState.Pairs.
@@ -37,9 +44,10 @@ var base32Text = base32.StdEncoding.WithPadding(base32.NoPadding)
 // handed out once, at commissioning, to three named holders, and kept nowhere. Formatted, logged or encoded as JSON it
 // shows nothing; only Share gives text to print.
 type Kit struct {
-	boxID  string
-	id     Hex
-	shares [kitShares][]byte
+	boxID   string
+	id      Hex
+	shares  [kitShares][]byte
+	holders [kitShares]string
 }
 
 // Share returns the printable text of share n, which must be 1, 2 or 3: tag, box, number, then groups of base32 with a checksum.
@@ -47,6 +55,36 @@ type Kit struct {
 //	PW1 clinic-7 2/3 ABCD EFGH ...
 func (k Kit) Share(n int) string {
 	return share{boxID: k.boxID, number: n, kitID: k.id, secret: k.shares[n-1]}.text()
+}
+
+// Holder returns the name of the person who gets share n, to be printed on it; "" if none was given. The State does not
+// hold it.
+func (k Kit) Holder(n int) string { return k.holders[n-1] }
+
+// Wipe clears the shares once they are printed. Text that Share returned is the caller's, and Go cannot clear it.
+func (k Kit) Wipe() {
+	for _, s := range k.shares {
+		clear(s)
+	}
+}
+
+// checkHolders wants three different people, or nobody: a kit whose shares lie in one hand is no kit.
+func checkHolders(names [kitShares]string) error {
+	if names == [kitShares]string{} {
+		return nil
+	}
+	seen := map[string]bool{}
+	for i, name := range names {
+		folded := strings.ToLower(strings.Join(strings.Fields(name), " "))
+		switch {
+		case folded == "" || utf8.RuneCountInString(name) > 64 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+			return fmt.Errorf("holder %d of the recovery kit needs a name of 1 to 64 characters", i+1)
+		case seen[folded]:
+			return fmt.Errorf("holder %d of the recovery kit is named twice: three different people hold it", i+1)
+		}
+		seen[folded] = true
+	}
+	return nil
 }
 
 // ID tells this kit's shares from those of an older kit. It is on each share and no secret.
@@ -106,18 +144,31 @@ func parseShare(text string) (share, error) {
 	if err != nil || n < 1 || n > kitShares || of != strconv.Itoa(kitShares) {
 		return share{}, fmt.Errorf("its number is not 1/%d to %d/%[1]d", kitShares, kitShares)
 	}
-	body, err := base32Text.DecodeString(misread.Replace(strings.ToUpper(strings.Join(fields[3:], ""))))
-	if err != nil {
+	body := misread.Replace(strings.ToUpper(strings.Join(fields[3:], "")))
+	if strings.Trim(body, base32Alphabet) != "" {
 		return share{}, errors.New("it has a character that no share has")
 	}
-	if len(body) != kitIDSize+shareSecret+checksumSize {
-		return share{}, errors.New("it is too short or too long")
+	s, ok := decodeShare(fields[1], n, body)
+	if !ok { // capitals throughout, as on some keyboards at night
+		s, ok = decodeShare(strings.ToLower(fields[1]), n, body)
 	}
-	s := share{boxID: fields[1], number: n, kitID: body[:kitIDSize], secret: body[kitIDSize : kitIDSize+shareSecret]}
-	if subtle.ConstantTimeCompare(s.checksum(), body[kitIDSize+shareSecret:]) != 1 {
-		return share{}, errors.New("its checksum does not match, so a character, the box or the number is mistyped")
+	switch {
+	case ok:
+		return s, nil
+	case len(body) < shareChars-1 || len(body) > shareChars+1:
+		return share{}, fmt.Errorf("it is too short or too long: %d characters after the number, not %d", len(body), shareChars)
 	}
-	return s, nil
+	return share{}, fmt.Errorf("its checksum does not match: %s", locate(fields[1], n, body))
+}
+
+// decodeShare reads the part in base32 and tells whether its checksum is right.
+func decodeShare(boxID string, number int, text string) (share, bool) {
+	body, err := base32Text.DecodeString(text)
+	if err != nil || len(body) != kitIDSize+shareSecret+checksumSize {
+		return share{}, false
+	}
+	s := share{boxID: boxID, number: number, kitID: body[:kitIDSize], secret: body[kitIDSize : kitIDSize+shareSecret]}
+	return s, subtle.ConstantTimeCompare(s.checksum(), body[kitIDSize+shareSecret:]) == 1
 }
 
 // checkBoxID allows what can be typed from paper and stands as one word in a share.
@@ -135,10 +186,13 @@ func checkBoxID(id string) error {
 
 // pairKey derives the HPKE key of a pair from its two secrets, lower number first.
 func pairKey(boxID string, kitID []byte, pair [2]int, low, high []byte) (hpke.PrivateKey, error) {
-	ikm, err := hkdf.Key(sha256.New, bytes.Join([][]byte{low, high}, nil), kitID, pairInfo(boxID, pair), 32)
+	both := slices.Concat(low, high)
+	defer clear(both)
+	ikm, err := hkdf.Key(sha256.New, both, kitID, pairInfo(boxID, pair), 32)
 	if err != nil {
 		return nil, err
 	}
+	defer clear(ikm)
 	return hpke.DHKEM(ecdh.P256()).DeriveKeyPair(ikm)
 }
 
@@ -148,8 +202,11 @@ func pairInfo(boxID string, pair [2]int) string {
 
 // newKit makes three shares and wraps root to each pair of them with HPKE (RFC 9180: DHKEM(P-256, HKDF-SHA256),
 // HKDF-SHA256, AES-256-GCM). Because each pair is a public key, a later root key is wrapped without calling the holders in.
-func newKit(boxID string, root []byte) (Kit, KitState, error) {
-	kit := Kit{boxID: boxID, id: make(Hex, kitIDSize)}
+func newKit(boxID string, root []byte, holders [kitShares]string) (Kit, KitState, error) {
+	if err := checkHolders(holders); err != nil {
+		return Kit{}, KitState{}, err
+	}
+	kit := Kit{boxID: boxID, id: make(Hex, kitIDSize), holders: holders}
 	rand.Read(kit.id)
 	for i := range kit.shares {
 		kit.shares[i] = make([]byte, shareSecret)
@@ -171,7 +228,7 @@ func newKit(boxID string, root []byte) (Kit, KitState, error) {
 }
 
 // openKit restores the root key from shares as typed. Two are enough; a third is checked to be of the kit and then ignored.
-func openKit(st State, texts []string) ([]byte, error) {
+func openKit(st State, texts []string) (root []byte, numbers []int, err error) {
 	byNumber := map[int]share{}
 	for i, text := range texts {
 		s, err := parseShare(text)
@@ -185,12 +242,12 @@ func openKit(st State, texts []string) ([]byte, error) {
 			err = fmt.Errorf("share %d was entered twice", s.number)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: the share entered as number %d: %w", ErrShare, i+1, err)
+			return nil, nil, fmt.Errorf("%w: the share entered as number %d: %w", ErrShare, i+1, err)
 		}
 		byNumber[s.number] = s
 	}
 	if len(byNumber) < 2 {
-		return nil, fmt.Errorf("%w: two different shares are needed, %d given", ErrShare, len(byNumber))
+		return nil, nil, fmt.Errorf("%w: two different shares are needed, %d given", ErrShare, len(byNumber))
 	}
 	for i, pair := range kitPairs {
 		low, high := byNumber[pair[0]], byNumber[pair[1]]
@@ -199,14 +256,14 @@ func openKit(st State, texts []string) ([]byte, error) {
 		}
 		key, err := pairKey(st.BoxID, st.Kit.ID, pair, low.secret, high.secret)
 		if err != nil {
-			return nil, fmt.Errorf("derive key of share pair: %w", err)
+			return nil, nil, fmt.Errorf("derive key of share pair: %w", err)
 		}
 		root, err := hpke.Open(key, hpke.HKDFSHA256(), hpke.AES256GCM(), []byte(pairInfo(st.BoxID, pair)), st.Kit.Pairs[i].WrappedRoot)
 		if err != nil || len(root) != rootSize {
-			return nil, fmt.Errorf("%w: shares %d and %d are intact but do not open this box's key: the state file is of another kit or damaged",
+			return nil, nil, fmt.Errorf("%w: shares %d and %d are intact but do not open this box's key: the state file is of another kit or damaged",
 				ErrShare, pair[0], pair[1])
 		}
-		return root, nil
+		return root, slices.Sorted(maps.Keys(byNumber)), nil
 	}
-	return nil, fmt.Errorf("%w: two different shares are needed", ErrShare)
+	return nil, nil, fmt.Errorf("%w: two different shares are needed", ErrShare)
 }

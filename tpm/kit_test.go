@@ -17,7 +17,7 @@ func kitAlone(t testing.TB, boxID string) (State, Kit, []byte) {
 	t.Helper()
 	root := make([]byte, rootSize)
 	rand.Read(root)
-	kit, st, err := newKit(boxID, root)
+	kit, st, err := newKit(boxID, root, [kitShares]string{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestAnyTwoSharesOpen(t *testing.T) {
 		for _, n := range numbers {
 			shares = append(shares, kit.Share(n))
 		}
-		got, err := openKit(st, shares)
+		got, _, err := openKit(st, shares)
 		if err != nil || !bytes.Equal(got, root) {
 			t.Errorf("shares %v: %v", numbers, err)
 		}
@@ -62,7 +62,7 @@ func TestWrongSharesAreClearErrors(t *testing.T) {
 		{"alien letters", []string{kit.Share(1), kit.Share(2) + "!"}, "a character that no share has"},
 		{"third is bad", []string{kit.Share(1), kit.Share(2), neighbour.Share(3)}, "entered as number 3: it belongs to another box"},
 	} {
-		_, err := openKit(st, tc.shares)
+		_, _, err := openKit(st, tc.shares)
 		if !errors.Is(err, ErrShare) || !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: got %v, want ErrShare saying %q", tc.name, err, tc.says)
 			continue
@@ -79,7 +79,7 @@ func TestWrongSharesAreClearErrors(t *testing.T) {
 	damaged := st
 	damaged.Kit.Pairs = slices.Clone(st.Kit.Pairs)
 	damaged.Kit.Pairs[0].WrappedRoot = st.Kit.Pairs[1].WrappedRoot
-	if _, err := openKit(damaged, []string{kit.Share(1), kit.Share(2)}); !errors.Is(err, ErrShare) || !strings.Contains(err.Error(), "do not open") {
+	if _, _, err := openKit(damaged, []string{kit.Share(1), kit.Share(2)}); !errors.Is(err, ErrShare) || !strings.Contains(err.Error(), "do not open") {
 		t.Errorf("wrapped keys exchanged: got %v", err)
 	}
 }
@@ -97,7 +97,7 @@ func TestShareAsTyped(t *testing.T) {
 		"misread":    "PW1 clinic-7 1/3 " + strings.NewReplacer("O", "0", "I", "1", "B", "8").Replace(strings.Join(groups[3:], " ")),
 		"as printed": one,
 	} {
-		got, err := openKit(st, []string{typed, other})
+		got, _, err := openKit(st, []string{typed, other})
 		if err != nil || !bytes.Equal(got, root) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -155,7 +155,7 @@ func TestKitAndKeysRedactThemselves(t *testing.T) {
 	if !strings.Contains(out.String(), "withheld") {
 		t.Fatal("nothing was written")
 	}
-	for name, secret := range map[string][]byte{"share": kit.shares[0], "root key": keys.root, "authorisation": keys.akAuth, "passphrase": []byte(passphrase)} {
+	for name, secret := range map[string][]byte{"share": kit.shares[0], "root key": keys.root, "authorisation": keys.auths.ak, "passphrase": []byte(passphrase)} {
 		for _, form := range []string{string(secret), fmt.Sprintf("%x", secret), fmt.Sprintf("%d", secret), strings.Trim(fmt.Sprintf("%d", secret), "[]"), strings.Fields(kit.Share(1))[5]} {
 			if strings.Contains(out.String(), form) {
 				t.Errorf("%s is shown: %s", name, out.String())
@@ -195,10 +195,10 @@ func TestRecoverOntoAnotherTPM(t *testing.T) {
 
 	c := newChip(t)
 	d := c.open()
-	if _, _, err := Reseal(ctx, d, recovered, ResealOptions{Mode: ModeTPM}); !errors.Is(err, ErrCleared) {
+	if _, _, err := Reseal(ctx, d, recovered, st, ResealOptions{Mode: ModeTPM}); !errors.Is(err, ErrCleared) {
 		t.Fatalf("onto another TPM without anybody having said so: got %v, want ErrCleared", err)
 	}
-	moved, again, err := Reseal(ctx, d, recovered, ResealOptions{Mode: ModeTPM, NewTPM: true})
+	moved, again, err := Reseal(ctx, d, recovered, st, ResealOptions{Mode: ModeTPM, NewTPM: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestRecoverOntoAnotherTPM(t *testing.T) {
 	}
 	d.Close()
 	c.restart()
-	if again, err = Unseal(ctx, c.open(), moved, ""); err != nil {
+	if again, err = unsealed(ctx, c.open(), moved, ""); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := again.Unwrap(ctx, wrapped); err != nil || string(got) != "keyring" {
@@ -241,11 +241,11 @@ func TestResealOnTheSameTPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	const passphrase = "three blind mice 9"
-	moved, _, err := Reseal(ctx, d, recovered, ResealOptions{Mode: ModeTPMPassphrase, Passphrase: passphrase, iterations: 1000})
+	moved, _, err := Reseal(ctx, d, recovered, st, ResealOptions{Mode: ModeTPMPassphrase, Passphrase: passphrase, iterations: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Unseal(ctx, d, moved, passphrase)
+	again, err := unsealed(ctx, d, moved, passphrase)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func TestResealOnTheSameTPM(t *testing.T) {
 		t.Fatalf("sealed to %d registers", len(moved.Seal.PCRs))
 	}
 	// Until the new state is saved, the old one must still be what it was.
-	if _, err := Unseal(ctx, d, st, ""); !errors.Is(err, ErrPCRChanged) {
+	if _, err := unsealed(ctx, d, st, ""); !errors.Is(err, ErrPCRChanged) {
 		t.Fatalf("old state: got %v, want ErrPCRChanged", err)
 	}
 	wantEmpty(t, d)
@@ -274,7 +274,7 @@ func TestResealAfterClear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	moved, again, err := Reseal(ctx, d, recovered, ResealOptions{Mode: ModeTPM, NewTPM: true})
+	moved, again, err := Reseal(ctx, d, recovered, st, ResealOptions{Mode: ModeTPM, NewTPM: true})
 	if err != nil {
 		t.Fatal(err)
 	}

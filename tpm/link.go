@@ -28,10 +28,33 @@ var errWatchdog = errors.New("no answer before the watchdog")
 //
 // go-tpm's own transports are not used: their poll has no end and after eleven TPM_RC_RETRY they return nothing, and no error.
 type link struct {
-	fd int
+	wire wire
 	// clean: nothing of an earlier connection is left in the TPM. A device is born clean, because the kernel's resource
 	// manager flushes sessions and objects when a connection closes; nobody does that for a socket.
 	clean bool
+}
+
+// wire is what a link asks of a descriptor: reads and writes that never block, and a bounded wait. Tests put a driver there
+// that fails as real ones do.
+type wire interface {
+	io.ReadWriteCloser
+	// wait returns true when events (POLLIN or POLLOUT) are worth a try, false after pollSlice.
+	wait(events int16) (bool, error)
+}
+
+// descriptor is the wire of production.
+type descriptor int
+
+func (d descriptor) Read(b []byte) (int, error)  { return unix.Read(int(d), b) }
+func (d descriptor) Write(b []byte) (int, error) { return unix.Write(int(d), b) }
+func (d descriptor) Close() error                { return unix.Close(int(d)) }
+
+func (d descriptor) wait(events int16) (bool, error) {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(d), Events: events}}, int(pollSlice.Milliseconds()))
+	if err == unix.EINTR {
+		return false, nil
+	}
+	return n > 0, err // an error or hang-up shows in the read or write that follows
 }
 
 // openLink opens path, whose kind decides how: a character device such as /dev/tpmrm0, or the Unix socket of a swtpm.
@@ -46,7 +69,7 @@ func openLink(path string) (*link, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open tpm device %s: %w", path, err)
 		}
-		return &link{fd: fd, clean: true}, nil
+		return &link{wire: descriptor(fd), clean: true}, nil
 	case kind&os.ModeSocket != 0:
 		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
@@ -56,15 +79,15 @@ func openLink(path string) (*link, error) {
 			unix.Close(fd)
 			return nil, fmt.Errorf("connect to tpm socket %s: %w", path, err)
 		}
-		return &link{fd: fd}, nil
+		return &link{wire: descriptor(fd)}, nil
 	default:
 		return nil, fmt.Errorf("%s is neither a character device nor a socket", path)
 	}
 }
 
-func (l *link) close() { unix.Close(l.fd) }
+func (l *link) close() { l.wire.Close() }
 
-// exchange sends one command and returns its response. After any error but ETIME and EBUSY the link is out of step
+// exchange sends one command and returns its response. After any error but those of transient the link is out of step
 // and must be closed. expired is asked at least every pollSlice.
 func (l *link) exchange(command []byte, expired func() bool) ([]byte, error) {
 	if err := l.write(command, expired); err != nil {
@@ -76,9 +99,12 @@ func (l *link) exchange(command []byte, expired func() bool) ([]byte, error) {
 		if err := l.wait(unix.POLLIN, expired); err != nil {
 			return nil, err
 		}
-		n, err := unix.Read(l.fd, buf[have:])
+		n, err := l.wire.Read(buf[have:])
 		switch {
 		case err == unix.EAGAIN || err == unix.EINTR:
+			if expired() {
+				return nil, errWatchdog
+			}
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("read tpm response: %w", err)
@@ -101,7 +127,7 @@ func (l *link) exchange(command []byte, expired func() bool) ([]byte, error) {
 
 func (l *link) write(command []byte, expired func() bool) error {
 	for len(command) > 0 {
-		n, err := unix.Write(l.fd, command)
+		n, err := l.wire.Write(command)
 		switch {
 		case err == unix.EAGAIN:
 			if err := l.wait(unix.POLLOUT, expired); err != nil {
@@ -117,20 +143,23 @@ func (l *link) write(command []byte, expired func() bool) error {
 	return nil
 }
 
-// wait returns when the descriptor is ready for events, or errWatchdog when expired says so.
+// wait returns when the wire is ready for events, or errWatchdog when expired says so.
 func (l *link) wait(events int16, expired func() bool) error {
-	fds := []unix.PollFd{{Fd: int32(l.fd), Events: events}}
 	for {
-		n, err := unix.Poll(fds, int(pollSlice.Milliseconds()))
+		ready, err := l.wire.wait(events)
 		switch {
-		case err == unix.EINTR:
 		case err != nil:
 			return fmt.Errorf("poll tpm: %w", err)
-		case n > 0: // an error or hang-up shows in the read or write that follows
+		case ready:
 			return nil
-		}
-		if expired() {
+		case expired():
 			return errWatchdog
 		}
 	}
+}
+
+// transient tells whether a driver's error says nothing more than "this time not": several chips time out now and then, and
+// the kernel does not try again (Infineon's ETIME is the best known).
+func transient(err error) bool {
+	return errors.Is(err, unix.ETIME) || errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EIO)
 }

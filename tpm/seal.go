@@ -35,6 +35,7 @@ func stretch(passphrase string, salt []byte, iterations int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stretch passphrase: %w", err)
 	}
+	defer clear(key)
 	return authValue(key), nil
 }
 
@@ -88,9 +89,15 @@ func (s *sequence) seal(srk parent, root []byte, mode Mode, st SealState, auth [
 	if err != nil {
 		return SealState{}, err
 	}
+	st.Private, st.Public, err = s.sealObject(srk, root, auth, policy)
+	return st, err
+}
+
+// sealObject makes the sealed object; its private and public areas are what is kept.
+func (s *sequence) sealObject(srk parent, root, auth, policy []byte) (private, public []byte, err error) {
 	sess, end, err := s.session(srk, encryptIn, nil)
 	if err != nil {
-		return SealState{}, err
+		return nil, nil, err
 	}
 	defer end()
 	rsp, err := tpm2.Create{
@@ -107,11 +114,9 @@ func (s *sequence) seal(srk parent, root []byte, mode Mode, st SealState, auth [
 		}),
 	}.Execute(s)
 	if err != nil {
-		return SealState{}, fmt.Errorf("seal root key: %w", err)
+		return nil, nil, fmt.Errorf("seal root key: %w", err)
 	}
-	st.Private = rsp.OutPrivate.Buffer
-	st.Public = rsp.OutPublic.Bytes()
-	return st, nil
+	return rsp.OutPrivate.Buffer, rsp.OutPublic.Bytes(), nil
 }
 
 // load loads a blob under p, in a session that p's owner authorises. The caller runs release.
@@ -137,7 +142,12 @@ func (s *sequence) load(p parent, sess tpm2.Session, private, public []byte) (tp
 
 // unseal opens what seal made.
 func (s *sequence) unseal(srk parent, mode Mode, st SealState, auth []byte) ([]byte, error) {
-	root, err := s.unsealObject(srk, mode, st, auth)
+	root, err := s.unsealObject(srk, st.Private, st.Public, auth, func(sess tpm2.TPMHandle) error {
+		if err := s.policyPCRs(mode, sess, st.PCRs); err != nil {
+			return err
+		}
+		return s.policyPassphrase(mode, sess)
+	})
 	switch {
 	case err == nil:
 		return root, nil
@@ -158,8 +168,8 @@ func (s *sequence) unseal(srk parent, mode Mode, st SealState, auth []byte) ([]b
 var errPCRPolicy = errors.New("PCR values are not the expected ones")
 
 // unsealObject loads the sealed object, satisfies its policy and unseals it. When it returns, the TPM holds nothing of it.
-func (s *sequence) unsealObject(srk parent, mode Mode, st SealState, auth []byte) ([]byte, error) {
-	object, release, err := s.loadSealed(srk, st)
+func (s *sequence) unsealObject(srk parent, private, public, auth []byte, satisfy func(tpm2.TPMHandle) error) ([]byte, error) {
+	object, release, err := s.loadSealed(srk, private, public)
 	if err != nil {
 		return nil, fmt.Errorf("load sealed object: %w", err)
 	}
@@ -169,23 +179,8 @@ func (s *sequence) unsealObject(srk parent, mode Mode, st SealState, auth []byte
 		return nil, err
 	}
 	defer end()
-	if mode.pcrs() {
-		_, err := tpm2.PolicyPCR{
-			PolicySession: sess.Handle(),
-			PcrDigest:     tpm2.TPM2BDigest{Buffer: pcrDigest(st.PCRs)},
-			Pcrs:          pcrSelection(pcrIndices(st.PCRs)...),
-		}.Execute(s)
-		if errors.Is(err, tpm2.TPMRCValue) {
-			return nil, fmt.Errorf("%w (%w)", errPCRPolicy, err)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("apply PCR policy: %w", err)
-		}
-	}
-	if mode.passphrase() {
-		if _, err := (tpm2.PolicyAuthValue{PolicySession: sess.Handle()}).Execute(s); err != nil {
-			return nil, fmt.Errorf("apply passphrase policy: %w", err)
-		}
+	if err := satisfy(sess.Handle()); err != nil {
+		return nil, err
 	}
 	rsp, err := tpm2.Unseal{
 		ItemHandle: tpm2.AuthHandle{Handle: object.Handle, Name: object.Name, Auth: sess},
@@ -196,11 +191,41 @@ func (s *sequence) unsealObject(srk parent, mode Mode, st SealState, auth []byte
 	return rsp.OutData.Buffer, nil
 }
 
-func (s *sequence) loadSealed(srk parent, st SealState) (tpm2.NamedHandle, func(), error) {
+// policyPCRs applies PolicyPCR where the mode has it.
+func (s *sequence) policyPCRs(mode Mode, session tpm2.TPMHandle, pcrs []PCRState) error {
+	if !mode.pcrs() {
+		return nil
+	}
+	_, err := tpm2.PolicyPCR{
+		PolicySession: session,
+		PcrDigest:     tpm2.TPM2BDigest{Buffer: pcrDigest(pcrs)},
+		Pcrs:          pcrSelection(pcrIndices(pcrs)...),
+	}.Execute(s)
+	switch {
+	case errors.Is(err, tpm2.TPMRCValue):
+		return fmt.Errorf("%w (%w)", errPCRPolicy, err)
+	case err != nil:
+		return fmt.Errorf("apply PCR policy: %w", err)
+	}
+	return nil
+}
+
+// policyPassphrase applies PolicyAuthValue where the mode has it.
+func (s *sequence) policyPassphrase(mode Mode, session tpm2.TPMHandle) error {
+	if !mode.passphrase() {
+		return nil
+	}
+	if _, err := (tpm2.PolicyAuthValue{PolicySession: session}).Execute(s); err != nil {
+		return fmt.Errorf("apply passphrase policy: %w", err)
+	}
+	return nil
+}
+
+func (s *sequence) loadSealed(srk parent, private, public []byte) (tpm2.NamedHandle, func(), error) {
 	sess, end, err := s.session(srk, encryptIn, nil)
 	if err != nil {
 		return tpm2.NamedHandle{}, nil, err
 	}
 	defer end()
-	return s.load(srk, sess, st.Private, st.Public)
+	return s.load(srk, sess, private, public)
 }

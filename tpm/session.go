@@ -2,6 +2,8 @@ package tpm
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -11,6 +13,9 @@ import (
 // srkHandle is where the TCG reserves a place for the storage root key (TPM 2.0 Provisioning Guidance, section 7.5.1).
 // Some programs put an RSA key there, some an ECC key; both will do.
 const srkHandle tpm2.TPMHandle = 0x81000001
+
+// srkSpare is the first of the handles where an own storage key goes when the reserved place holds one that is no use.
+const srkSpare tpm2.TPMHandle = 0x81008000
 
 const (
 	templateFound = "found"
@@ -82,7 +87,7 @@ func (s *sequence) policySession(srk parent, dir direction, auth []byte) (_ tpm2
 }
 
 // findSRK looks for a storage root key at its reserved handle and makes one if there is none. One that cannot salt
-// a session (known of some made by Windows) is left alone, and an own key is made for each use. Nobody's key is evicted.
+// a session (known of some made by Windows) is left alone, and an own key is kept elsewhere. Nobody's key is evicted.
 // What it returns is trusted from now on; only at commissioning is that right. The caller runs release.
 func (s *sequence) findSRK() (srk parent, st SRKState, release func(), err error) {
 	keep := func() {}
@@ -98,13 +103,8 @@ func (s *sequence) findSRK() (srk parent, st SRKState, release func(), err error
 			return parent{}, SRKState{}, nil, err
 		}
 		if usable {
-			return srk, srk.state(uint32(srkHandle), templateFound), keep, nil
+			return srk, srk.state(templateFound), keep, nil
 		}
-		srk, release, err = s.makePrimary(tpm2.TPMRHOwner)
-		if err != nil {
-			return parent{}, SRKState{}, nil, fmt.Errorf("make storage key: %w", err)
-		}
-		return srk, srk.state(0, templateLECC), release, nil
 	case !errors.Is(err, tpm2.TPMRCHandle):
 		return parent{}, SRKState{}, nil, fmt.Errorf("read storage root key: %w", err)
 	}
@@ -113,16 +113,50 @@ func (s *sequence) findSRK() (srk parent, st SRKState, release func(), err error
 		return parent{}, SRKState{}, nil, fmt.Errorf("make storage root key: %w", err)
 	}
 	defer release()
-	_, err = tpm2.EvictControl{
-		Auth:             tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},
-		ObjectHandle:     tpm2.NamedHandle{Handle: made.handle, Name: made.name},
-		PersistentHandle: tpm2.TPMIDHPersistent(srkHandle),
-	}.Execute(s)
-	if err != nil {
-		return parent{}, SRKState{}, nil, fmt.Errorf("keep storage root key: %w", ownerAuth(err))
+	if made, err = s.keep(made, srk.handle == 0); err != nil {
+		return parent{}, SRKState{}, nil, fmt.Errorf("keep storage root key: %w", err)
 	}
-	made.handle = srkHandle
-	return made, made.state(uint32(srkHandle), templateLECC), keep, nil
+	return made, made.state(templateLECC), keep, nil
+}
+
+// keep makes a storage key persistent, at the reserved handle if that is free, else at a random one of the range for
+// storage keys (TCG Registry of Reserved TPM 2.0 Handles): once the owner has a value, nobody could make it anew for each use.
+func (s *sequence) keep(p parent, reserved bool) (parent, error) {
+	handle := srkHandle
+	for range nvTries {
+		if !reserved {
+			var r [2]byte
+			rand.Read(r[:])
+			handle = srkSpare + tpm2.TPMHandle(binary.BigEndian.Uint16(r[:])&0x7fff)
+		}
+		err := s.persist(p, handle)
+		if err == nil {
+			p.handle = handle
+			return p, nil
+		}
+		if reserved || !errors.Is(err, tpm2.TPMRCNVDefined) {
+			return parent{}, err
+		}
+	}
+	return parent{}, errors.New("found no free persistent handle")
+}
+
+func (s *sequence) persist(p parent, handle tpm2.TPMHandle) error {
+	auth := tpm2.PasswordAuth(nil)
+	if len(s.owner) > 0 {
+		sess, end, err := s.session(p, encryptNone, s.owner)
+		if err != nil {
+			return err
+		}
+		defer end()
+		auth = sess
+	}
+	_, err := tpm2.EvictControl{
+		Auth:             tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: auth},
+		ObjectHandle:     tpm2.NamedHandle{Handle: p.handle, Name: p.name},
+		PersistentHandle: tpm2.TPMIDHPersistent(handle),
+	}.Execute(s)
+	return owned(err)
 }
 
 // salts tells whether a session can be salted to srk. A warning of the TPM, or its silence, says nothing about the key.
@@ -152,18 +186,16 @@ func (s *sequence) pinnedSRK(st SRKState) (srk parent, release func(), err error
 	var there tpm2.TPM2BName
 	handle := tpm2.TPMHandle(st.Handle)
 	release = func() {}
-	err = tpm2.TPMRCHandle
-	if st.Handle != 0 {
-		var rsp *tpm2.ReadPublicResponse
-		if rsp, err = (tpm2.ReadPublic{ObjectHandle: handle}).Execute(s); err == nil {
-			var found parent
-			if found, err = newParent(handle, rsp.OutPublic); err != nil {
-				return parent{}, nil, fmt.Errorf("%w (%w)", ErrCleared, err)
-			}
-			there = found.name
+	rsp, err := tpm2.ReadPublic{ObjectHandle: handle}.Execute(s)
+	if err == nil {
+		found, err := newParent(handle, rsp.OutPublic)
+		if err != nil {
+			return parent{}, nil, fmt.Errorf("%w (%w)", ErrCleared, err)
 		}
+		there = found.name
 	}
-	// Not kept, or evicted by somebody: the same seed gives the same key again, and another seed another Name.
+	// Evicted by somebody: the same seed gives the same key again, and another seed another Name. That takes the owner's
+	// authorisation, which is under the root key where it is set.
 	if errors.Is(err, tpm2.TPMRCHandle) && st.Template == templateLECC {
 		var made parent
 		if made, release, err = s.makePrimary(tpm2.TPMRHOwner); err == nil {
@@ -171,7 +203,7 @@ func (s *sequence) pinnedSRK(st SRKState) (srk parent, release func(), err error
 		}
 	}
 	switch {
-	case errors.Is(err, tpm2.TPMRCHandle):
+	case errors.Is(err, tpm2.TPMRCHandle), errors.Is(err, ErrOwned):
 		return parent{}, nil, fmt.Errorf("%w (storage root key is gone)", ErrCleared)
 	case err != nil:
 		return parent{}, nil, fmt.Errorf("find storage root key: %w", err)
@@ -184,12 +216,27 @@ func (s *sequence) pinnedSRK(st SRKState) (srk parent, release func(), err error
 
 // makePrimary makes the P-256 storage key that this TPM's hierarchy has under go-tpm's template. The caller runs release.
 func (s *sequence) makePrimary(hierarchy tpm2.TPMHandle) (p parent, release func(), err error) {
+	auth := tpm2.PasswordAuth(nil)
+	if hierarchy == tpm2.TPMRHOwner && len(s.owner) > 0 {
+		// There is no storage key yet to salt to. One of the null hierarchy, which lives until the next reset, will do.
+		salt, drop, err := s.makePrimary(tpm2.TPMRHNull)
+		if err != nil {
+			return parent{}, nil, fmt.Errorf("make key to salt to: %w", err)
+		}
+		defer drop()
+		sess, end, err := s.session(salt, encryptNone, s.owner)
+		if err != nil {
+			return parent{}, nil, err
+		}
+		defer end()
+		auth = sess
+	}
 	rsp, err := tpm2.CreatePrimary{
-		PrimaryHandle: tpm2.AuthHandle{Handle: hierarchy, Auth: tpm2.PasswordAuth(nil)},
+		PrimaryHandle: tpm2.AuthHandle{Handle: hierarchy, Auth: auth},
 		InPublic:      tpm2.New2B(tpm2.ECCSRKTemplate),
 	}.Execute(s)
 	if err != nil {
-		return parent{}, nil, ownerAuth(err)
+		return parent{}, nil, owned(err)
 	}
 	p, err = newParent(rsp.ObjectHandle, rsp.OutPublic)
 	if err != nil {
@@ -197,14 +244,6 @@ func (s *sequence) makePrimary(hierarchy tpm2.TPMHandle) (p parent, release func
 		return parent{}, nil, err
 	}
 	return p, func() { s.flush(p.handle) }, nil
-}
-
-// ownerAuth explains the refusal that is seen where another program has set a hierarchy's authorisation value.
-func ownerAuth(err error) error {
-	if errors.Is(err, tpm2.TPMRCBadAuth) || errors.Is(err, tpm2.TPMRCAuthFail) {
-		return fmt.Errorf("another program has set an owner or endorsement authorisation in this TPM, clear it in the firmware: %w", err)
-	}
-	return err
 }
 
 // newParent reckons the Name itself: the one that a TPM states could be anybody's.
@@ -228,9 +267,9 @@ func nameOf(public *tpm2.TPMTPublic) (*tpm2.TPM2BName, error) {
 	return name, nil
 }
 
-func (p parent) state(handle uint32, template string) SRKState {
+func (p parent) state(template string) SRKState {
 	return SRKState{
-		Handle:   handle,
+		Handle:   uint32(p.handle),
 		Template: template,
 		Name:     p.name.Buffer,
 		Public:   tpm2.Marshal(p.public),

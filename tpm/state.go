@@ -9,12 +9,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
+	"time"
 )
 
-// stateVersion is raised when an older program could no longer read what a newer one writes.
-const stateVersion = 1
+// stateVersion is raised when an older program could no longer read what a newer one writes. Version 1 was never released.
+const stateVersion = 2
 
-// maxState bounds the file: a state is about 3 KB.
+// maxState bounds the file: a state is about 6 KB.
 const maxState = 1 << 16
 
 // Mode says what it takes to open the root key at a start.
@@ -50,11 +52,57 @@ type State struct {
 	AK      AKState      `json:"ak"`
 	Counter CounterState `json:"counter"`
 	Kit     KitState     `json:"kit"`
+
+	// Commitment is derived from the root key: whatever opens must give the same. It betrays nothing of the key.
+	Commitment Hex `json:"commitment"`
+	// Auths is the seed of the authorisation values (signing key, counter, owner, lockout), encrypted under the root key.
+	Auths []byte `json:"auths"`
+	// Foreign says which authorisations of the TPM another program had set before us.
+	Foreign ForeignState `json:"foreign"`
+	// Suspension opens the root key for one boot, whatever is measured. See Suspend.
+	Suspension *SuspensionState `json:"suspension,omitempty"`
+	// OldRoot is the root key before the last rotation, encrypted under the present one, until Retire. See RotateRoot.
+	OldRoot []byte `json:"old_root,omitempty"`
+	// Signers are those of the TPMs before this one, oldest first.
+	Signers []SignerState `json:"signers,omitempty"`
+	// LastDrill is the last recovery drill that passed; nil if there was none with this kit.
+	LastDrill *DrillState `json:"last_drill,omitempty"`
+}
+
+// ForeignState tells what we leave alone because it was not ours to begin with.
+type ForeignState struct {
+	Owner   bool `json:"owner,omitempty"`
+	Lockout bool `json:"lockout,omitempty"`
+}
+
+// SuspensionState is the root key sealed a second time, without boot measurements but for a number of TPM resets.
+type SuspensionState struct {
+	// Private and Public are as in SealState.
+	Private []byte `json:"private"`
+	Public  []byte `json:"public"`
+	// Since and Until are TPM reset counts: the one when it was made, and the last one at which the TPM opens it.
+	Since uint32 `json:"since"`
+	Until uint32 `json:"until"`
+}
+
+// SignerState is a signing key that is no longer in use. Heads and anchors up to its replacement verify against it.
+type SignerState struct {
+	// PublicKey is PKIX, ASN.1 DER; Fingerprint its SHA-256.
+	PublicKey   []byte `json:"public_key"`
+	Fingerprint Hex    `json:"fingerprint"`
+	// ReplacedAt is by the box's clock, to the second, in UTC.
+	ReplacedAt time.Time `json:"replaced_at"`
+}
+
+// DrillState says when a drill was and who of the kit's holders came, by the numbers of their shares.
+type DrillState struct {
+	At     time.Time `json:"at"`
+	Shares []int     `json:"shares"`
 }
 
 // SRKState pins the storage root key, the parent of what is sealed and the end to which sessions are salted.
 type SRKState struct {
-	// Handle is the persistent handle, 0 for a key that is made anew for each use.
+	// Handle is the persistent handle.
 	Handle uint32 `json:"handle"`
 	// Template says where the key comes from: "found" (it was there, made by another program) or "l-ecc" (ours, the
 	// TCG's low-range P-256 template with a unique field of zeros; two ECC templates are in use and give different keys).
@@ -75,6 +123,8 @@ type SealState struct {
 	Public  []byte `json:"public"`
 	// PCRs are the SHA-256 registers it is bound to with their values then; none in ModeOperator.
 	PCRs []PCRState `json:"pcrs,omitempty"`
+	// Events are what the firmware's log said to have made those values, where it could be read: to name causes later.
+	Events []EventState `json:"events,omitempty"`
 	// Salt and Iterations stretch the passphrase (PBKDF2-HMAC-SHA-256); none in ModeTPM.
 	Salt       []byte `json:"salt,omitempty"`
 	Iterations int    `json:"iterations,omitempty"`
@@ -133,6 +183,9 @@ func (h *Hex) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Equal tells whether two states are the same, so that there is nothing to save.
+func (st State) Equal(other State) bool { return reflect.DeepEqual(st, other) }
+
 // LoadState reads the file that SaveState wrote. A box that was never set up gives os.ErrNotExist.
 func LoadState(path string) (State, error) {
 	f, err := os.Open(path)
@@ -190,6 +243,9 @@ func (st State) check() error {
 		if err := checkPCRs(pcrIndices(st.Seal.PCRs)); err != nil {
 			return err
 		}
+	}
+	if len(st.Commitment) != commitmentSize || len(st.Auths) == 0 {
+		return errors.New("commitment or authorisation values are missing")
 	}
 	if st.Mode.passphrase() && (len(st.Seal.Salt) == 0 || st.Seal.Iterations < 1 || st.Seal.Iterations > maxIterations) {
 		return errors.New("passphrase salt or iterations are missing or out of range")

@@ -38,7 +38,7 @@ func TestStateFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, secret := range map[string][]byte{"root key": keys.root, "signing authorisation": keys.akAuth, "counter authorisation": keys.nvAuth} {
+	for name, secret := range map[string][]byte{"root key": keys.root, "signing authorisation": keys.auths.ak, "counter authorisation": keys.auths.nv} {
 		encoded, err := json.Marshal(secret)
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestStateFile(t *testing.T) {
 	for name, change := range map[string]func(string) string{
 		"cut":            func(s string) string { return s[:len(s)/2] },
 		"empty":          func(string) string { return "" },
-		"newer":          func(s string) string { return strings.Replace(s, `"version": 1`, `"version": 2, "new": true`, 1) },
+		"newer":          func(s string) string { return strings.Replace(s, `"version": 2`, `"version": 3, "new": true`, 1) },
 		"unknown key":    func(s string) string { return strings.Replace(s, `"box_id"`, `"box": 1, "box_id"`, 1) },
 		"unknown mode":   func(s string) string { return strings.Replace(s, `"tpm+passphrase"`, `"none"`, 1) },
 		"more behind it": func(s string) string { return s + "{}" },
@@ -91,7 +91,7 @@ func TestStateWithDamagedBlobs(t *testing.T) {
 	} {
 		changed := st
 		change(&changed)
-		if _, err := Unseal(ctx, d, changed, ""); err == nil {
+		if _, err := unsealed(ctx, d, changed, ""); err == nil {
 			t.Errorf("%s: unsealed", name)
 		}
 	}
@@ -99,9 +99,9 @@ func TestStateWithDamagedBlobs(t *testing.T) {
 }
 
 func FuzzParseState(f *testing.F) {
-	f.Add([]byte(`{"version":1,"mode":"tpm","box_id":"a"}`))
-	f.Add([]byte(`{"version":1,"mode":"tpm","box_id":"a","seal":{"pcrs":[{"index":7,"value":"00"}]},"kit":{"pairs":[{"shares":[1,2]},{"shares":[1,3]},{"shares":[2,3]}]},"ak":{"public":"ACMACwA="}}`))
-	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte(`{"version":2,"mode":"tpm","box_id":"a"}`))
+	f.Add([]byte(`{"version":2,"mode":"tpm","box_id":"a","seal":{"pcrs":[{"index":7,"value":"00"}]},"kit":{"pairs":[{"shares":[1,2]},{"shares":[1,3]},{"shares":[2,3]}]},"ak":{"public":"ACMACwA="}}`))
+	f.Add([]byte(`{"version":3}`))
 	f.Add([]byte(`[]`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		st, err := parseState(data)
