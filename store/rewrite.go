@@ -166,12 +166,20 @@ func (w *rewrite) pending() int {
 	return n
 }
 
-// catchUp copies again what was written since.
-func (w *rewrite) catchUp(src, dst *bolt.Tx) error {
+// take gives the keys that were written since they were copied, and begins a new list. It must come
+// before the snapshot from which they are copied: a commit between the two is then in the new list, and
+// copied once more than needed; the other way round its keys would be taken from the list with what
+// they held before.
+func (w *rewrite) take() map[string]map[string]struct{} {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	changed := w.changed
 	w.changed = map[string]map[string]struct{}{}
-	w.mu.Unlock()
+	return changed
+}
+
+// catchUp copies again what was written since.
+func (w *rewrite) catchUp(changed map[string]map[string]struct{}, src, dst *bolt.Tx) error {
 	for name, set := range changed {
 		to, err := dst.CreateBucketIfNotExists([]byte(name))
 		if err != nil {
@@ -207,9 +215,13 @@ func (w *rewrite) nearly(ctx context.Context) error {
 		return err
 	}
 	for range 20 { // under any load that lets up for a moment; else the pause is longer
-		err := w.read(ctx, func(src *bolt.Tx) error {
-			return w.dst.Update(func(dst *bolt.Tx) error { return w.catchUp(src, dst) })
-		})
+		changed := w.take()
+		err := w.store.at("taken")
+		if err == nil {
+			err = w.read(ctx, func(src *bolt.Tx) error {
+				return w.dst.Update(func(dst *bolt.Tx) error { return w.catchUp(changed, src, dst) })
+			})
+		}
 		if err != nil {
 			return err
 		}

@@ -132,7 +132,7 @@ func (w *rewrite) complete(old *durable) (next *file, txid int, err error) {
 		return old.file.db.View(func(src *bolt.Tx) error {
 			return w.dst.Update(func(dst *bolt.Tx) error {
 				txid = dst.ID()
-				if err := w.catchUp(src, dst); err != nil {
+				if err := w.catchUp(w.take(), src, dst); err != nil {
 					return err
 				}
 				if !w.whole {

@@ -194,6 +194,30 @@ func TestRollBesideWriters(t *testing.T) {
 	export(t, s, s.Fingerprint())
 }
 
+// TestRollSeesWhatIsWrittenWhileItCatchesUp alters a row again between the list of what is to be
+// copied and the snapshot from which it is copied.
+func TestRollSeesWhatIsWrittenWhileItCatchesUp(t *testing.T) {
+	s := open(t, t.TempDir(), newTestKeys(t))
+	mustSave(t, s, 0, "first")
+	times := 0
+	s.crash = func(p string) error {
+		if p == "taken" {
+			times++
+			mustSave(t, s, 0, fmt.Sprint("again ", times))
+		}
+		return nil
+	}
+	if err := s.Roll(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if v, ok := read(t, s, 0); !ok || times == 0 || v.Name != fmt.Sprint("again ", times) {
+		t.Errorf("after %d changes the row is %v, %v", times, v, ok)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // rollPoints are the crash points of a roll; the new file is the live one after the last.
 var rollPoints = []string{"copied", "filled", "linked", "renamed"}
 
