@@ -35,15 +35,17 @@ var bookkeeping = map[string]string{
 	"otp.numbers":         "lists the verifications of a number; each has its own entries",
 	"outbox.early":        "receipts that came before their hand-over was settled; what they change then is an entry",
 	"outbox.handed":       "index of attempts by SIM and number, to match receipts; the hand-over is an entry",
+	"outbox.judgements":   "index of learned ways by when to look at their silence",
 	"outbox.lines":        "which classes of messages wait, and how many of each",
 	"outbox.places":       "where in the index a due message stands",
-	"outbox.proofs":       "how often receipts came of late, by SIM and prefix",
 	"outbox.ready":        "index of due messages by lane, class and turn",
 	"outbox.refs":         "index of messages by what they were made for",
 	"outbox.senders":      "state of the senders and what each has in hand; each hand-over is an entry of its message",
+	"outbox.suspects":     "which SIMs are suspected on a prefix; beginning and end of a suspicion are entries",
 	"outbox.timers":       "index of messages by when to look at them next; what then changes is an entry",
 	"outbox.turns":        "fair turns of the clients in lane otp",
 	"outbox.usage":        "parts given to each SIM of late, and its concatenation counter",
+	"outbox.ways":         "what was learned of each SIM's texts by prefix; a suspicion that comes of it, and its end, are entries",
 	"record.cursors":      "how far each follower of the audit has come",
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"pinward/daemon/contact"
 	"pinward/daemon/limit"
+	"pinward/daemon/outbox"
 	"pinward/store"
 )
 
@@ -99,6 +100,11 @@ func check(tx *store.Tx, req CheckRequest) (Verification, bool, error) {
 		}
 		if err := proven(tx, v, s); err != nil {
 			return Verification{}, false, err
+		}
+		if !v.Asserted { // a code that the client chose may be known without its text
+			if err := outbox.Converted(tx, v.ID); err != nil {
+				return Verification{}, false, fmt.Errorf("note arrival of code: %w", err)
+			}
 		}
 	} else {
 		if _, err := limit.Fail(tx, t); err != nil {

@@ -272,6 +272,9 @@ func (y *yard) fits(m *member, l Lane, c class, since time.Time) (bool, error) {
 	if c.AvoidSIM != "" && c.AvoidSIM == m.SIM && y.now.Before(since.Add(avoidFor(l))) {
 		return false, nil
 	}
+	if off, err := y.holdsOff(m, l, c, since); off || err != nil {
+		return false, err
+	}
 	if c.Prefer == "" || c.Prefer == m.SIM || !y.now.Before(since.Add(stickFor(l))) {
 		return true, nil
 	}

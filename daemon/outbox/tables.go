@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"pinward/daemon/contact"
@@ -32,6 +34,8 @@ type class struct {
 	Prefer       string  `json:"prefer,omitempty"`        // SIM that wrote to this number last
 	AvoidCarrier string  `json:"avoid_carrier,omitempty"` // the step asks for another carrier than this
 	AvoidSIM     string  `json:"avoid_sim,omitempty"`     // it just failed there
+	Shun         string  `json:"shun,omitempty"`          // SIMs suspected of filtering there, each with a space behind it
+	ShunCarrier  string  `json:"shun_carrier,omitempty"`  // and their carrier
 	Shadow       bool    `json:"shadow,omitempty"`        // waits for Rehearse, never for a sender
 }
 
@@ -171,7 +175,8 @@ func keyDue(key []byte) time.Time { return keyTime(key[dueAt:idAt]) }
 func keyTime(b []byte) time.Time { return time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC() }
 
 func lineKey(tx *store.Tx, l Lane, c class) []byte {
-	name := fmt.Sprintf("%s|%q|%t|%q|%q|%q|%t", c.Channel, c.SIM, c.Essential, c.Prefer, c.AvoidCarrier, c.AvoidSIM, c.Shadow)
+	name := fmt.Sprintf("%s|%q|%t|%q|%q|%q|%q|%q|%t", c.Channel, c.SIM, c.Essential, c.Prefer,
+		c.AvoidCarrier, c.AvoidSIM, c.Shun, c.ShunCarrier, c.Shadow)
 	return append([]byte{byte(l)}, tx.Blind("outbox.line", name)...)
 }
 
@@ -190,7 +195,7 @@ func enter(tx *store.Tx, r *record, avoid string, live bool) error {
 	if err != nil {
 		return err
 	}
-	r.picky = c.Prefer != "" || c.AvoidSIM != ""
+	r.picky = c.Prefer != "" || c.AvoidSIM != "" || c.Shun != ""
 	if err := takeTurn(tx, r); err != nil {
 		return err
 	}
@@ -264,8 +269,11 @@ func classify(tx *store.Tx, r *record, avoid string, live bool) (class, error) {
 	if known.LastSIM != c.AvoidSIM {
 		c.Prefer = known.LastSIM
 	}
-	return c, nil
+	return c, keepClear(tx, r, &c)
 }
+
+// shuns tells whether the sender's SIM is suspected of filtering where the class goes.
+func (c class) shuns(m *member) bool { return slices.Contains(strings.Fields(c.Shun), m.SIM) }
 
 // allowed tells whether the modes let the message out, and if not, why.
 func allowed(tx *store.Tx, r *record) (bool, string, error) {

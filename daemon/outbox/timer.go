@@ -172,11 +172,15 @@ func (y *yard) forget(r *record) error {
 // on, or that are too late. It does a bounded amount and signals Due if there is more; NextDue says
 // when it has work. The daemon's sweep calls it each second.
 func Expire(tx *store.Tx) error {
-	all, err := wake(look(tx), sweepAtOnce)
+	y := look(tx)
+	all, err := wake(y, sweepAtOnce)
+	if err != nil {
+		return err
+	}
 	if !all {
 		tx.Signal(Due)
 	}
-	return err
+	return y.judge()
 }
 
 // NextDue is the next time at which a message may become due for a sender, or room in a budget; false

@@ -92,6 +92,17 @@ func (y *yard) troubles(m *member) (out []Trouble, err error) {
 	if n := u.Day.total(day, y.now); m.PerDay > 0 && n*100 >= m.PerDay*capNearly {
 		add(TroubleCap, time.Time{}, fmt.Sprintf("%d of the %d parts of its day are used", n, m.PerDay))
 	}
+	err = suspects.Each(y.tx, store.Range{}, func(_ []byte, list []suspect) error {
+		for _, s := range list {
+			if s.SIM == m.SIM {
+				add(TroubleFiltered, s.Since, "the carrier takes texts to one prefix and they do not arrive: ask it why; codes go by other SIMs")
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read suspected SIMs: %w", err)
+	}
 	return out, nil
 }
 
