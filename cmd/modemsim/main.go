@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	listen := flags.String("http", "127.0.0.1:8088", "loopback `address` of handsets and modems over HTTP")
 	count := flags.Int("modems", 4, "number of modems")
 	links := flags.String("links", "modemsim.ports", "folder for the links modem1, modem2, ... to the terminals")
+	dev := flags.String("dev", "", "`folder` to lay the modems out in as Linux does in /dev, with all their ports and serial/by-path, in place of -links")
 	profile := flags.String("profile", "generic", "kinds of the modems, in turn: generic, ec25, sim7600, e173, le910; parted by commas")
 	pin := flags.String("pin", "", "PIN of the SIMs; empty: none")
 	latency := flags.Duration("latency", modemsim.DefaultLatency, "time that the network takes for one part")
@@ -63,8 +64,10 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer listener.Close()
-	if err := os.MkdirAll(*links, 0o755); err != nil {
-		return fmt.Errorf("make folder for links: %w", err)
+	if *dev == "" {
+		if err := os.MkdirAll(*links, 0o755); err != nil {
+			return fmt.Errorf("make folder for links: %w", err)
+		}
 	}
 	kinds := strings.Split(*profile, ",")
 	for i := range *count {
@@ -73,15 +76,23 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
-		link := filepath.Join(*links, name)
-		path, err := m.PTY(link)
+		link, err := lay(m, *dev, filepath.Join(*links, name))
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s\t%s -> %s\t%s\t%s\n", name, link, path, m.Carrier(), m.Number())
+		fmt.Fprintf(out, "%s\t%s -> %s\t%s\t%s\n", name, link, m.State().Path, m.Carrier(), m.Number())
 	}
 	fmt.Fprintf(out, "handsets\thttp://%s/\n", listener.Addr())
 	return serve(ctx, listener, network.Handler())
+}
+
+// lay gives the modem its terminal: behind link, or with all its ports in the tree of dev. It returns where the AT port is.
+func lay(m *modemsim.Modem, dev, link string) (string, error) {
+	if dev != "" {
+		return m.Tree(dev)
+	}
+	_, err := m.PTY(link)
+	return link, err
 }
 
 // serve answers HTTP until ctx ends, and gives open requests a moment to end.

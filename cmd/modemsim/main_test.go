@@ -138,6 +138,31 @@ func TestTerminationIsClean(t *testing.T) {
 	}
 }
 
+func TestDevLaysOutEveryPort(t *testing.T) {
+	dir := t.TempDir()
+	ctx, stop := context.WithCancel(context.Background())
+	out, in := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"-dir", "", "-http", "127.0.0.1:0", "-modems", "2", "-profile", "ec25,e173", "-dev", dir}, in)
+		in.Close()
+	}()
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "handsets\t") {
+	}
+	ports, err := os.ReadDir(filepath.Join(dir, "serial", "by-path"))
+	if err != nil || len(ports) != 4+3 {
+		t.Errorf("%d ports, %v", len(ports), err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "tty*")); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 func TestFlagsAreChecked(t *testing.T) {
 	for _, args := range [][]string{
 		{"-http", "0.0.0.0:0"}, {"-http", "example.org:80"}, {"-http", "8088"}, {"-modems", "0"}, {"-nonsense"},

@@ -19,6 +19,7 @@ type terminalState struct {
 	rest   []command // of its line, still to run
 	prompt *prompt   // input goes to a message body
 	due    bool      // a prompt is due; input before it is lost
+	asleep int       // so many command lines will be lost: the port was just opened
 	held   []string  // unsolicited lines kept back until body and line are complete
 
 	// run numbers what runs, so that what comes late to something that a
@@ -58,12 +59,21 @@ func (m *Modem) resetParser() {
 func (m *Modem) heard(s *session, b []byte) {
 	m.network.mu.Lock()
 	defer m.network.mu.Unlock()
+	if s != nil && s.side != nil {
+		s.side.heard(m, b)
+		return
+	}
 	if m.session != s || m.booting || m.network.closed {
 		return
 	}
-	if i := bytes.LastIndexByte(b, esc); m.term.hung && i >= 0 && !m.faults.IgnoreESC {
+	switch i := bytes.LastIndexByte(b, esc); {
+	case i < 0 || m.faults.IgnoreESC:
+	case m.term.hung:
 		m.term = terminalState{run: m.term.run + 1, held: m.term.held}
 		b = b[i+1:]
+	case m.faults.ESCTooLate && m.term.busy && m.term.prompt == nil:
+		b = b[i+1:]
+		m.write(nil, "OK")
 	}
 	room := max(0, maxAhead-len(m.term.in))
 	m.term.in = append(m.term.in, b[:min(len(b), room)]...)
@@ -171,7 +181,7 @@ func (m *Modem) bodyByte(c byte) {
 func (m *Modem) runLine(line string, over bool) {
 	t := &m.term
 	at := prefixAT(line)
-	if at < 0 {
+	if struck(&t.asleep) || at < 0 {
 		m.releaseHeld()
 		return
 	}
@@ -285,6 +295,8 @@ func (m *Modem) write(info []string, final string) {
 	case final == "" || m.set.quiet:
 	case !m.set.verbose:
 		b.WriteString(numericResult(final) + "\r")
+	case m.faults.GlueError && final == "ERROR":
+		b.WriteString(lead + final + "^RSSI:17" + end)
 	case m.faults.GlueLines && len(info) > 0:
 		b.WriteString(final + end)
 	default:
@@ -301,8 +313,11 @@ func (m *Modem) framing() (lead, end string) {
 	case m.faults.DoubleCR:
 		end = "\r\r\n"
 	}
-	if m.faults.NoLeadingCR || !m.set.verbose {
+	switch {
+	case m.faults.NoLeadingCR || !m.set.verbose:
 		return "", end
+	case m.faults.LeadingLF:
+		return "\n", end
 	}
 	return end, end
 }
@@ -351,7 +366,7 @@ func (m *Modem) releaseHeld() {
 }
 
 func (m *Modem) echo(c byte) {
-	if m.set.echo || m.faults.EchoAlways {
+	if (m.set.echo || m.faults.EchoAlways) && m.term.asleep == 0 {
 		m.emit(string([]byte{c}))
 	}
 }

@@ -42,7 +42,7 @@ func commandDial(m *Modem, c command) reply {
 		return reply{final: "NO CARRIER"}
 	case m.call != nil || m.incoming != nil || number == "" || strings.Trim(number, "+0123456789") != "":
 		return m.cme(cmeNotAllowed)
-	case !m.registered():
+	case !m.registered() || m.smsOnly():
 		return reply{final: "NO CARRIER"}
 	}
 	m.call = &call{number: number, handset: m.network.handset(dialled(number)), stat: callDialing}

@@ -1,42 +1,11 @@
 package modemsim
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
-
-// Duration is a time.Duration that reads in JSON as a number of seconds (0.25)
-// or as a Go duration ("250ms"), and is written as a number of seconds.
-type Duration time.Duration
-
-// MarshalJSON writes the duration as a number of seconds.
-func (d Duration) MarshalJSON() ([]byte, error) {
-	return json.Marshal(time.Duration(d).Seconds())
-}
-
-// UnmarshalJSON reads seconds as a number, or a Go duration as a string.
-func (d *Duration) UnmarshalJSON(b []byte) error {
-	var seconds float64
-	if err := json.Unmarshal(b, &seconds); err == nil {
-		if seconds < 0 || seconds > 1e6 {
-			return errors.New("duration is out of range 0 to 1000000 seconds")
-		}
-		*d = Duration(seconds * float64(time.Second))
-		return nil
-	}
-	var text string
-	if err := json.Unmarshal(b, &text); err != nil {
-		return errors.New("duration must be a number of seconds or a string such as \"250ms\"")
-	}
-	v, err := time.ParseDuration(text)
-	if err != nil || v < 0 {
-		return errors.New("duration string is not valid")
-	}
-	*d = Duration(v)
-	return nil
-}
 
 // Moment names a point in the life of one +CMGS, for faults that strike there.
 type Moment string
@@ -63,21 +32,33 @@ type Faults struct {
 	CROnly bool `json:"cr_only,omitempty"`
 	// NoLeadingCR leaves out the CR LF that stands before an answer (Sierra).
 	NoLeadingCR bool `json:"no_leading_cr,omitempty"`
+	// LeadingLF begins lines with LF alone.
+	LeadingLF bool `json:"leading_lf,omitempty"`
 	// GlueLines leaves out the line end between the answer and its final result.
 	GlueLines bool `json:"glue_lines,omitempty"`
+	// GlueError writes an unsolicited line right behind a final ERROR, without a line end between.
+	GlueError bool `json:"glue_error,omitempty"`
 	// Chunk writes at most so many bytes at once, ChunkGap apart; 0 writes whole answers.
 	Chunk    int      `json:"chunk,omitempty"`
 	ChunkGap Duration `json:"chunk_gap,omitempty"`
 	// Garbage puts noise, NUL bytes among it, before each of the next n answers.
 	Garbage int `json:"garbage,omitempty"`
+	// BootNoise writes NUL bytes before the first line after power came on.
+	BootNoise bool `json:"boot_noise,omitempty"`
+	// Babble writes binary noise at this interval, as a diagnostic port does; 0 is none.
+	Babble Duration `json:"babble,omitempty"`
 	// URCInside puts an unsolicited line into the midst of each answer: behind its first line, a +CMGL without its PDU, where it has
 	// several.
 	URCInside bool `json:"urc_inside,omitempty"`
 	// URCEvery floods unsolicited lines at this interval; 0 is none.
 	URCEvery Duration `json:"urc_every,omitempty"`
+	// URCAtPrompt gives unsolicited lines right behind the prompt, and between the PDU and its answer.
+	URCAtPrompt bool `json:"urc_at_prompt,omitempty"`
 
 	// Silence leaves the next n commands without any answer; -1 all of them.
 	Silence int `json:"silence,omitempty"`
+	// Asleep loses the first n command lines each time that the port is opened (autobaud, power saving).
+	Asleep int `json:"asleep,omitempty"`
 	// Late delays each answer.
 	Late Duration `json:"late,omitempty"`
 	// LateNext delays only the next answer, and by this much.
@@ -99,6 +80,8 @@ type Faults struct {
 	PromptRace Duration `json:"prompt_race,omitempty"`
 	// IgnoreESC does not let ESC cancel a prompt.
 	IgnoreESC bool `json:"ignore_esc,omitempty"`
+	// ESCTooLate answers an ESC that comes after the PDU with OK; the text goes out all the same, and its +CMGS comes when it comes.
+	ESCTooLate bool `json:"esc_too_late,omitempty"`
 
 	// SendErrors are final results for the next sends, first one first, as
 	// written on the line: "+CMS ERROR: 38", "+CME ERROR: 515", "ERROR".
@@ -109,6 +92,8 @@ type Faults struct {
 	SwallowPDU int `json:"swallow_pdu,omitempty"`
 	// SilentSend sends the next n PDUs and answers nothing for 300 s.
 	SilentSend int `json:"silent_send,omitempty"`
+	// FalseOK loses the next n PDUs and answers +CMGS all the same.
+	FalseOK int `json:"false_ok,omitempty"`
 	// SendDelay is added to the network's time for each part; the message
 	// is sent in time, its answer is late.
 	SendDelay Duration `json:"send_delay,omitempty"`
@@ -120,19 +105,46 @@ type Faults struct {
 	Unplugged bool `json:"unplugged,omitempty"`
 	// UnplugFor is how long UnplugAt lasts; 0 means one second.
 	UnplugFor Duration `json:"unplug_for,omitempty"`
+	// SupplyDips restarts the modem at the PDU of each of the next n sends: its power gives way when it transmits.
+	SupplyDips int `json:"supply_dips,omitempty"`
 
 	// Registration is the <stat> that +CREG, +CGREG and +CEREG show (27.007 7.2);
 	// 0 means registered at home. Other than 1, 5, 6, 7, 9 and 10 no service.
 	Registration int `json:"registration,omitempty"`
 	// SIMRemoved behaves as if no SIM were inserted.
 	SIMRemoved bool `json:"sim_removed,omitempty"`
+	// SIMBusy answers the next n +CPIN? with CME 14.
+	SIMBusy int `json:"sim_busy,omitempty"`
+	// SlowReady: so long after a start the message service answers CMS 515.
+	SlowReady Duration `json:"slow_ready,omitempty"`
+	// LTEOnly: +CREG and +CGREG stay at 0, +CEREG alone tells.
+	LTEOnly bool `json:"lte_only,omitempty"`
+	// Signal is what +CSQ tells, 1 to 31, or 99 for unknown; 0 is a good 20.
+	Signal int `json:"signal,omitempty"`
 	// RoutingLost strikes at once: the modem switches its notifications off by itself, as after a +CNMA that did not come
 	// (27.005 section 3.4.4).
 	RoutingLost bool `json:"routing_lost,omitempty"`
 	// NoDirectReports refuses +CNMI with <ds>=1.
 	NoDirectReports bool `json:"no_direct_reports,omitempty"`
+	// RefuseValidity refuses PDUs with TP-VP (CMS 304).
+	RefuseValidity bool `json:"refuse_validity,omitempty"`
+	// ThreeStores refuses +CPMS with fewer than three storages.
+	ThreeStores bool `json:"three_stores,omitempty"`
 	// NoCredit: the prepaid balance is used up; sends are refused, and +CUSD tells 0.00.
 	NoCredit bool `json:"no_credit,omitempty"`
+	// NoCreditAs is how NoCredit shows, by operator: a final result such as "+CMS ERROR: 69", or "silence"; "" is CMS 38.
+	NoCreditAs string `json:"no_credit_as,omitempty"`
+	// Barred: the operator bars the SIM from sending (CMS 8).
+	Barred bool `json:"barred,omitempty"`
+	// BarredTo: texts to numbers that begin so are barred (CMS 10); "" is none.
+	BarredTo string `json:"barred_to,omitempty"`
+	// MaxPerMinute: what this SIM sends beyond so many parts a minute is refused as congestion (CMS 42); 0 is no bound.
+	MaxPerMinute int `json:"max_per_minute,omitempty"`
+	// FilterTo: the carrier takes texts of this SIM to numbers that begin so, answers +CMGS, and neither delivers nor reports them;
+	// "+" is all, "" none.
+	FilterTo string `json:"filter_to,omitempty"`
+	// GiveUp: the service centre takes each text, does not deliver it, and reports this TP-ST, 0x40 to 0x7F; 0 is not at all.
+	GiveUp int `json:"give_up,omitempty"`
 	// USSD is what the modem writes for an answer of the network to +CUSD, as a whole line; "none" is silence.
 	USSD string `json:"ussd,omitempty"`
 	// NoForwarding: the network refuses +CCFC.
@@ -166,6 +178,8 @@ type Faults struct {
 
 	// FixedMR answers each send with message reference 0, and reports so.
 	FixedMR bool `json:"fixed_mr,omitempty"`
+	// RepeatMR gives each message reference to two sends.
+	RepeatMR bool `json:"repeat_mr,omitempty"`
 }
 
 // check refuses faults that mean nothing.
@@ -180,10 +194,17 @@ func (f Faults) check() error {
 	switch {
 	case f.Registration < 0 || f.Registration > 11:
 		return errors.New("registration is out of range 0 to 11")
-	case f.Chunk < 0 || f.Garbage < 0 || f.Unknown < 0 || f.NoPrompt < 0 || f.SwallowPDU < 0 || f.SilentSend < 0 || f.LoseText < 0 || f.StoreClaim < 0 || f.Silence < -1:
+	case min(f.Chunk, f.Garbage, f.Unknown, f.NoPrompt, f.SwallowPDU, f.SilentSend, f.LoseText, f.Silence+1, f.Asleep, f.FalseOK,
+		f.SupplyDips, f.SIMBusy, f.MaxPerMinute, f.StoreClaim) < 0:
 		return errors.New("a count is negative")
-	case f.URCEvery != 0 && time.Duration(f.URCEvery) < time.Millisecond:
-		return errors.New("urc_every is under one millisecond")
+	case f.URCEvery != 0 && time.Duration(f.URCEvery) < time.Millisecond, f.Babble != 0 && time.Duration(f.Babble) < time.Millisecond:
+		return errors.New("urc_every or babble is under one millisecond")
+	case f.Signal < 0 || f.Signal > 31 && f.Signal != 99:
+		return errors.New("signal is none of 0 to 31 and 99")
+	case f.GiveUp != 0 && (f.GiveUp < 0x40 || f.GiveUp > 0x7f):
+		return errors.New("give_up is no TP-ST of 64 to 127")
+	case strings.Trim(f.FilterTo+f.BarredTo, "+0123456789") != "":
+		return errors.New("filter_to and barred_to must be the begin of a number, such as +1617")
 	}
 	for _, e := range f.SendErrors {
 		if e == "" {

@@ -137,7 +137,7 @@ connection = at115200
 [smsd]
 service = files
 CheckSecurity = 0
-DeliveryReport = sms
+DeliveryReport = log
 inboxpath = %[2]s/inbox/
 outboxpath = %[2]s/outbox/
 sentsmspath = %[2]s/sent/
@@ -145,8 +145,10 @@ errorsmspath = %[2]s/error/
 LoopSleep = 1
 ReceiveFrequency = 1
 StatusFrequency = 0
+logfile = %[2]s/log
+debuglevel = 1
 `, link, dir))
-	if out, err := exec.Command(inject, "-c", rc, "TEXT", patient, "-text", "Text from gammu-smsd").CombinedOutput(); err != nil {
+	if out, err := exec.Command(inject, "-c", rc, "TEXT", patient, "-report", "-text", "Text from gammu-smsd").CombinedOutput(); err != nil {
 		t.Fatalf("gammu-smsd-inject: %v\n%s", err, out)
 	}
 	runs(t, smsd, "-c", rc)
@@ -155,6 +157,7 @@ StatusFrequency = 0
 		t.Fatal(err)
 	}
 	found(t, filepath.Join(dir, "inbox"), "Reply to gammu-smsd")
+	found(t, dir, "Delivery report: ") // it takes no more of one from +CDSI than that there is one
 }
 
 func TestForeignSMSTools(t *testing.T) {
@@ -185,6 +188,10 @@ baudrate = 115200
 keep_open = yes
 report = yes
 incoming = yes
+init = AT+CNMI=2,0,0,2,0
+primary_memory = SM
+secondary_memory = SR
+secondary_memory_max = 10
 `, dir, link))
 	file(t, dir, "outgoing/message", "To: "+patient[1:]+"\n\nText from smstools")
 	runs(t, smsd, "-c"+conf, "-t")
@@ -193,4 +200,5 @@ incoming = yes
 		t.Fatal(err)
 	}
 	found(t, filepath.Join(dir, "incoming"), "Reply to smstools")
+	found(t, filepath.Join(dir, "incoming"), "SMS STATUS REPORT")
 }

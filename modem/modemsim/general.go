@@ -101,6 +101,9 @@ func (m *Modem) execute(c command) reply {
 	if r := m.lacking(h.need); r != nil {
 		return *r
 	}
+	if m.profile.limitedRefuses && m.registration() == 11 && (h.need == needSMS || c.name == "+CMGF" || c.name == "+CNMI" || c.name == "+CSMS") {
+		return reply{final: "ERROR"}
+	}
 	return h.run(m, c)
 }
 

@@ -208,7 +208,7 @@ func (h *Handset) Reply(text, to string) error {
 		return errors.New("the text is longer than ten parts")
 	}
 	for _, b := range parts {
-		if !n.carry("", h.number, submit{To: m.opts.Number, Body: b}, m.latency/4) {
+		if !n.carry(transit{From: h.number, Submit: submit{To: m.opts.Number, Body: b}}, m.latency/4) {
 			return errors.New("the network cannot keep the message")
 		}
 	}

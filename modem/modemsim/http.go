@@ -27,6 +27,7 @@ const maxRequest = 64 << 10
 //	GET  /modems                        the modems, their state and their faults
 //	PUT  /modems/{name}                 {"faults": Faults, "latency": seconds, "sim": SIM, "reboot": true}; faults replace all set
 //	                                    before, sim swaps the SIM
+//	GET  /faults                        what can be set: name, kind, about
 //	GET  /modems/{name}/calls           ended calls to the modem, oldest first: at, from, seconds, rings, end
 //	GET  /                              a page that shows it all
 //
@@ -42,6 +43,7 @@ func (n *Network) Handler() http.Handler {
 	mux.HandleFunc("GET /handsets/{number}/calls", n.withHandset(getCalls))
 	mux.HandleFunc("POST /handsets/{number}/calls", n.withHandset(postCall))
 	mux.HandleFunc("GET /modems", n.getModems)
+	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, FaultList()) })
 	mux.HandleFunc("GET /modems/{name}/calls", n.getModemCalls)
 	mux.HandleFunc("PUT /modems/{name}", n.putModem)
 	mux.HandleFunc("GET /{$}", n.getPage)
@@ -182,6 +184,8 @@ type ModemState struct {
 	Open bool `json:"open"`
 	// Forward is where the network forwards calls to; "" is nowhere.
 	Forward string `json:"forward,omitempty"`
+	// Stored counts the messages in each storage that holds any.
+	Stored map[string]int `json:"stored,omitempty"`
 	// Submitted counts the parts that the network took.
 	Submitted int      `json:"submitted"`
 	Latency   Duration `json:"latency"`
@@ -198,6 +202,14 @@ func (m *Modem) State() ModemState {
 		IMEI: m.opts.IMEI, ICCID: m.opts.ICCID,
 		Registered: m.registered(), PIN: m.sim.wants(), Open: m.session != nil,
 		Submitted: m.submitted, Latency: Duration(m.latency), Faults: faults,
+	}
+	for mem, store := range m.store {
+		if n := len(store.slots); n > 0 {
+			if s.Stored == nil {
+				s.Stored = map[string]int{}
+			}
+			s.Stored[mem] = n
+		}
 	}
 	if m.forward.active {
 		s.Forward = m.forward.number
@@ -237,7 +249,7 @@ func (n *Network) putModem(w http.ResponseWriter, r *http.Request) {
 		SIM     *SIM      `json:"sim"`
 		Reboot  bool      `json:"reboot"`
 	}
-	if !decode(w, r, &body) {
+	if !decodeWith(w, r, &body, "; GET /faults lists the faults") {
 		return
 	}
 	if body.Faults != nil {
@@ -262,7 +274,10 @@ func (n *Network) putModem(w http.ResponseWriter, r *http.Request) {
 }
 
 // decode reads one JSON object into v, or answers 400 with the place.
-func decode(w http.ResponseWriter, r *http.Request, v any) bool {
+func decode(w http.ResponseWriter, r *http.Request, v any) bool { return decodeWith(w, r, v, "") }
+
+// decodeWith is decode, with a hint for who sends a field that is none.
+func decodeWith(w http.ResponseWriter, r *http.Request, v any, hint string) bool {
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	if err != nil {
 		fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", maxRequest))
@@ -275,6 +290,7 @@ func decode(w http.ResponseWriter, r *http.Request, v any) bool {
 	if err != nil {
 		if _, name, unknown := strings.Cut(err.Error(), "json: unknown field "); unknown {
 			offset = int64(bytes.Index(b, []byte(name)))
+			err = errors.New("unknown field " + name + hint)
 		}
 	}
 	if err == nil {

@@ -68,14 +68,14 @@ func (m *Modem) receive(t *transit) bool {
 		return true
 	}
 	if !fits {
-		if m.profile.fullURC != "" {
+		if m.profile.fullURC != "" && (!m.profile.dropsFull || strings.Contains(m.set.vendor["+QINDCFG"], `"smsfull",1`)) {
 			line := m.profile.fullURC
 			if strings.Contains(line, "%s") {
 				line = fmt.Sprintf(line, mem)
 			}
 			m.urc(line)
 		}
-		return false
+		return m.profile.dropsFull
 	}
 	if m.faults.TextTwice {
 		m.put(mem, &stored{statUnread, tpdu}) // where there is room

@@ -60,10 +60,15 @@ type Modem struct {
 	config    map[string]string // +QCFG
 	imsUp     bool
 	flood     *entry
+	babble    *entry
+	slow      time.Time     // until then the message service is not ready
+	sent      []time.Time   // parts of the last minute
+	freshMR   bool          // lastMR was given once
 	unstick   chan struct{} // closed when Faults.Stuck ends
 
 	session *session
 	tty     *terminal // nil without PTY
+	tree    *tree     // nil without Tree
 	term    terminalState
 }
 
@@ -254,6 +259,9 @@ func (m *Modem) registered() bool {
 	return false
 }
 
+// smsOnly tells whether the network carries texts and no calls: <stat> 6 and 7.
+func (m *Modem) smsOnly() bool { return m.registration() == 6 || m.registration() == 7 }
+
 // registration is the <stat> of 27.007 section 7.2.
 func (m *Modem) registration() int {
 	switch {
@@ -297,6 +305,10 @@ func (m *Modem) boot() {
 			return
 		}
 		m.booting = false
+		m.slow = time.Now().Add(time.Duration(m.faults.SlowReady))
+		if m.faults.BootNoise {
+			m.emit("\x00\x00\x00\x00")
+		}
 		m.urc(m.profile.boot...)
 		if m.faults.SIMRemoved || m.sim.locked() {
 			m.simChanged()
@@ -334,21 +346,6 @@ func (m *Modem) plug() {
 	if err := m.offerTTY(); err != nil {
 		m.network.log.Error("modem cannot come back", "modem", m.opts.Name, "err", err)
 	}
-}
-
-// restartFlood lets unsolicited lines come as Faults.URCEvery says.
-func (m *Modem) restartFlood() {
-	m.flood.cancel()
-	every := time.Duration(m.faults.URCEvery)
-	if every <= 0 {
-		return
-	}
-	var next func()
-	next = func() {
-		m.urc(fmt.Sprintf("^RSSI:%d", m.rng.IntN(32)))
-		m.flood = m.network.agenda.after(every, next)
-	}
-	m.flood = m.network.agenda.after(every, next)
 }
 
 // poke looks whether something waits that can be done now: reports for the

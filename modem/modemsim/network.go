@@ -29,6 +29,8 @@ type NetworkOptions struct {
 	Latency time.Duration
 	// Seed makes what varies repeatable: equal seeds and equal input give equal output.
 	Seed uint64
+	// Journal keeps what became of each part, for Parts. It grows for as long as the network runs.
+	Journal bool
 	// Log gets what happens, without numbers, texts and AT arguments; nil for none.
 	Log *slog.Logger
 }
@@ -49,7 +51,9 @@ type Network struct {
 	modems   []*Modem
 	handsets map[string]*Handset
 	transits map[uint64]*transit
+	journal  []*Part
 	lastID   uint64
+	lastTTY  int           // number of the newest ttyUSB of a tree
 	swaps    int           // SIMs made up by SwapSIM
 	changed  chan struct{} // closed and replaced when something that handsets show changes
 	broken   error         // the first failure to keep state

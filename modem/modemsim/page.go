@@ -3,6 +3,7 @@ package modemsim
 import (
 	"bytes"
 	_ "embed"
+	"encoding/json"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -23,20 +24,36 @@ type pageHandset struct {
 	More     int // older texts that are not shown
 }
 
+// pageModem is a modem as the page shows it, with the faults that are set, as in JSON.
+type pageModem struct {
+	ModemState
+	Set string
+}
+
+func faultsSet(f Faults) string {
+	b, err := json.Marshal(f)
+	if err != nil || string(b) == "{}" {
+		return "" // of flags, numbers and strings alone: it cannot fail
+	}
+	return string(b)
+}
+
 // maxShown is how many texts of a handset the page shows.
 const maxShown = 20
 
 // getPage shows modems and handsets, the handset with the newest text first.
 func (n *Network) getPage(w http.ResponseWriter, r *http.Request) {
 	var data struct {
-		Modems   []ModemState
+		Modems   []pageModem
+		Faults   []FaultInfo
 		Handsets []pageHandset
 		Notice   string
 	}
 	data.Notice = r.URL.Query().Get("notice")
 	for _, m := range n.Modems() {
-		data.Modems = append(data.Modems, m.State())
+		data.Modems = append(data.Modems, pageModem{m.State(), faultsSet(m.Faults())})
 	}
+	data.Faults = FaultList()
 	for _, h := range n.Handsets() {
 		p := pageHandset{Number: h.number, State: h.State(), Messages: h.Messages(), Calls: h.Calls()}
 		p.More = max(0, len(p.Messages)-maxShown)

@@ -23,6 +23,11 @@ type profile struct {
 	boot, ready []string
 	// fullURC tells that no text can be stored; "" is none. %s is the storage.
 	fullURC string
+	// dropsFull: what comes while the storage is full is taken from the network and lost; it tells only
+	// where +QINDCFG="smsfull" asked for that.
+	dropsFull bool
+	// limitedRefuses: with registration 11 (limited service) message commands are refused, +CMGF even.
+	limitedRefuses bool
 	// creset is the vendor's own restart command.
 	creset string
 	// dtmf enables the telling of pressed keys; dtmfURC tells one.
@@ -41,6 +46,8 @@ type profile struct {
 	leavesBus bool
 	// pace is the pause it needs between an answer and the next command; what comes sooner is lost.
 	pace time.Duration
+	// ports are the interfaces of the device on the bus, in their order; one of them is PortAT.
+	ports []PortKind
 	// accepts are vendor commands that are stored and read back; their value
 	// is the answer to a read before they were set.
 	accepts map[string]string
@@ -83,8 +90,9 @@ var profiles = map[string]*profile{
 	"generic": {
 		manufacturer: "Pinward", model: "Simulated modem", revision: "1.0",
 		unsupported: "ERROR",
-		stores:      []string{"SM", "ME"}, capacity: map[string]int{"SM": 20, "ME": 50, "SR": 10},
+		stores:      []string{"SM", "ME", "SR"}, capacity: map[string]int{"SM": 20, "ME": 50, "SR": 10},
 		firstIndex: 1,
+		ports:      []PortKind{PortAT},
 		iccid:      []string{"+CCID"},
 		boot:       []string{"RDY"}, ready: []string{"+CPIN: READY", "SMS Ready", "Call Ready"},
 	},
@@ -93,10 +101,11 @@ var profiles = map[string]*profile{
 		unsupported: "ERROR", cmee: 1, cnmi: [5]int{2, 1, 0, 0, 0},
 		stores: []string{"ME", "SM", "MT", "SR"}, capacity: map[string]int{"ME": 255, "SM": 40, "SR": 20},
 		firstIndex: 0, emptyReadOK: true,
+		ports: []PortKind{PortDiag, PortNMEA, PortAT, PortModem},
 		iccid: []string{"+QCCID", "+CCID", "+ICCID"},
 		boot:  []string{"RDY", "+CFUN: 1"}, ready: []string{"+CPIN: READY", "+QUSIM: 1", "+QIND: SMS DONE", "+QIND: PB DONE"},
-		fullURC: `+QIND: "smsfull","%s"`,
-		dtmf:    "+QTONEDET", dtmfURC: func(key byte) string { return fmt.Sprintf("+QTONEDET: %d", key) },
+		fullURC: `+QIND: "smsfull","%s"`, dropsFull: true,
+		dtmf: "+QTONEDET", dtmfURC: func(key byte) string { return fmt.Sprintf("+QTONEDET: %d", key) },
 		voice: true, urcPort: true, storedReport: reportsLost,
 		accepts: map[string]string{
 			"+QINDCFG": "", "+QURCCFG": `"urcport","usbmodem"`, "+QPCMV": "0", "+QGPSCFG": "",
@@ -108,11 +117,13 @@ var profiles = map[string]*profile{
 		unsupported: "ERROR", cmee: 2, cnmi: [5]int{2, 1, 0, 0, 0},
 		stores: []string{"ME", "SM", "MT", "SR"}, capacity: map[string]int{"ME": 23, "SM": 50, "SR": 20},
 		firstIndex: 0,
+		ports:      []PortKind{PortDiag, PortNMEA, PortAT, PortModem, PortAudio},
 		iccid:      []string{"+CICCID", "+CCID", "+ICCID"},
 		boot:       []string{"RDY"}, ready: []string{"+CPIN: READY", "SMS DONE", "PB DONE"},
 		fullURC: "+SMS FULL", creset: "+CRESET",
 		dtmf: "+DDET", dtmfURC: func(key byte) string { return "+RXDTMF: " + string(rune(key)) },
-		voice: true, cring: true, storedReport: reportsUnreadable, ussd: ussdUCS2,
+		limitedRefuses: true,
+		voice:          true, cring: true, storedReport: reportsUnreadable, ussd: ussdUCS2,
 		accepts: map[string]string{
 			"+CPCMREG": "0", "+CPCMFRM": "0", "+CDTAM": "0", "+CEMODE": "2", "+CIREG": "0,1", "+CNMP": "2",
 			"+CSCLK": "0", "+CTTSPARAM": "1,3,0,1,1",
@@ -123,6 +134,7 @@ var profiles = map[string]*profile{
 		unsupported: "COMMAND NOT SUPPORT", cmee: 0, cnmi: [5]int{2, 1, 0, 0, 0},
 		stores: []string{"SM", "ME"}, capacity: map[string]int{"SM": 20, "ME": 100, "SR": 10},
 		firstIndex: 0,
+		ports:      []PortKind{PortModem, PortAudio, PortAT},
 		iccid:      []string{"^ICCID"},
 		boot:       []string{"^BOOT:20117468,0,0,0,75"}, ready: []string{"^SIMST:1", "^SRVST:2", "^MODE:5,4"},
 		fullURC: `^SMMEMFULL: "%s"`, creset: "^RESET",
@@ -144,6 +156,7 @@ var profiles = map[string]*profile{
 		unsupported: "ERROR", cmee: 0, cnmi: [5]int{0, 0, 0, 0, 0},
 		stores: []string{"ME", "SM", "SR"}, capacity: map[string]int{"ME": 23, "SM": 30, "SR": 20},
 		firstIndex: 1,
+		ports:      []PortKind{PortDiag, PortNMEA, PortModem, PortAT},
 		iccid:      []string{"#CCID", "+CCID"},
 		creset:     "#REBOOT", leavesBus: true, pace: 20 * time.Millisecond,
 		simURC: func(m *Modem, state string) []string {

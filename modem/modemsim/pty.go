@@ -48,23 +48,34 @@ func (m *Modem) offerTTY() error {
 	if m.tty == nil {
 		return nil
 	}
-	blocking, slave, err := pty.Open()
+	master, slave, err := openPair()
 	if err != nil {
-		return fmt.Errorf("open terminal: %w", err)
+		return err
 	}
-	master, err := interruptible(blocking)
-	if err != nil {
-		return errors.Join(fmt.Errorf("open terminal: %w", err), slave.Close())
-	}
-	if err := makeRaw(slave); err != nil {
-		return errors.Join(fmt.Errorf("make terminal raw: %w", err), master.Close(), slave.Close())
+	if err := m.offerTree(); err != nil {
+		return errors.Join(err, master.Close(), slave.Close())
 	}
 	if err := pointLink(m.tty.link, slave.Name()); err != nil {
-		return errors.Join(err, master.Close(), slave.Close())
+		return errors.Join(err, m.withdrawTree(), master.Close(), slave.Close())
 	}
 	m.tty.slave, m.tty.path = slave, slave.Name()
 	m.begin(master)
 	return nil
+}
+
+// openPair makes a raw pair; the slave's name is the terminal's path.
+func openPair() (master, slave *os.File, err error) {
+	blocking, slave, err := pty.Open()
+	if err != nil {
+		return nil, nil, fmt.Errorf("open terminal: %w", err)
+	}
+	if master, err = interruptible(blocking); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open terminal: %w", err), slave.Close())
+	}
+	if err := makeRaw(slave); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("make terminal raw: %w", err), master.Close(), slave.Close())
+	}
+	return master, slave, nil
 }
 
 // interruptible takes the place of a file that pty.Open has made blocking: on
@@ -87,7 +98,7 @@ func (m *Modem) withdrawTTY() error {
 	if m.tty == nil || m.tty.slave == nil {
 		return nil
 	}
-	err := m.tty.slave.Close()
+	err := errors.Join(m.tty.slave.Close(), m.withdrawTree())
 	m.tty.slave = nil
 	if m.tty.link == "" {
 		return err

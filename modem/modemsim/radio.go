@@ -13,8 +13,9 @@ func commandRegistration(m *Modem, c command) reply {
 	n := m.registrationMode(c.name)
 	switch c.op {
 	case '?':
-		line := fmt.Sprintf("%s: %d,%d", c.name, *n, m.registration())
-		if *n == 2 && m.registered() {
+		stat := m.told(c.name)
+		line := fmt.Sprintf("%s: %d,%d", c.name, *n, stat)
+		if *n == 2 && stat != 0 && m.registered() {
 			line += "," + cell
 		}
 		return ok(line)
@@ -29,6 +30,14 @@ func commandRegistration(m *Modem, c command) reply {
 		return ok()
 	}
 	return m.unsupported()
+}
+
+// told is the <stat> that a command shows: on an LTE-only device the circuit and packet domains of old stay at 0.
+func (m *Modem) told(command string) int {
+	if m.faults.LTEOnly && command != "+CEREG" {
+		return 0
+	}
+	return m.registration()
 }
 
 func (m *Modem) registrationMode(name string) *int {
@@ -48,7 +57,10 @@ func (m *Modem) showRegistration() {
 		if n == 0 {
 			continue
 		}
-		line := fmt.Sprintf("%s: %d", name, m.registration())
+		line := fmt.Sprintf("%s: %d", name, m.told(name))
+		if m.faults.LTEOnly && name != "+CEREG" {
+			continue
+		}
 		if n == 2 && m.registered() {
 			line += "," + cell
 		}
@@ -94,7 +106,11 @@ func commandSignal(m *Modem, c command) reply {
 	case !m.registered():
 		return ok("+CSQ: 99,99")
 	}
-	return ok("+CSQ: 20,99")
+	signal := m.faults.Signal
+	if signal == 0 {
+		signal = 20
+	}
+	return ok(fmt.Sprintf("+CSQ: %d,99", signal))
 }
 
 func commandAttached(m *Modem, c command) reply {

@@ -1,6 +1,9 @@
 package modemsim
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Codes of +CME ERROR, 27.007 section 9.2, that the modem gives.
 const (
@@ -9,6 +12,7 @@ const (
 	cmeNoSIM         = 10
 	cmePIN           = 11
 	cmePUK           = 12
+	cmeSIMBusy       = 14
 	cmeWrongPassword = 16
 	cmeNoNetwork     = 30
 	cmeBadParameter  = 50
@@ -17,6 +21,10 @@ const (
 
 // Codes of +CMS ERROR, 27.005 section 3.2.5.
 const (
+	cmsOperatorBarred = 8
+	cmsCallBarred     = 10
+	cmsCongestion     = 42
+
 	cmsNotAllowed = 302
 	cmsBadPDU     = 304
 	cmsBadText    = 305
@@ -29,17 +37,19 @@ const (
 	cmsNoNetwork  = 331
 	cmsNoCNMA     = 340
 	cmsUnknown    = 500
+	cmsStarting   = 515
 )
 
 var cmeText = map[int]string{
 	cmeNotAllowed: "operation not allowed", cmeNotSupported: "operation not supported",
 	cmeNoSIM: "SIM not inserted", cmePIN: "SIM PIN required", cmePUK: "SIM PUK required",
-	cmeWrongPassword: "incorrect password", cmeNoNetwork: "no network service",
+	cmeSIMBusy: "SIM busy", cmeWrongPassword: "incorrect password", cmeNoNetwork: "no network service",
 	cmeBadParameter: "incorrect parameters", cmeUnknown: "unknown",
 }
 
 var cmsText = map[int]string{
 	cmsOutOfOrder: "network out of order", cmsTemporaryFailure: "temporary failure", cmsDuplicate: "duplicate SM",
+	cmsOperatorBarred: "operator determined barring", cmsCallBarred: "call barred", cmsCongestion: "congestion",
 	cmsNotAllowed: "operation not allowed", cmsBadPDU: "invalid PDU mode parameter",
 	cmsBadText: "invalid text mode parameter", cmsNoSIM: "SIM not inserted",
 	cmsPIN: "SIM PIN required", cmsPUK: "SIM PUK required", cmsBadIndex: "invalid memory index",
@@ -91,6 +101,8 @@ func (m *Modem) lacking(n need) *reply {
 		r = m.either(n, cmePUK, cmsPUK)
 	case m.sim.locked():
 		r = m.either(n, cmePIN, cmsPIN)
+	case n == needSMS && time.Now().Before(m.slow):
+		r = reply{final: fmt.Sprintf("+CMS ERROR: %d", cmsStarting)} // no device has words for it
 	default:
 		return nil
 	}

@@ -58,7 +58,7 @@ func (h *Handset) Call(to string) error {
 	switch {
 	case m.forward.active:
 		m.rang(c, RingForwarded)
-	case !m.registered():
+	case !m.registered() || m.smsOnly():
 		m.rang(c, RingUnreachable)
 	case m.call != nil || m.incoming != nil:
 		m.rang(c, RingBusy)

@@ -3,6 +3,7 @@ package modemsim
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -33,7 +34,7 @@ func (m *Modem) takeBody(c command, done func(s submit, tpdu []byte)) reply {
 		}
 		return m.openPrompt(false, func(body []byte) {
 			s, tpdu, err := readPDU(body, length)
-			if err != nil {
+			if err != nil || m.faults.RefuseValidity && s.Validity != 0 {
 				m.finish(m.cms(cmsBadPDU))
 				return
 			}
@@ -92,6 +93,10 @@ func (m *Modem) openPrompt(text bool, done func(body []byte)) reply {
 			p += p
 		}
 		m.emit(p)
+		if m.faults.URCAtPrompt {
+			lead, end := m.framing()
+			m.emit(lead + "^RSSI:17" + end)
+		}
 	}
 	delay := time.Duration(m.faults.PromptDelay)
 	m.term.due = delay > 0
@@ -123,6 +128,13 @@ func (m *Modem) send(s submit, command string) {
 	if m.strikes(AtPDU) {
 		return
 	}
+	if struck(&m.faults.SupplyDips) {
+		m.reboot()
+		return
+	}
+	if m.faults.URCAtPrompt {
+		m.urc("^RSSI:18")
+	}
 	if struck(&m.faults.SwallowPDU) {
 		m.hang()
 		return
@@ -131,7 +143,7 @@ func (m *Modem) send(s submit, command string) {
 	if len(m.faults.SendErrors) > 0 {
 		final, anyway := m.faults.SendErrors[0], m.faults.SentAnyway
 		m.faults.SendErrors = m.faults.SendErrors[1:]
-		m.later(latency, func() {
+		m.later(latency+time.Duration(m.faults.SendDelay), func() {
 			if anyway {
 				m.submit(s)
 			}
@@ -140,12 +152,12 @@ func (m *Modem) send(s submit, command string) {
 		return
 	}
 	m.later(latency, func() {
-		switch {
-		case !m.registered():
-			m.finish(m.cms(cmsNoNetwork))
+		if m.faults.NoCredit && m.faults.NoCreditAs == "silence" && m.registered() {
+			m.hang()
 			return
-		case m.faults.NoCredit:
-			m.finish(m.cms(cmsOutOfOrder))
+		}
+		if r := m.refused(s); r != nil {
+			m.finish(*r)
 			return
 		}
 		mr, code := m.submit(s)
@@ -165,6 +177,31 @@ func (m *Modem) send(s submit, command string) {
 	})
 }
 
+// refused is the answer of a network that does not take s; nil if it does.
+func (m *Modem) refused(s submit) *reply {
+	var r reply
+	now := time.Now()
+	m.sent = slices.DeleteFunc(m.sent, func(t time.Time) bool { return now.Sub(t) >= time.Minute })
+	switch f := &m.faults; {
+	case !m.registered():
+		r = m.cms(cmsNoNetwork)
+	case f.NoCredit && f.NoCreditAs != "":
+		r = reply{final: f.NoCreditAs}
+	case f.NoCredit:
+		r = m.cms(cmsOutOfOrder)
+	case f.Barred:
+		r = m.cms(cmsOperatorBarred)
+	case f.BarredTo != "" && strings.HasPrefix(dialled(s.To), f.BarredTo):
+		r = m.cms(cmsCallBarred)
+	case f.MaxPerMinute > 0 && len(m.sent) >= f.MaxPerMinute:
+		r = m.cms(cmsCongestion)
+	default:
+		m.sent = append(m.sent, now)
+		return nil
+	}
+	return &r
+}
+
 // hang leaves the running command without answer. After hangTime the modem
 // gives up with CMS 500, unless ESC or a restart came first.
 func (m *Modem) hang() {
@@ -178,10 +215,15 @@ func (m *Modem) hang() {
 // submit hands s to the service centre under the next message reference, as a
 // modem does whatever TP-MR the host wrote; code is 0 or a +CMS ERROR.
 func (m *Modem) submit(s submit) (mr byte, code int) {
-	m.lastMR++
-	s.MR = m.lastMR
-	if m.faults.FixedMR {
-		s.MR = 0
+	s.MR = m.nextMR()
+	switch filter := m.faults.FilterTo; {
+	case struck(&m.faults.FalseOK):
+		m.network.note(m, s, FateLost)
+		return s.MR, 0
+	case filter != "" && strings.HasPrefix(dialled(s.To), filter):
+		m.network.note(m, s, FateFiltered)
+		m.submitted++
+		return s.MR, 0
 	}
 	delay := m.latency / 4
 	if m.faults.ReportEarly {
@@ -192,6 +234,18 @@ func (m *Modem) submit(s submit) (mr byte, code int) {
 	}
 	m.submitted++
 	return s.MR, 0
+}
+
+// nextMR is the reference of the next message.
+func (m *Modem) nextMR() byte {
+	if m.faults.FixedMR {
+		return 0
+	}
+	repeat := m.faults.RepeatMR && m.freshMR
+	if m.freshMR = !repeat; m.freshMR {
+		m.lastMR++
+	}
+	return m.lastMR
 }
 
 // textAddress reads <da> and <toda> of text mode.

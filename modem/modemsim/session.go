@@ -12,6 +12,7 @@ import (
 // Network, that end when the port is closed from either side.
 type session struct {
 	modem *Modem
+	side  *sidePort // of a tree; nil for the port of the interpreter
 	rw    io.ReadWriteCloser
 	quit  chan struct{} // closed by end
 	once  sync.Once
@@ -57,6 +58,7 @@ func (m *Modem) begin(rw io.ReadWriteCloser) {
 	s := &session{modem: m, rw: rw, quit: make(chan struct{}), wake: make(chan struct{}, 1)}
 	m.session = s
 	m.term.forgetInput()
+	m.term.asleep = m.faults.Asleep
 	m.network.sessions.Go(s.read)
 	m.network.sessions.Go(s.write)
 }

@@ -91,6 +91,9 @@ func commandSIMStatus(m *Modem, c command) reply {
 func commandPIN(m *Modem, c command) reply {
 	switch c.op {
 	case '?':
+		if struck(&m.faults.SIMBusy) {
+			return m.cme(cmeSIMBusy)
+		}
 		return ok("+CPIN: " + m.sim.wants())
 	case '=':
 		was := m.registered()

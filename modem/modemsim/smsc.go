@@ -17,6 +17,10 @@ type transit struct {
 	Expires  time.Time `json:"expires"`
 	// Failed: the temporary failure was already reported.
 	Failed bool `json:"failed,omitempty"`
+	// GiveUp is the TP-ST with which it ends undelivered; 0: it does not.
+	GiveUp byte `json:"give_up,omitempty"`
+	// noted is its line in the journal.
+	noted *Part
 	// tried: its first attempt was made; before it, it is on its way.
 	tried bool
 	next  *entry
@@ -42,24 +46,25 @@ func (n *Network) accept(m *Modem, s submit, delay time.Duration) int {
 			}
 		}
 	}
-	if !n.carry(m.opts.Name, m.opts.Number, s, delay) {
+	if !n.carry(transit{Modem: m.opts.Name, From: m.opts.Number, Submit: s, GiveUp: byte(m.faults.GiveUp), noted: n.note(m, s, FateWaiting)}, delay) {
 		return cmsTemporaryFailure
 	}
 	return 0
 }
 
-func (n *Network) carry(modem, from string, s submit, delay time.Duration) bool {
-	now := time.Now()
+// carry takes up t, of which the caller has said who sends what.
+func (n *Network) carry(t transit, delay time.Duration) bool {
+	s, now := t.Submit, time.Now()
 	life := s.Validity
 	if life == 0 {
 		life = defaultValidity
 	}
-	t := &transit{ID: n.nextID(), Modem: modem, From: from, Submit: s, Accepted: now, Expires: now.Add(life)}
+	t.ID, t.Accepted, t.Expires = n.nextID(), now, now.Add(life)
 	if !n.save(key("transit", t.ID), t) {
 		return false
 	}
-	n.transits[t.ID] = t
-	t.next = n.agenda.after(delay, func() { n.attempt(t) })
+	n.transits[t.ID] = &t
+	t.next = n.agenda.after(delay, func() { n.attempt(&t) })
 	return true
 }
 
@@ -86,6 +91,10 @@ func (n *Network) attempt(t *transit) {
 	t.next.cancel()
 	t.tried = true
 	wait := time.Until(t.Expires)
+	if t.GiveUp != 0 {
+		n.settle(t, t.GiveUp)
+		return
+	}
 	if wait <= 0 {
 		n.settle(t, statusExpired)
 		return
@@ -114,6 +123,7 @@ func (n *Network) attempt(t *transit) {
 // settle ends t, and reports if that was asked for.
 func (n *Network) settle(t *transit, status byte) {
 	t.next.cancel()
+	t.noted.end(status)
 	n.reportBack(t, status)
 	delete(n.transits, t.ID)
 	n.forget(key("transit", t.ID))

@@ -126,6 +126,9 @@ func commandStorage(m *Modem, c command) reply {
 		return ok("+CPMS: " + names + "," + names + "," + names)
 	case '=':
 		next := *p
+		if m.faults.ThreeStores && c.value(2).text == "" {
+			return m.cms(cmsNotAllowed)
+		}
 		for i := range next {
 			if name := strings.ToUpper(c.value(i).text); name != "" {
 				if _, s := m.memory(name); s == nil {

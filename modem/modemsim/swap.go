@@ -13,6 +13,8 @@ type SIM struct {
 	IMSI   string `json:"imsi"`
 	Number string `json:"number"`
 	PIN    string `json:"pin"`
+	// PINTries is as ModemOptions.PINTries.
+	PINTries int `json:"pin_tries"`
 	// Quiet: the modem says nothing of it and stays registered, as if it had been done while nobody looked.
 	Quiet bool `json:"quiet"`
 }
@@ -47,6 +49,9 @@ func (m *Modem) SwapSIM(s SIM) error {
 	was := m.registered()
 	m.opts.ICCID, m.opts.IMSI, m.opts.Number, m.opts.PIN = s.ICCID, s.IMSI, s.Number, s.PIN
 	m.sim, m.forward = newSIM(s.PIN), forwarding{}
+	if s.PINTries != 0 {
+		m.sim.tries = min(max(s.PINTries, 0), 3)
+	}
 	for _, index := range m.store["SM"].indexes() {
 		m.keepSlot("SM", index, nil)
 	}
