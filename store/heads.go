@@ -99,9 +99,9 @@ func readSigners(tx *bolt.Tx) (keys []signer, err error) {
 	return keys, err
 }
 
-// signersUsed are the keys that signed a head over at most size entries, in order, none twice in a
-// row: one that was replaced before it signed anything is not among them.
-func (s *Store) signersUsed(ctx context.Context, size uint64) (used []*ecdsa.PublicKey, err error) {
+// signersUsed are the keys that signed a head over at least from and at most size entries, in order,
+// none twice in a row: one that was replaced before it signed anything is not among them.
+func (s *Store) signersUsed(ctx context.Context, from, size uint64) (used []*ecdsa.PublicKey, err error) {
 	err = s.inPieces(ctx, func(p *span, _ *ring) (bool, error) {
 		all, err := readSigners(p.live)
 		if err != nil {
@@ -112,7 +112,7 @@ func (s *Store) signersUsed(ctx context.Context, size uint64) (used []*ecdsa.Pub
 			if i+1 < len(all) {
 				end = min(size, all[i+1].since)
 			}
-			at, note, err := p.head(k.since + 1)
+			at, note, err := p.head(max(from, k.since+1))
 			if err != nil {
 				return false, err
 			}

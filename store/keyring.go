@@ -30,9 +30,12 @@ type Keys interface {
 	SignHead(ctx context.Context, note []byte) (asn1sig []byte, err error)
 	// Signer is the public key of SignHead, on P-256.
 	Signer() *ecdsa.PublicKey
-	// Counter reads the monotonic counter.
+	// Counter reads the monotonic counter. Keys without one return [errors.ErrUnsupported]; a counter
+	// that is not there any more, or not ours, is [ErrCounterGone].
 	Counter(ctx context.Context) (uint64, error)
-	// Anchor has the counter incremented and certified together with the hash of a head's note.
+	// Anchor has the counter raised by one and certified together with the hash of a head's note: a
+	// TPM2B_ATTEST and a TPMT_SIGNATURE, which [audit.ParseAnchor] reads. [ErrAnchorSoon] if the last
+	// time is less than an hour ago, and nothing was done; any other error leaves open what was done.
 	Anchor(ctx context.Context, noteHash [32]byte) (attestation []byte, err error)
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -76,10 +77,12 @@ func (k *testKeys) SignHead(_ context.Context, note []byte) ([]byte, error) {
 	return ecdsa.SignASN1(rand.Reader, k.signer, sum[:])
 }
 
-func (k *testKeys) Signer() *ecdsa.PublicKey                { return &k.signer.PublicKey }
-func (k *testKeys) Counter(context.Context) (uint64, error) { return 0, nil }
+func (k *testKeys) Signer() *ecdsa.PublicKey { return &k.signer.PublicKey }
+
+func (k *testKeys) Counter(context.Context) (uint64, error) { return 0, errors.ErrUnsupported }
+
 func (k *testKeys) Anchor(context.Context, [32]byte) ([]byte, error) {
-	return nil, nil
+	return nil, errors.ErrUnsupported
 }
 
 // format1 are the keys of testdata/format-1.db.gz.

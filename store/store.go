@@ -28,6 +28,9 @@ type Options struct {
 	HeadEvery time.Duration
 	// LockTimeout is how long to wait for another process to let go of the file; 0 is three seconds.
 	LockTimeout time.Duration
+	// AcceptRollback, if set, opens a store that is older than the TPM's counter, and says who took
+	// it and why; that is an entry. Otherwise such a store is [ErrRollback].
+	AcceptRollback *Acceptance
 	// Free tells how many bytes are free for the store, and how many there are in all; nil asks the
 	// file system of dir.
 	Free func(dir string) (free, total uint64, err error)
@@ -39,20 +42,22 @@ const headAfter = 1 << 16
 
 // Store is an open store. Its methods are safe for concurrent use.
 type Store struct {
-	path    string   // of the live file
-	folder  *os.File // locked
-	pool    *pool
-	id      [16]byte // of this file; part of every value's additional data
-	origin  string
-	keys    Keys
-	log     *slog.Logger
-	every   time.Duration
-	space   space
-	watch   watchers
-	opened  opened
-	durable atomic.Pointer[durable]
-	seals   atomic.Uint64        // what was sealed under the current data and audit keys
-	write   func(*bolt.Tx) error // (*bolt.Tx).Commit but in tests of its failure
+	path     string   // of the live file
+	folder   *os.File // locked
+	pool     *pool
+	id       [16]byte // of this file; part of every value's additional data
+	origin   string
+	keys     Keys
+	log      *slog.Logger
+	every    time.Duration
+	space    space
+	watch    watchers
+	opened   opened
+	durable  atomic.Pointer[durable]
+	anchored atomic.Pointer[AnchorStatus] // nil until the counter was asked
+	since    time.Time                    // when it was opened
+	seals    atomic.Uint64                // what was sealed under the current data and audit keys
+	write    func(*bolt.Tx) error         // (*bolt.Tx).Commit but in tests of its failure
 
 	// turn is taken before mu by transactions alone, so that the committer and the Views, which need
 	// mu for a moment, wait for one transaction and not for all that wait for their turn.
@@ -75,8 +80,8 @@ type Store struct {
 	wake    chan struct{} // the batch is no longer empty
 	sign    chan struct{} // many entries have no head yet
 	failed  chan struct{}
-	cancel  func()         // ends the head signer and the upkeep
-	wg      sync.WaitGroup // head signer and upkeep
+	cancel  func()         // ends these
+	wg      sync.WaitGroup // head signer, anchors and upkeep
 	wgc     sync.WaitGroup // committer
 	heading sync.Mutex     // one head at a time
 
@@ -114,7 +119,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		return nil, errors.New("open store: no keys")
 	}
 	s := &Store{
-		keys: o.Keys, log: o.Log, every: o.HeadEvery, write: (*bolt.Tx).Commit,
+		keys: o.Keys, log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit,
 		rollAt: rollBytes, compactAt: compactBytes,
 		names: map[[2]string]audit.Pseudonym{},
 		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
@@ -139,8 +144,15 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if s.began.IsZero() {
 		s.began = time.Now().UTC().Round(0)
 	}
+	counting, err := s.checkCounter(ctx, o)
 	s.wgc.Go(s.commitLoop)
-	if err := s.begin(ctx); err != nil {
+	if err == nil {
+		err = s.begin(ctx)
+	}
+	if err == nil && counting != nil {
+		err = s.update(ctx, &Tx{own: true, actor: self}, counting)
+	}
+	if err != nil {
 		s.close()
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -148,6 +160,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.cancel = cancel
 	s.wg.Go(func() { s.headLoop(signing) })
 	s.wg.Go(func() { s.keepLoop(signing) })
+	s.wg.Go(func() { s.anchorLoop(signing) })
 	return s, nil
 }
 

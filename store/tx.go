@@ -41,8 +41,10 @@ type Tx struct {
 	recorded int
 	must     bool // wrote to a table that is not bookkeeping
 	ringNew  bool
-	raw      []rawPut
-	topics   []*Topic
+	// untrusted says that the clock stands before the last entry: it was set back.
+	untrusted bool
+	raw       []rawPut
+	topics    []*Topic
 }
 
 // openBucket is a table in the snapshot; bucket is nil if it is not there.
@@ -87,7 +89,9 @@ func (tx *Tx) record(by audit.Actor, e audit.Entry) error {
 	if err := e.Validate(by); err != nil {
 		return tx.fail(err)
 	}
-	e.Attrs = slices.Clone(e.Attrs)
+	if e.Attrs = slices.Clone(e.Attrs); tx.untrusted && len(e.Attrs) < audit.MaxAttrs {
+		e.Attrs = append(e.Attrs, audit.Attr{Key: "clock", Value: "untrusted"})
+	}
 	tx.entries = append(tx.entries, pendingEntry{
 		seq: tx.seq, at: tx.now, actor: by, name: tx.store.pseudonym(tx.ring, by), entry: e, key: last(tx.ring.audit),
 	})

@@ -78,6 +78,7 @@ func (s *Store) run(tx *Tx, now time.Time, fn func(*Tx) error) error {
 	tx.now = now
 	if now.Before(b.state.last) {
 		tx.now = b.state.last
+		tx.untrusted = b.state.last.Sub(now) >= clockStep
 	}
 	tx.layers = append(tx.layers, &layer{}, b.layer)
 	if s.committing != nil {

@@ -25,10 +25,24 @@ type Source struct {
 	// Signers are the public keys that signed the heads, in the order in which they came into use.
 	// The last one signed Checkpoint.
 	Signers []*ecdsa.PublicKey
-	// Heads yields the notes of all earlier heads, oldest first.
+	// Heads yields the notes of all earlier heads, oldest first. Where Base is not empty the first of
+	// them is the head over exactly the entries of Base.
 	Heads iter.Seq2[[]byte, error]
-	// Leaves yields all leaves in order. A leaf need only be valid until the next one is asked for.
+	// Leaves yields the leaves after Base in order. A leaf need only be valid until the next one is
+	// asked for.
 	Leaves iter.Seq2[Leaf, error]
+	// Anchors yields the attestations of those anchors whose entries are among Leaves, in order.
+	Anchors iter.Seq2[AnchorEntry, error]
+	// Base is the edge of the tree before the first leaf: empty for a whole log, else what a range of
+	// it stands on.
+	Base Edge
+}
+
+// AnchorEntry is an attestation in its canonical spelling, and the sequence of the entry that tells
+// of it.
+type AnchorEntry struct {
+	Seq         uint64
+	Attestation []byte
 }
 
 // The files of a bundle. Leaves and heads are cut into files of a fixed number, so that a bundle
@@ -37,12 +51,14 @@ const (
 	checkpointFile = "checkpoint.note"
 	signersFile    = "signers.pem"
 	readmeFile     = "README.txt"
+	baseFile       = "base.bin"
 	leavesPattern  = "leaves-%08d.bin"
 	headsPattern   = "heads-%08d.bin"
+	anchorsPattern = "anchors-%08d.bin"
 
 	chunkLevel  = 16
 	chunkLeaves = 1 << chunkLevel
-	chunkHeads  = 1 << 12
+	chunkHeads  = 1 << 12 // of anchors too
 
 	maxSigners = 64 << 10 // bytes of signers.pem
 	maxReadme  = 64 << 10
@@ -60,6 +76,10 @@ This folder holds the audit log of one box up to one signed head:
                      each head names the hash of the one before it
   leaves-*.bin       the entries: a header in clear (version, sequence, epoch, second, actor's
                      pseudonym, outcome, action) and SHA-256(blind || body) of the sealed rest
+  anchors-*.bin      hourly statements of the box's TPM, if there are any: sequence of the entry
+                     (8 bytes), length (2 bytes), TPM2B_ATTEST, TPMT_SIGNATURE. Each binds a head to
+                     a counter that nobody can set back, and to the TPM's own clock
+  base.bin           only in an export of a part: the tree before its first entry, as hashes
   signers.pem        the public keys that signed
 
 Verify it on any machine, without keys and without a network:
@@ -129,11 +149,11 @@ func Unpack(r io.Reader, dir string) error {
 
 // bundleName reports whether name is one that WriteTar gives to a file.
 func bundleName(name string) bool {
-	if name == checkpointFile || name == signersFile || name == readmeFile {
+	if name == checkpointFile || name == signersFile || name == readmeFile || name == baseFile {
 		return true
 	}
 	var n int
-	for _, pattern := range []string{leavesPattern, headsPattern} {
+	for _, pattern := range []string{leavesPattern, headsPattern, anchorsPattern} {
 		if _, err := fmt.Sscanf(name, pattern, &n); err == nil && n >= 0 && fmt.Sprintf(pattern, n) == name {
 			return true
 		}
@@ -181,23 +201,39 @@ func (s Source) files(emit func(name string, data []byte) error) error {
 			return err
 		}
 	}
+	if s.Base.size > 0 {
+		var nodes []byte
+		for _, h := range s.Base.nodes {
+			nodes = append(nodes, h[:]...)
+		}
+		if err := emit(baseFile, nodes); err != nil {
+			return err
+		}
+	}
 	framed := func(b, note []byte) []byte {
 		return append(binary.BigEndian.AppendUint16(b, uint16(len(note))), note...)
 	}
-	if err := chunks(s.Heads, chunkHeads, headsPattern, framed, emit); err != nil {
+	if err := chunks(s.Heads, 0, chunkHeads, headsPattern, framed, emit); err != nil {
+		return err
+	}
+	attested := func(b []byte, a AnchorEntry) []byte {
+		return framed(binary.BigEndian.AppendUint64(b, a.Seq), a.Attestation)
+	}
+	if err := chunks(s.Anchors, 0, chunkHeads, anchorsPattern, attested, emit); err != nil {
 		return err
 	}
 	plain := func(b []byte, l Leaf) []byte { return append(b, l...) }
-	return chunks(s.Leaves, chunkLeaves, leavesPattern, plain, emit)
+	return chunks(s.Leaves, int(s.Base.size%chunkLeaves), chunkLeaves, leavesPattern, plain, emit)
 }
 
-// chunks emits all items, per of them to a file.
-func chunks[T any](items iter.Seq2[T, error], per int, pattern string, add func([]byte, T) []byte, emit func(string, []byte) error) error {
+// chunks emits all items, per of them to a file; the first file is as much shorter as skip says, so
+// that files of leaves end where a subtree does.
+func chunks[T any](items iter.Seq2[T, error], skip, per int, pattern string, add func([]byte, T) []byte, emit func(string, []byte) error) error {
 	if items == nil {
 		return nil
 	}
 	var buf []byte
-	n := 0
+	n := skip
 	for item, err := range items {
 		if err != nil {
 			return fmt.Errorf("read log: %w", err)

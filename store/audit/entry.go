@@ -88,12 +88,14 @@ type Record struct {
 	Header Header
 }
 
+// MaxAttrs is how many attributes an entry may have.
+const MaxAttrs = 64
+
 // The size limits of an entry. They keep every part of a record far below what a verifier reads at
 // once.
 const (
 	maxAction = 64
 	maxString = 4096 // each of Actor.ID, OnBehalfOf, Object, Subject, Attr.Key, Attr.Value
-	maxAttrs  = 64
 )
 
 // Validate says what keeps e by a from being recorded, in words without any value of theirs.
@@ -107,8 +109,8 @@ func (e *Entry) Validate(a Actor) error {
 	if a.Kind == "" || a.ID == "" {
 		return fmt.Errorf("check entry %s: it has no actor", e.Action)
 	}
-	if len(e.Attrs) > maxAttrs {
-		return fmt.Errorf("check entry %s: more than %d attributes", e.Action, maxAttrs)
+	if len(e.Attrs) > MaxAttrs {
+		return fmt.Errorf("check entry %s: more than %d attributes", e.Action, MaxAttrs)
 	}
 	long := len(a.Kind) > maxString || len(a.ID) > maxString || len(a.OnBehalfOf) > maxString ||
 		len(e.Object) > maxString || len(e.Subject) > maxString

@@ -71,6 +71,10 @@ func (h *Head) Note(key *ecdsa.PublicKey, asn1sig []byte) ([]byte, error) {
 	if !ecdsa.VerifyASN1(key, sum[:], asn1sig) {
 		return nil, errors.New("sign head: the signature does not fit the signer's public key")
 	}
+	asn1sig, err = canonicalSignature(asn1sig)
+	if err != nil {
+		return nil, fmt.Errorf("sign head: %w", err)
+	}
 	note := append(text, '\n')
 	note = append(note, sigLead...)
 	note = append(note, h.Origin...)

@@ -159,7 +159,7 @@ func decodeBody(b []byte, r *Record) error {
 	r.Actor.Kind = ActorKind(text())
 	r.Actor.ID, r.Actor.OnBehalfOf = text(), text()
 	r.Entry.Object, r.Entry.Subject = text(), text()
-	if !ok || len(b) == 0 || int(b[0]) > maxAttrs {
+	if !ok || len(b) == 0 || int(b[0]) > MaxAttrs {
 		return bad
 	}
 	n := int(b[0])

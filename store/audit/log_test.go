@@ -168,7 +168,7 @@ func TestEntryIsRefused(t *testing.T) {
 		"no kind":           {good, Actor{ID: "u"}},
 		"long object":       {Entry{Action: "a.b", Outcome: OK, Object: long}, by},
 		"long attribute":    {Entry{Action: "a.b", Outcome: OK, Attrs: []Attr{{"k", long}}}, by},
-		"many attributes":   {Entry{Action: "a.b", Outcome: OK, Attrs: make([]Attr, maxAttrs+1)}, by},
+		"many attributes":   {Entry{Action: "a.b", Outcome: OK, Attrs: make([]Attr, MaxAttrs+1)}, by},
 		"long on behalf of": {good, Actor{Kind: KindUser, ID: "u", OnBehalfOf: long}},
 	} {
 		if err := c.e.Validate(c.a); err == nil {

@@ -16,6 +16,9 @@ type Opening struct {
 	Body  []byte
 	Proof []tlog.Hash // RFC 6962 inclusion proof
 	Note  []byte      // the signed head
+	// Signer is the SubjectPublicKeyInfo of who signed the head. It is given along for whoever has the
+	// fingerprint on paper only, and proves nothing by itself.
+	Signer []byte
 }
 
 // VerifyOpening checks an opening against the signer's key and returns the entry.

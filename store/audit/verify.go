@@ -13,8 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // ErrBundle is wrapped by every error of [Verify] that means: this bundle is not what a box of ours
@@ -29,28 +30,44 @@ type VerifyOptions struct {
 	// Progress is told now and then how many entries are done; it may be nil. It is called from one
 	// goroutine at a time.
 	Progress func(done, total uint64)
+	// Witness is what somebody else kept of the heads: lines in which each [HeadLine] stands, with
+	// whatever a log server puts around it; nil if there is nothing to compare with.
+	Witness io.Reader
 }
 
 // Verify checks a bundle in the folder dir: every file, every leaf, the tree, every signed head and
-// the chain of heads, that the sequence has no gap and time does not go back. It needs no key and no
-// network. A nil error with an unpinned report means "consistent with this signer", which is not yet
+// the chain of heads, the anchors and the hours between them, that the sequence has no gap and time
+// does not go back, and what a witness saw. It needs no key and no network. A nil error with an unpinned report means "consistent with this signer", which is not yet
 // a proof: the caller compares the fingerprint, or exits 1.
 func Verify(ctx context.Context, dir string, o VerifyOptions) (Report, error) {
 	v := verifier{dir: dir, o: o}
 	if err := v.readHeads(); err != nil {
 		return Report{}, err
 	}
+	if o.Witness != nil {
+		if err := v.compare(o.Witness); err != nil {
+			return Report{}, err
+		}
+	}
 	if err := v.readLeaves(ctx); err != nil {
+		return Report{}, err
+	}
+	if err := v.checkAnchors(); err != nil {
 		return Report{}, err
 	}
 	return v.report, nil
 }
 
 type verifier struct {
-	dir    string
-	o      VerifyOptions
-	heads  []Head // all of them, by size; the last is the checkpoint's
-	report Report
+	dir     string
+	o       VerifyOptions
+	heads   []Head              // all of them, by size; the last is the checkpoint's
+	hashes  [][sha256.Size]byte // of their notes
+	keys    []*ecdsa.PublicKey
+	base    Edge // of the tree before the first leaf
+	marks   []mark
+	anchors []attested
+	report  Report
 
 	mu   sync.Mutex // over done and the calls of Progress
 	done uint64
@@ -84,50 +101,64 @@ func (v *verifier) read(name string) ([]byte, error) {
 	return data, nil
 }
 
-// list checks that the folder holds the files of a bundle and no others, and counts those of leaves
-// and of heads.
-func (v *verifier) list() (leaves, heads int, err error) {
+// listing is how many files of each kind a bundle holds.
+type listing struct {
+	leaves, heads, anchors int
+	base                   bool
+}
+
+// list checks that the folder holds the files of a bundle and no others, and counts them.
+func (v *verifier) list() (n listing, err error) {
 	files, err := os.ReadDir(v.dir)
 	if err != nil {
-		return 0, 0, fmt.Errorf("read bundle: %w", err)
+		return n, fmt.Errorf("read bundle: %w", err)
 	}
-	var l, h []string
+	sets := []struct {
+		pattern string
+		names   map[string]bool
+		count   *int
+	}{
+		{leavesPattern, map[string]bool{}, &n.leaves},
+		{headsPattern, map[string]bool{}, &n.heads},
+		{anchorsPattern, map[string]bool{}, &n.anchors},
+	}
 	for _, f := range files {
 		name := f.Name()
 		if !f.Type().IsRegular() {
-			return 0, 0, refuse("%q is not a plain file", name)
+			return n, refuse("%q is not a plain file", name)
 		}
 		switch {
 		case name == checkpointFile, name == signersFile, ignored(name):
-		case bundleName(name) && name[0] == 'l':
-			l = append(l, name)
-		case bundleName(name):
-			h = append(h, name)
+		case name == baseFile:
+			n.base = true
+		case !bundleName(name):
+			return n, refuse("%q does not belong to it", name)
 		default:
-			return 0, 0, refuse("%q does not belong to it", name)
-		}
-	}
-	for _, set := range []struct {
-		names   []string
-		pattern string
-	}{{l, leavesPattern}, {h, headsPattern}} {
-		for i := range set.names {
-			if want := fmt.Sprintf(set.pattern, i); !slices.Contains(set.names, want) {
-				return 0, 0, refuse("%s is missing", want)
+			for _, set := range sets {
+				if name[0] == set.pattern[0] {
+					set.names[name] = true
+				}
 			}
 		}
 	}
-	return len(l), len(h), nil
+	for _, set := range sets {
+		*set.count = len(set.names)
+		for i := range len(set.names) {
+			if want := fmt.Sprintf(set.pattern, i); !set.names[want] {
+				return n, refuse("%s is missing", want)
+			}
+		}
+	}
+	return n, nil
 }
 
 // readHeads checks signers and heads, and that each head names the one before it.
 func (v *verifier) readHeads() error {
-	leafFiles, headFiles, err := v.list()
+	files, err := v.list()
 	if err != nil {
 		return err
 	}
-	signers, err := v.readSigners()
-	if err != nil {
+	if v.keys, err = v.readSigners(); err != nil {
 		return err
 	}
 	checkpoint, err := v.read(checkpointFile)
@@ -135,31 +166,72 @@ func (v *verifier) readHeads() error {
 		return err
 	}
 	var notes [][]byte
-	for i := range headFiles {
-		name := fmt.Sprintf(headsPattern, i)
+	err = v.records(files.heads, headsPattern, 0, func(_, note []byte) error {
+		notes = append(notes, note)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	notes = append(notes, checkpoint)
+	if err := v.checkHeads(notes, files.base); err != nil {
+		return err
+	}
+	if err := v.readBase(files.base); err != nil {
+		return err
+	}
+	size := v.heads[len(v.heads)-1].Size
+	if want := (size+chunkLeaves-1)/chunkLeaves - v.base.size/chunkLeaves; uint64(files.leaves) != want {
+		return refuse("it has %d files of entries, and its head covers %d", files.leaves, want)
+	}
+	v.report.From, v.report.Entries = v.base.size, size-v.base.size
+	return v.readAnchors(files.anchors)
+}
+
+// records reads the numbered files of a kind: each record is prefix bytes, a length of two bytes, and
+// so many bytes.
+func (v *verifier) records(files int, pattern string, prefix int, fn func(prefix, record []byte) error) error {
+	for i := range files {
+		name := fmt.Sprintf(pattern, i)
 		data, err := v.read(name)
 		if err != nil {
 			return err
 		}
 		n := 0
-		for ; len(data) >= 2 && len(data) >= 2+int(binary.BigEndian.Uint16(data)); n++ {
-			end := 2 + int(binary.BigEndian.Uint16(data))
-			notes = append(notes, data[2:end])
+		for head := prefix + 2; len(data) >= head && len(data) >= head+int(binary.BigEndian.Uint16(data[prefix:])); n++ {
+			end := head + int(binary.BigEndian.Uint16(data[prefix:]))
+			if err := fn(data[:prefix], data[head:end]); err != nil {
+				return err
+			}
 			data = data[end:]
 		}
-		if len(data) != 0 || n == 0 || n > chunkHeads || n < chunkHeads && i != headFiles-1 {
-			return refuse("%s is cut or does not hold the number of heads it has to", name)
+		if len(data) != 0 || n == 0 || n > chunkHeads || n < chunkHeads && i != files-1 {
+			return refuse("%s is cut or does not hold the number of records it has to", name)
 		}
 	}
-	notes = append(notes, checkpoint)
-	if err := v.checkHeads(notes, signers); err != nil {
+	return nil
+}
+
+// readBase reads what an export of a part stands on: it must be the tree of the first head.
+func (v *verifier) readBase(there bool) error {
+	if !there {
+		return nil
+	}
+	data, err := v.read(baseFile)
+	if err != nil {
 		return err
 	}
-	size := v.heads[len(v.heads)-1].Size
-	if want := (size + chunkLeaves - 1) / chunkLeaves; uint64(leafFiles) != want {
-		return refuse("it has %d files of entries, and its head covers %d", leafFiles, want)
+	var nodes []tlog.Hash
+	for ; len(data) >= tlog.HashSize; data = data[tlog.HashSize:] {
+		nodes = append(nodes, tlog.Hash(data[:tlog.HashSize]))
 	}
-	v.report.Entries = size
+	var ok bool
+	if v.base, ok = NewEdge(v.heads[0].Size, nodes); !ok || len(data) != 0 || v.base.Root() != v.heads[0].Root {
+		return refuse("%s is not the tree of the first head", baseFile)
+	}
+	if len(v.heads) < 2 {
+		return refuse("it holds no entry")
+	}
 	return nil
 }
 
@@ -189,9 +261,11 @@ func (v *verifier) readSigners() ([]*ecdsa.PublicKey, error) {
 	return signers, nil
 }
 
-// checkHeads verifies all notes, in parallel since signatures are slow, then their chain.
-func (v *verifier) checkHeads(notes [][]byte, signers []*ecdsa.PublicKey) error {
-	v.heads = make([]Head, len(notes))
+// checkHeads verifies all notes, in parallel since signatures are slow, then their chain. The heads of
+// a part begin with the one that the part stands on.
+func (v *verifier) checkHeads(notes [][]byte, part bool) error {
+	signers := v.keys
+	v.heads, v.hashes = make([]Head, len(notes)), make([][sha256.Size]byte, len(notes))
 	by := make([]string, len(notes)) // fingerprint of who signed
 	for _, k := range signers {
 		v.report.Signers = append(v.report.Signers, Fingerprint(k))
@@ -203,7 +277,11 @@ func (v *verifier) checkHeads(notes [][]byte, signers []*ecdsa.PublicKey) error 
 				return refuse("head %d is not in its canonical form", i)
 			}
 			if err == nil {
-				v.heads[i], by[i] = h, v.report.Signers[k]
+				_, _, sig, _ := ParseNote(notes[i])
+				if same, err := canonicalSignature(sig); err != nil || !bytes.Equal(same, sig) {
+					return refuse("the signature of head %d has another spelling", i)
+				}
+				v.heads[i], v.hashes[i], by[i] = h, NoteHash(notes[i]), v.report.Signers[k]
 				return nil
 			}
 		}
@@ -217,9 +295,9 @@ func (v *verifier) checkHeads(notes [][]byte, signers []*ecdsa.PublicKey) error 
 		switch {
 		case h.Origin != v.heads[0].Origin:
 			return refuse("head %d is of another log", i)
-		case i == 0 && h.Prev != ([sha256.Size]byte{}):
+		case i == 0 && !part && h.Prev != ([sha256.Size]byte{}):
 			return refuse("the heads before the first one given are missing")
-		case i > 0 && h.Prev != NoteHash(notes[i-1]):
+		case i > 0 && h.Prev != v.hashes[i-1]:
 			return refuse("head %d does not follow the one before it: a head is missing or added", i)
 		case i > 0 && h.Size <= v.heads[i-1].Size:
 			return refuse("head %d covers no more than the one before it", i)

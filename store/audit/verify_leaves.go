@@ -17,6 +17,25 @@ type piece struct {
 	partial     map[uint64][]subtree // right edges inside it that heads ask for, by size of the whole log
 	first, last int64
 	counts      counts
+	marks       []mark
+}
+
+// mark is an entry that the checks of anchors and clock look at, among all the others.
+type mark struct {
+	seq            uint64
+	second, before int64 // of the entry, and of the one before it
+	action         Action
+	outcome        Outcome
+}
+
+// marked reports whether an action is one of those that say how the log itself was kept.
+func marked(action []byte) bool {
+	switch string(action) {
+	case string(ActionCounter), string(ActionAnchor), string(ActionAnchorLost), string(ActionAnchorLate),
+		string(ActionRollback), string(ActionRestored), string(ActionClock), string(ActionStart):
+		return true
+	}
+	return false
 }
 
 // subtree is the root of 2^level leaves.
@@ -27,14 +46,24 @@ type subtree struct {
 
 // readLeaves hashes all files of leaves, several at a time, and joins them to the tree.
 func (v *verifier) readLeaves(ctx context.Context) error {
-	size := v.report.Entries
-	n := int((size + chunkLeaves - 1) / chunkLeaves)
+	size := v.heads[len(v.heads)-1].Size
+	from := v.base.size / chunkLeaves * chunkLeaves // where the first file would begin if it were whole
+	n := int((size - from + chunkLeaves - 1) / chunkLeaves)
 	total := newCounts()
 	var edge Edge
 	var clock int64
 	next := 0 // head to be checked
-	if next < len(v.heads) && v.heads[next].Size == 0 {
+	if v.heads[next].Size == 0 {
 		return refuse("a head covers nothing")
+	}
+	// The subtrees on which the first file stands; the file itself begins with those beside it.
+	for _, l := range v.base.levels() {
+		if l.level >= chunkLevel {
+			edge.push(l.level, l.hash, nil)
+		}
+	}
+	if v.base.size > 0 {
+		next++ // it is the head of the base, and fits it
 	}
 	workers := runtime.GOMAXPROCS(0)
 	for lo := 0; lo < n; lo += workers {
@@ -43,20 +72,23 @@ func (v *verifier) readLeaves(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			return v.readPiece(lo+i, &pieces[i])
+			return v.readPiece(lo+i, from, &pieces[i])
 		})
 		if err != nil {
 			return err
 		}
 		for i := range pieces {
 			p := &pieces[i]
-			start := uint64(lo+i) * chunkLeaves
+			start := from + uint64(lo+i)*chunkLeaves
 			if p.first < clock {
 				return refuse("time goes back at entry %d", start)
 			}
-			if start == 0 {
+			if lo+i == 0 {
 				v.report.First = time.Unix(p.first, 0).UTC()
+			} else if len(p.marks) > 0 && p.marks[0].seq == start {
+				p.marks[0].before = clock
 			}
+			v.marks = append(v.marks, p.marks...)
 			clock = p.last
 			end := start + p.edge.Size()
 			for ; next < len(v.heads) && v.heads[next].Size <= end; next++ {
@@ -84,14 +116,23 @@ func (v *verifier) readLeaves(ctx context.Context) error {
 }
 
 // readPiece reads one file of leaves.
-func (v *verifier) readPiece(file int, p *piece) error {
+func (v *verifier) readPiece(file int, from uint64, p *piece) error {
 	name := fmt.Sprintf(leavesPattern, file)
 	data, err := v.read(name)
 	if err != nil {
 		return err
 	}
-	seq := uint64(file) * chunkLeaves
-	end := min(seq+chunkLeaves, v.report.Entries)
+	seq := from + uint64(file)*chunkLeaves
+	end := min(seq+chunkLeaves, v.heads[len(v.heads)-1].Size)
+	if seq < v.base.size { // the first file of a part, which need not begin where a file does
+		for _, l := range v.base.levels() {
+			if l.level < chunkLevel {
+				p.edge.push(l.level, l.hash, nil)
+			}
+		}
+		seq = v.base.size
+	}
+	begin := seq
 	p.counts = newCounts()
 	p.partial = map[uint64][]subtree{}
 	head, _ := slices.BinarySearchFunc(v.heads, seq+1, func(h Head, s uint64) int {
@@ -109,11 +150,14 @@ func (v *verifier) readPiece(file int, p *piece) error {
 		if h.Sequence != seq {
 			return refuse("%s has entry %d where %d must be", name, h.Sequence, seq)
 		}
-		if p.edge.Size() == 0 {
+		if seq == begin {
 			p.first, p.last = h.Second, h.Second
 		}
 		if h.Second < p.last {
 			return refuse("time goes back at entry %d", seq)
+		}
+		if marked(action) {
+			p.marks = append(p.marks, mark{seq, h.Second, p.last, Action(action), h.Outcome})
 		}
 		p.last = h.Second
 		p.counts.count(action, &h)
@@ -127,7 +171,7 @@ func (v *verifier) readPiece(file int, p *piece) error {
 	if len(data) != 0 {
 		return refuse("%s goes on after its last entry", name)
 	}
-	v.progress(p.edge.Size())
+	v.progress(end - begin)
 	return nil
 }
 

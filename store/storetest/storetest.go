@@ -12,6 +12,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -65,11 +66,11 @@ func (k *Keys) SignHead(_ context.Context, note []byte) ([]byte, error) {
 // Signer implements store.Keys.
 func (k *Keys) Signer() *ecdsa.PublicKey { return &k.signer.PublicKey }
 
-// Counter implements store.Keys.
-func (k *Keys) Counter(context.Context) (uint64, error) { return 0, nil }
+// Counter implements store.Keys: there is none.
+func (k *Keys) Counter(context.Context) (uint64, error) { return 0, errors.ErrUnsupported }
 
-// Anchor implements store.Keys.
-func (k *Keys) Anchor(context.Context, [32]byte) ([]byte, error) { return nil, nil }
+// Anchor implements store.Keys: there is no counter.
+func (k *Keys) Anchor(context.Context, [32]byte) ([]byte, error) { return nil, errors.ErrUnsupported }
 
 // Options are those of a store for a test: plenty of space, no log, and no heads but at Close, so
 // that a test may count entries.
