@@ -56,7 +56,7 @@ func BenchmarkStartToFirstByte(b *testing.B) {
 		c, err := sim.Pipe()
 		return tap{c, seen}, err
 	}
-	h, err := x.openHouse(b.Context(), storetest.NewKeys(b))
+	h, err := x.openHouse(b.Context(), storetest.NewKeys(b), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func (f *flow) must(err error) {
 
 func (f *flow) open() {
 	f.t.Helper()
-	h, err := f.box.openHouse(f.t.Context(), f.keys)
+	h, err := f.box.openHouse(f.t.Context(), f.keys, nil)
 	f.must(err)
 	f.house = h
 }

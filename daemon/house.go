@@ -30,6 +30,7 @@ import (
 type house struct {
 	store    *store.Store
 	keys     store.Keys
+	since    time.Time // when it was opened
 	log      *slog.Logger
 	api      http.Handler
 	console  http.Handler
@@ -46,8 +47,8 @@ type house struct {
 var sources = outbox.Sources{otp.Kind: otp.Render, notice.Kind: notice.Render, consent.Kind: consent.Render}
 
 // openHouse opens the store, settles what a crash left behind, and starts the loops.
-func (b *box) openHouse(ctx context.Context, keys store.Keys) (*house, error) {
-	h, err := b.openStore(ctx, keys)
+func (b *box) openHouse(ctx context.Context, keys store.Keys, accept *store.Acceptance) (*house, error) {
+	h, err := b.openStore(ctx, keys, accept)
 	if err != nil {
 		return nil, err
 	}
@@ -56,14 +57,15 @@ func (b *box) openHouse(ctx context.Context, keys store.Keys) (*house, error) {
 }
 
 // openStore opens the store and settles what a crash left behind; nothing works on it yet.
-func (b *box) openStore(ctx context.Context, keys store.Keys) (*house, error) {
+// accept takes a store that is older than the TPM's counter, where the operator says so.
+func (b *box) openStore(ctx context.Context, keys store.Keys, accept *store.Acceptance) (*house, error) {
 	s, err := store.Open(ctx, b.storePath(), store.Options{
-		Origin: "pinward/" + b.cfg.Box.ID, Keys: keys, Log: b.log,
+		Origin: "pinward/" + b.cfg.Box.ID, Keys: counting(keys), Log: b.log, AcceptRollback: accept,
 	})
 	if err != nil {
 		return nil, err
 	}
-	h := &house{store: s, keys: keys, log: b.log, fits: map[string]fitted{}}
+	h := &house{store: s, keys: keys, log: b.log, since: time.Now(), fits: map[string]fitted{}}
 	if err := b.sealed.bind(ctx, s); err != nil {
 		b.log.Error("bind events of a closed box", "error", err) // no reason to stay closed
 	}
@@ -240,7 +242,7 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check() health.Check {
-	return health.Check{Name: "store", Children: []health.Check{h.checkModems()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkAnchors()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}

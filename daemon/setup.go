@@ -89,7 +89,7 @@ func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error
 	if err != nil {
 		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
-	h, err := b.openStore(ctx, keys)
+	h, err := b.openStore(ctx, keys, nil)
 	if err != nil {
 		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
 	}

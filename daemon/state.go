@@ -54,7 +54,7 @@ func (b *box) bringUp(ctx context.Context) {
 	b.turning.Lock()
 	defer b.turning.Unlock()
 	if b.opts.Keys != nil {
-		b.open(ctx, b.opts.Keys)
+		b.open(ctx, b.opts.Keys, nil)
 		return
 	}
 	st, err := tpm.LoadState(b.statePath())
@@ -85,7 +85,7 @@ func (b *box) unsealTPM(ctx context.Context, st tpm.State, passphrase string) {
 		return
 	}
 	b.own(ctx, keys)
-	b.open(ctx, keys)
+	b.open(ctx, keys, nil)
 }
 
 // own keeps other programs from the TPM. Where it cannot, the box works all the same.
@@ -130,11 +130,11 @@ func (b *box) keep(st tpm.State, keys *tpm.Keys) (*tpm.Keys, error) {
 
 // open opens the house. A store that cannot be opened leaves the box sealed with the reason: the
 // doors stay open and say so.
-func (b *box) open(ctx context.Context, keys store.Keys) {
-	h, err := b.openHouse(ctx, keys)
+func (b *box) open(ctx context.Context, keys store.Keys, accept *store.Acceptance) {
+	h, err := b.openHouse(ctx, keys, accept)
 	if err != nil {
 		b.log.Error("open store", "error", err)
-		b.enter(Sealed, "the store cannot be opened: "+err.Error(), "restore the store from the backup, then restart")
+		b.enter(Sealed, "the store cannot be opened: "+err.Error(), storeRemedy(err))
 		return
 	}
 	b.house.Store(h)
@@ -160,6 +160,9 @@ func (b *box) unsealBy(ctx context.Context, req admin.Unseal) error {
 	st, err := tpm.LoadState(b.statePath())
 	if err != nil {
 		return fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	if len(req.Shares) == 0 && req.AcceptRollback != "" {
+		return fmt.Errorf("%w: only two shares of the recovery kit take an older store", admin.ErrState)
 	}
 	if len(req.Shares) == 0 {
 		b.unsealTPM(ctx, st, req.Passphrase)
@@ -199,7 +202,7 @@ func (b *box) recover(ctx context.Context, st tpm.State, req admin.Unseal) error
 		return err
 	}
 	b.own(ctx, keys)
-	b.open(ctx, keys)
+	b.open(ctx, keys, acceptance(req.AcceptRollback))
 	return nil
 }
 

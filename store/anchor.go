@@ -46,6 +46,9 @@ var (
 type Acceptance struct {
 	By  audit.Actor
 	Why string
+	// Also runs in the transaction that takes the store; it may be nil. It is for what must not go on
+	// from an old state as if nothing had happened.
+	Also func(*Tx) error
 }
 
 // counterPatience bounds one visit to the TPM; anchorTick is how often the loop looks.
@@ -145,6 +148,11 @@ func (s *Store) accept(tx *Tx, st counted, n uint64, by Acceptance) error {
 	}})
 	if err != nil {
 		return err
+	}
+	if tx.actor = by.By; by.Also != nil {
+		if err := by.Also(tx); err != nil {
+			return err
+		}
 	}
 	return s.keep(tx, n)
 }

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 )
 
 // demoKeys stand in for the TPM: the root key and the signer lie in a file beside the data that
@@ -22,16 +21,13 @@ type demoKeys struct {
 	path   string
 	aead   cipher.AEAD
 	signer *ecdsa.PrivateKey
-
-	mu   sync.Mutex
-	file keyFile // guarded by mu
+	file   keyFile
 }
 
 // keyFile is DIR/demo-key.
 type keyFile struct {
-	Root    []byte // 32 bytes
-	Signer  []byte // PKCS #8
-	Counter uint64 // stands in for the TPM's counter; never goes back
+	Root   []byte // 32 bytes
+	Signer []byte // PKCS #8
 }
 
 func loadDemoKeys(path string) (*demoKeys, error) {
@@ -104,22 +100,11 @@ func (k *demoKeys) SignHead(_ context.Context, note []byte) ([]byte, error) {
 // Signer is the public half of the key that signs heads.
 func (k *demoKeys) Signer() *ecdsa.PublicKey { return &k.signer.PublicKey }
 
-// Counter is the value of the counter that stands in for the TPM's.
-func (k *demoKeys) Counter(context.Context) (uint64, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.file.Counter, nil
-}
+// Counter is the value of the counter that stands in for the TPM's. The demo has none: whoever can set
+// its folder back can set the key file back too.
+func (k *demoKeys) Counter(context.Context) (uint64, error) { return 0, errors.ErrUnsupported }
 
-// Anchor counts up and signs the count together with the hash of a head.
-func (k *demoKeys) Anchor(ctx context.Context, noteHash [32]byte) ([]byte, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	next := k.file
-	next.Counter++
-	if err := writeJSON(k.path, next); err != nil {
-		return nil, err
-	}
-	k.file = next
-	return k.SignHead(ctx, fmt.Appendf(noteHash[:], "%d", next.Counter))
+// Anchor has nothing to count with.
+func (k *demoKeys) Anchor(context.Context, [32]byte) ([]byte, error) {
+	return nil, errors.ErrUnsupported
 }

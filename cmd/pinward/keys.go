@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -33,6 +34,7 @@ func prompt(in *bufio.Reader, what string, secret bool) (string, error) {
 func (c *client) key() *cobra.Command {
 	cmd := &cobra.Command{Use: "key", Short: "Unseal the box and show how its keys are"}
 	var shares, newTPM bool
+	var rollback string
 	unseal := &cobra.Command{
 		Use: "unseal", Short: "Open a sealed box by passphrase, or with --kit by two shares of the recovery kit", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,7 +42,7 @@ func (c *client) key() *cobra.Command {
 			req := map[string]any{}
 			var err error
 			if shares {
-				req["new_tpm"] = newTPM
+				req["new_tpm"], req["accept_rollback"] = newTPM, rollback
 				req["shares"], err = askShares(in)
 			} else {
 				req["passphrase"], err = prompt(in, "passphrase", true)
@@ -48,15 +50,22 @@ func (c *client) key() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if rollback != "" && !shares {
+				return errors.New("--accept-rollback needs --kit: two holders of the recovery kit decide that")
+			}
 			show, err := c.call(cmd.Context(), http.MethodPost, "/unseal", req, nil)
 			if show {
 				fmt.Println("open")
+				if rollback != "" {
+					fmt.Println("If the store was older than the TPM's counter, all lanes are held: look at what waits, then run: pinward outbox resume")
+				}
 			}
 			return err
 		},
 	}
 	unseal.Flags().BoolVar(&shares, "kit", false, "ask for two shares of the recovery kit")
 	unseal.Flags().BoolVar(&newTPM, "new-tpm", false, "with --kit: the TPM was cleared, or is another one, and you know that")
+	unseal.Flags().StringVar(&rollback, "accept-rollback", "", "with --kit: take a store that is older than the TPM's counter; say who decides that and `WHY`")
 	drill := &cobra.Command{
 		Use: "drill", Short: "Prove with two shares that the recovery kit opens this box; nothing is changed", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -54,6 +54,9 @@ type Unseal struct {
 	// NewTPM says that the operator knows this TPM to be another, or cleared. Without it the kit is
 	// not sealed to a TPM that only poses as the box's own.
 	NewTPM bool `json:"new_tpm,omitempty"`
+	// AcceptRollback takes a store that is older than the TPM's counter and says who takes it and why;
+	// only with shares. It is an entry, and every lane is held until somebody lets it go on.
+	AcceptRollback string `json:"accept_rollback,omitempty"`
 }
 
 // Keys is what the program does with the box's keys for this door. Their errors are in the chain of
