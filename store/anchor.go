@@ -122,7 +122,7 @@ func (s *Store) checkCounter(ctx context.Context, o Options) (func(*Tx) error, e
 
 // bind ties the log to the counter as it stands.
 func (s *Store) bind(tx *Tx, n uint64, how audit.Outcome) error {
-	if err := tx.record(self, audit.Entry{Action: audit.ActionCounter, Outcome: how, Attrs: []audit.Attr{{Key: "counter", Value: count(n)}}}); err != nil {
+	if err := tx.record(self, audit.Entry{Action: audit.ActionCounter, Outcome: how, Attrs: []audit.Attr{{Key: "counter", Value: decimal(n)}}}); err != nil {
 		return err
 	}
 	return s.keep(tx, n)
@@ -132,7 +132,7 @@ func (s *Store) bind(tx *Tx, n uint64, how audit.Outcome) error {
 // at it.
 func (s *Store) finish(tx *Tx, st counted, n uint64) error {
 	if n == st.Value {
-		err := tx.record(self, audit.Entry{Action: audit.ActionAnchorLost, Outcome: audit.Failed, Attrs: []audit.Attr{{Key: "counter", Value: count(n)}}})
+		err := tx.record(self, audit.Entry{Action: audit.ActionAnchorLost, Outcome: audit.Failed, Attrs: []audit.Attr{{Key: "counter", Value: decimal(n)}}})
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func (s *Store) finish(tx *Tx, st counted, n uint64) error {
 
 func (s *Store) accept(tx *Tx, st counted, n uint64, by Acceptance) error {
 	err := tx.record(by.By, audit.Entry{Action: audit.ActionRollback, Outcome: audit.OK, Attrs: []audit.Attr{
-		{Key: "counter", Value: count(n)}, {Key: "known", Value: count(st.Value)}, {Key: "why", Value: by.Why},
+		{Key: "counter", Value: decimal(n)}, {Key: "known", Value: decimal(st.Value)}, {Key: "why", Value: by.Why},
 	}})
 	if err != nil {
 		return err
@@ -163,7 +163,7 @@ func (s *Store) keep(tx *Tx, n uint64) error {
 	return counters.Put(tx, counterKey, counted{Signer: s.Fingerprint(), Value: n, At: tx.now})
 }
 
-func count(n uint64) string { return strconv.FormatUint(n, 10) }
+func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // anchor has the TPM bind a head to its counter.
 func (s *Store) anchor(ctx context.Context) error {
@@ -211,7 +211,7 @@ func (s *Store) anchor(ctx context.Context) error {
 			return err
 		}
 		err := tx.Record(audit.Entry{Action: audit.ActionAnchor, Outcome: audit.OK, Attrs: []audit.Attr{
-			{Key: "counter", Value: count(a.Counter)}, {Key: "entries", Value: count(head.size)},
+			{Key: "counter", Value: decimal(a.Counter)}, {Key: "entries", Value: decimal(head.size)},
 		}})
 		if err != nil {
 			return err
