@@ -22,6 +22,7 @@ var bookkeeping = map[string]string{
 	"inbox.parts":         "parts of a text until the whole is read; the reading is the entry",
 	"inbox.seen":          "hashes of texts already read",
 	"intake.peers":        "counts by peer; each message has a record of its own",
+	"intake.rates":        "how much each rule texts; each text, each opening and each release is an entry of its own",
 	"intake.requests":     "request ids, so that a repeat starts nothing; the start has its own entry",
 	"intake.seen":         "outcomes of messages, so that a repeat gets the same answer; what a message did has entries of its own",
 	"limit.counters":      "how often something was done lately; what was done is an entry of its own",

@@ -124,6 +124,15 @@ func (p Path) String() string {
 	return string(b)
 }
 
+// MarshalText is String.
+func (p Path) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText is ParsePath.
+func (p *Path) UnmarshalText(b []byte) (err error) {
+	*p, err = ParsePath(string(b))
+	return err
+}
+
 // Value finds the path's place in a message.
 func (p Path) Value(m *Message) Value {
 	if p.field == 0 {

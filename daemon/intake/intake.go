@@ -127,7 +127,7 @@ func (in *Intake) standOn(ctx context.Context) (*ground, error) {
 	if g.zone = in.listener.Zone; g.zone == nil {
 		g.zone = g.site.Location()
 	}
-	g.senders, g.rules = in.listener.senders(g.policy), newRules(Shipped())
+	g.senders, g.rules = in.listener.senders(g.policy), newRules(g.policy.Rules())
 	in.ground.Store(g)
 	return g, nil
 }
@@ -198,7 +198,7 @@ func (in *Intake) failed(peer string, at time.Time, err error) {
 
 // accept does what was read, once, in one transaction.
 func (in *Intake) accept(ctx context.Context, rd *reading) (out outcome, err error) {
-	again, reasons := false, []string(nil)
+	again, opened, reasons := false, "", []string(nil)
 	err = in.store.Accept(ctx, in.actor(rd.sender.Name, rd.m), func(tx *store.Tx) error {
 		before, kind, err := lookUp(tx, rd)
 		if err != nil {
@@ -215,7 +215,9 @@ func (in *Intake) accept(ctx context.Context, rd *reading) (out outcome, err err
 		if err := w.run(); err != nil {
 			return err
 		}
-		out, reasons = w.outcome(), w.why
+		if out, reasons = w.outcome(), w.why; w.opened {
+			opened = w.ruleName()
+		}
 		// What if we crash here: nothing happened, and nothing was answered.
 		return keepOutcome(tx, rd, out)
 	})
@@ -224,6 +226,9 @@ func (in *Intake) accept(ctx context.Context, rd *reading) (out outcome, err err
 	}
 	if err != nil {
 		return outcome{}, fmt.Errorf("accept message: %w", err)
+	}
+	if opened != "" {
+		in.log.Error("a rule would text far more than its usual; its texts are held: see pinward hl7 held", "rule", opened, "peer", rd.sender.Name)
 	}
 	in.counted(rd.sender.Name, func(s *PeerState) {
 		s.Messages, s.Last, s.LastType = 1, time.Now(), rd.kind

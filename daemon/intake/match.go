@@ -22,6 +22,8 @@ func newRules(list []Rule) rules {
 	for i := range list {
 		rule := &list[i]
 		switch {
+		case rule.Off:
+			continue
 		case rule.Type == Any:
 			r.any = append(r.any, rule)
 		case len(rule.Events) == 0:

@@ -14,7 +14,7 @@ import (
 func (w *work) sendNotice() error {
 	id, n := w.person.id, w.rule.Notice
 	if w.tooOld() {
-		w.because("%s: the event is older than %s", n.Template, w.rule.MaxAge)
+		w.because("%s: the event is older than %s", n.Template, w.rule.maxAge())
 		return nil
 	}
 	quiet, err := w.suppressed(id)
@@ -38,15 +38,15 @@ func (w *work) sendNotice() error {
 	} else {
 		req.Group = w.group(n.Template, id.Key())
 		var told bool
-		if req.Key, told, err = w.once(req.Group, n.Once); err != nil || told {
+		if req.Key, told, err = w.once(req.Group, time.Duration(n.Once)); err != nil || told {
 			return err
 		}
 	}
-	_, already, err := notice.Send(w.tx, req)
-	switch {
-	case err == nil && already:
+	got, err := w.text(req, contact.Appointment{})
+	switch got {
+	case already:
 		w.because("%s: the patient was told already", n.Template)
-	case err == nil:
+	case taken:
 		w.did("%s queued", n.Template)
 	}
 	return w.refused(n.Template, err)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"pinward/daemon/contact"
@@ -36,6 +37,11 @@ type Policy struct {
 	ShareYes bool `json:"share_yes"`
 	// Peers are the senders' own settings, by the name that the box's configuration gives them.
 	Peers map[string]PeerPolicy `json:"peers,omitempty"`
+	// Changed are the rules that are not, or not so, among the shipped ones.
+	Changed []Rule `json:"rules,omitempty"`
+	// BreakerFloor is how many texts a rule may cause in 15 minutes, however few are usual of it; 0 is
+	// DefaultBreakerFloor.
+	BreakerFloor int `json:"breaker_floor,omitempty"`
 }
 
 // ActionPolicy is recorded when the policy changes.
@@ -53,7 +59,7 @@ func PolicyOf(tx *store.Tx) (Policy, error) {
 		return Policy{}, fmt.Errorf("read hl7 policy: %w", err)
 	}
 	p.Places, p.Releasable, p.Leads = maps.Clone(p.Places), slices.Clone(p.Releasable), slices.Clone(p.Leads)
-	p.Peers = maps.Clone(p.Peers)
+	p.Peers, p.Changed = maps.Clone(p.Peers), slices.Clone(p.Changed)
 	return p, nil
 }
 
@@ -73,7 +79,25 @@ func SetPolicy(tx *store.Tx, p Policy) error {
 		{Key: "releasable", Value: strconv.Itoa(len(p.Releasable))},
 		{Key: "work_phones", Value: strconv.FormatBool(p.WorkPhones)},
 		{Key: "share_yes", Value: strconv.FormatBool(p.ShareYes)},
+		{Key: "rules", Value: clip(p.changes())},
+		{Key: "peers", Value: strconv.Itoa(len(p.Peers))},
 	}})
+}
+
+// changes names the rules that are the site's own.
+func (p Policy) changes() string {
+	var names []string
+	for _, r := range p.Changed {
+		name := r.Name
+		switch {
+		case r.Off:
+			name += " (off)"
+		case r.Paused:
+			name += " (paused)"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " ")
 }
 
 // maxLeads bounds what one appointment writes.
@@ -89,6 +113,12 @@ func (p Policy) validate() error {
 		if err := peer.validate(); err != nil {
 			return fmt.Errorf("peer %s: %w", safe(name), err)
 		}
+	}
+	if err := validateRules(p.Changed); err != nil {
+		return err
+	}
+	if p.BreakerFloor < 0 {
+		return errors.New("breaker_floor is negative")
 	}
 	if len(p.Leads) > maxLeads {
 		return fmt.Errorf("more than %d reminders", maxLeads)
@@ -127,4 +157,33 @@ func (p Policy) portal(site contact.Site) string {
 		return "https://" + site.LinkHosts[0] + "/"
 	}
 	return p.Portal
+}
+
+// Pause holds the texts of a rule ("rule", its name) or a peer ("peer", its name), or lets new ones go
+// again; what is held stays until it is released or dropped.
+func Pause(tx *store.Tx, kind, name string, on bool) error {
+	p, err := PolicyOf(tx)
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case "peer":
+		if p.Peers == nil {
+			p.Peers = map[string]PeerPolicy{}
+		}
+		peer := p.Peers[name]
+		peer.Paused = on
+		p.Peers[name] = peer
+	case "rule":
+		list := p.Rules()
+		i := slices.IndexFunc(list, func(r Rule) bool { return r.Name == name })
+		if i < 0 {
+			return fmt.Errorf("%w: there is no rule of this name", ErrPolicy)
+		}
+		list[i].Paused = on
+		p = p.WithRules(list)
+	default:
+		return fmt.Errorf("%w: neither a rule nor a peer can be paused by this name", ErrPolicy)
+	}
+	return SetPolicy(tx, p)
 }

@@ -121,7 +121,7 @@ func (rd *reading) readAll() error {
 		rd.why = append(rd.why, why)
 	}
 	if m.Segment("PID", 1).Exists() {
-		err := rd.readPerson(requested || rd.rule.does(UpdateContact) || rd.rule.does(KnowContact))
+		err := rd.readPerson(requested || rd.rule.does(UpdateContact) || rd.rule.does(KnowContact) || rd.rule.does(StartVerify))
 		if err != nil && rd.rule != nil && rd.rule.Type == Any {
 			rd.rule, rd.why = nil, append(rd.why, noRule) // it is not the message that is wrong
 			return nil

@@ -85,6 +85,7 @@ func (w *work) endVisit() error {
 	if status != contact.Cancelled || discontinued {
 		return nil
 	}
+	prev.Status = status
 	return w.tell(prev, "appointment.cancelled", "cancelled@"+stamp(prev.Start))
 }
 
@@ -102,7 +103,7 @@ func (w *work) tell(a contact.Appointment, template, key string) error {
 	case a.Subject.IsZero() || !a.Start.After(now):
 		return nil
 	case w.tooOld():
-		w.because("%s: the event is older than %s", template, w.rule.MaxAge)
+		w.because("%s: the event is older than %s", template, w.rule.maxAge())
 		return nil
 	}
 	quiet, err := w.suppressed(a.Subject)
@@ -113,24 +114,28 @@ func (w *work) tell(a contact.Appointment, template, key string) error {
 	if latest := w.tx.Now().Add(notBefore); expires.After(latest) {
 		expires = latest
 	}
-	_, _, err = notice.Send(w.tx, notice.Request{
+	got, err := w.text(notice.Request{
 		Template: template, Subject: a.Subject, Slots: w.slots(a), Expires: expires,
 		Group: a.Key, Key: key, Mode: w.mode,
-	})
-	if err == nil {
+	}, a)
+	if got == taken {
 		w.did("%s queued", template)
-		w.told = true
 	}
+	w.told = w.told || err == nil
 	return w.refused(template, err)
 }
 
 // tooOld tells whether the event is too old for a text about it.
 func (w *work) tooOld() bool {
-	return w.rule != nil && w.rule.MaxAge > 0 && !w.at.IsZero() && w.tx.Now().Sub(w.at) > w.rule.MaxAge
+	return w.rule != nil && !w.at.IsZero() && w.tx.Now().Sub(w.at) > w.rule.maxAge()
 }
 
 // suppressed tells, and explains, that nothing is sent about a person on our own.
 func (w *work) suppressed(id contact.SubjectID) (bool, error) {
+	if w.rule.does(Suppress) {
+		w.because("the rule lets no text go")
+		return true, nil
+	}
 	if w.vip == nil || id != w.person.id {
 		s, _, err := contact.Find(w.tx, id)
 		if err != nil || !s.VIP {
@@ -219,12 +224,12 @@ func (w *work) reminder(a contact.Appointment, key string, at time.Time, again b
 		Template: "appointment.reminder", Subject: a.Subject, Slots: w.slots(a), At: at, Expires: a.Start,
 		Group: a.Key, Key: key, Mode: w.mode,
 	}
-	_, already, err := notice.Send(w.tx, req)
-	if err == nil && already && again {
+	got, err := w.text(req, a)
+	if got == already && again {
 		req.Key += "@" + stamp(a.Start)
-		_, already, err = notice.Send(w.tx, req)
+		got, err = w.text(req, a)
 	}
-	return err == nil && !already, err
+	return got == taken, err
 }
 
 // remindAll schedules reminders of somebody who could not be texted until now. What waits or went out

@@ -113,7 +113,7 @@ var requests = store.NewTable[string]("intake.requests",
 	store.Bookkeeping("request ids, so that a repeat starts nothing; the start has its own entry"))
 
 // requestMaxAge is how old a message may be to start a code: nobody waits for it any more.
-const requestMaxAge = 15 * time.Minute
+const requestMaxAge = 2 * time.Minute
 
 func (w *work) request(r request) error {
 	now := w.tx.Now()
@@ -149,6 +149,19 @@ func (w *work) request(r request) error {
 	}
 	w.did("verification started")
 	return requests.Put(w.tx, requestKey(w.tx, this, w.peer, r.id), id)
+}
+
+// startVerify starts a code because of the message's event, where the rule says so. It is one request,
+// under the message's own control ID.
+func (w *work) startVerify() error {
+	if w.person.id.IsZero() {
+		w.because("verification: no patient")
+		return nil
+	}
+	if quiet, err := w.suppressed(w.person.id); err != nil || quiet {
+		return err
+	}
+	return w.request(request{code: true, name: w.rule.Verify, id: w.rule.Name + "/" + clip(w.control), channel: otp.ChannelAuto})
 }
 
 // start begins the verification, and gives its id; "" where it was refused.
@@ -251,11 +264,11 @@ func (w *work) requestNotice(r request) error {
 	if r.life > 0 {
 		req.Expires = req.At.Add(r.life)
 	}
-	_, already, err := notice.Send(w.tx, req)
-	switch {
-	case err == nil && already:
+	got, err := w.text(req, contact.Appointment{})
+	switch got {
+	case already:
 		w.because("notice: this request was made before")
-	case err == nil:
+	case taken:
 		w.did("notice queued")
 	}
 	return w.refused("notice", err)

@@ -10,25 +10,44 @@ import (
 // Rule says what a message means: on which event, under which conditions, what is done. It is data,
 // so that what a box does can be printed, compared and explained.
 type Rule struct {
-	Name   string   // "siu.book"; stands in entries and explanations
-	Type   string   // MSH-9.1; Any is every type
-	Events []string // MSH-9.2; none is every event of the type
+	Name   string   `json:"name"`             // "siu.book"; stands in entries and explanations
+	Type   string   `json:"type"`             // MSH-9.1; Any is every type
+	Events []string `json:"events,omitempty"` // MSH-9.2; none is every event of the type
+	// Off leaves the rule out; Paused holds its texts, to be released or dropped.
+	Off    bool `json:"off,omitempty"`
+	Paused bool `json:"paused,omitempty"`
 
 	// Need are segments without which the message is wrong in itself: AE 100.
-	Need []string
+	Need []string `json:"need,omitempty"`
 	// When must all hold, else nothing is done, the message gets AA, and the condition's Why is
 	// explained.
-	When []Condition
+	When []Condition `json:"when,omitempty"`
 	// Do is done in this order, in one transaction.
-	Do []Effect
+	Do []Effect `json:"do"`
 
-	Ends   contact.AppointmentStatus // of EndVisit: what the appointment becomes
-	Notice Notice                    // of SendNotice
+	Ends   contact.AppointmentStatus `json:"ends,omitempty"`   // of EndVisit: what the appointment becomes
+	Notice Notice                    `json:"notice,omitzero"`  // of SendNotice
+	Verify string                    `json:"verify,omitempty"` // of StartVerify: the service, or what its codes are for
 
 	// MaxAge is how old the event may be for a text about it to make sense; what is known is brought
 	// up to date at any age. An engine that was down for a night sends the whole night at once. 0 is
-	// any age; reminders go by the appointment's start and not by this.
-	MaxAge time.Duration
+	// DefaultMaxAge; reminders go by the appointment's start and not by this.
+	MaxAge Span `json:"max_age,omitzero"`
+	// Hours are when its texts may go.
+	Hours Hours `json:"hours,omitzero"`
+	// Max is how many texts it may cause in 15 minutes before its breaker opens; 0 goes by what is
+	// usual of it.
+	Max int `json:"max,omitempty"`
+}
+
+// DefaultMaxAge is how old an event may be for a text about it, where its rule does not say.
+const DefaultMaxAge = 2 * time.Hour
+
+func (r *Rule) maxAge() time.Duration {
+	if r.MaxAge == 0 {
+		return DefaultMaxAge
+	}
+	return time.Duration(r.MaxAge)
 }
 
 // Any as a rule's Type is every type that no rule above it names.
@@ -39,23 +58,25 @@ type Effect string
 
 // Effects.
 const (
-	UpdateContact Effect = "contact" // what PID, PD1 and PV1 say of the person: numbers, language, wishes, death
-	KnowContact   Effect = "know"    // the same, of a person who is not known yet: the sender is no master of it
-	MarkDead      Effect = "dead"    // only that the person died
-	MergeContact  Effect = "merge"   // each MRG-1 into the PID before it
-	RemoveContact Effect = "remove"  // the record was deleted: cancel all that waits
-	BookVisit     Effect = "book"    // SCH: keep the appointment, schedule its reminders; SCH-25 may end it instead
-	EndVisit      Effect = "end"     // SCH: end the appointment, cancel its reminders
-	SendNotice    Effect = "notice"  // Rule.Notice
+	UpdateContact Effect = "contact"  // what PID, PD1 and PV1 say of the person: numbers, language, wishes, death
+	KnowContact   Effect = "know"     // the same, of a person who is not known yet: the sender is no master of it
+	MarkDead      Effect = "dead"     // only that the person died
+	MergeContact  Effect = "merge"    // each MRG-1 into the PID before it
+	RemoveContact Effect = "remove"   // the record was deleted: cancel all that waits
+	BookVisit     Effect = "book"     // SCH: keep the appointment, schedule its reminders; SCH-25 may end it instead
+	EndVisit      Effect = "end"      // SCH: end the appointment, cancel its reminders
+	SendNotice    Effect = "notice"   // Rule.Notice
+	StartVerify   Effect = "verify"   // a code of Rule.Verify, once for each message
+	Suppress      Effect = "suppress" // no text for this message, whatever follows
 )
 
 // Notice is the text that a rule sends.
 type Notice struct {
-	Template string
+	Template string `json:"template,omitempty"`
 	// Key are the paths whose values tell one occasion from another; a second message about the same
 	// occasion sends nothing. Without any, the text goes at most once in Once.
-	Key  []hl7.Path
-	Once time.Duration
+	Key  []hl7.Path `json:"key,omitempty"`
+	Once Span       `json:"once,omitzero"`
 }
 
 // Test is how a Condition looks at its values.
@@ -73,12 +94,13 @@ const (
 
 // Condition is a test of one component in every segment of a name and every repetition.
 type Condition struct {
-	Segment     string
-	Field, Comp int // Comp 0 is the first component
-	Test        Test
-	In          []string
-	List        List   // in place of In: a list of the site's policy
-	Why         string // explained when it does not hold
+	Segment string   `json:"segment,omitempty"`
+	Field   int      `json:"field,omitempty"`
+	Comp    int      `json:"comp,omitempty"` // 0 is the first component
+	Test    Test     `json:"test"`
+	In      []string `json:"in,omitempty"`
+	List    List     `json:"list,omitzero"` // in place of In: a list of the site's policy
+	Why     string   `json:"why"`           // explained when it does not hold
 }
 
 // List names a list of Policy.
@@ -106,12 +128,12 @@ func Shipped() []Rule {
 		},
 		{
 			Name: "siu.book", Type: "SIU", Events: []string{"S12", "S13", "S14"},
-			Need: []string{"SCH"}, Do: []Effect{UpdateContact, BookVisit}, MaxAge: 24 * time.Hour,
+			Need: []string{"SCH"}, Do: []Effect{UpdateContact, BookVisit},
 		},
 		{
 			Name: "siu.cancel", Type: "SIU", Events: []string{"S15"},
 			Need: []string{"SCH"}, Do: []Effect{UpdateContact, EndVisit}, Ends: contact.Cancelled,
-			Notice: Notice{Template: "appointment.cancelled"}, MaxAge: 24 * time.Hour,
+			Notice: Notice{Template: "appointment.cancelled"},
 		},
 		{
 			Name: "siu.discontinue", Type: "SIU", Events: []string{"S16"},
@@ -128,14 +150,13 @@ func Shipped() []Rule {
 		{
 			Name: "oru.result", Type: "ORU", Events: []string{"R01", "R03", "R32"},
 			Need: []string{"PID"}, When: finalResult, Do: []Effect{KnowContact, SendNotice},
-			Notice: Notice{Template: "result.ready", Once: 24 * time.Hour}, MaxAge: 24 * time.Hour,
+			Notice: Notice{Template: "result.ready", Once: Span(24 * time.Hour)},
 		},
 		{
 			// RDE^O11 is an order and RRE a response to one: neither says that anything lies ready.
 			Name: "rds.ready", Type: "RDS", Events: []string{"O13"},
 			Need: []string{"PID", "RXD"}, When: dispensed, Do: []Effect{KnowContact, SendNotice},
 			Notice: Notice{Template: "prescription.ready", Key: []hl7.Path{hl7.MustPath("RXD-7.1"), hl7.MustPath("RXD-1.1")}},
-			MaxAge: 24 * time.Hour,
 		},
 		{
 			// Whatever a message is about: nothing goes to a dead person's phone.

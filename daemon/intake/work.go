@@ -18,10 +18,11 @@ import (
 // work is one message being carried out in its transaction.
 type work struct {
 	*reading
-	tx   *store.Tx
-	done []string
-	told bool  // a text about the appointment goes now; no reminder is needed at once
-	vip  *bool // of the message's person, once known
+	tx     *store.Tx
+	done   []string
+	told   bool  // a text about the appointment goes now; no reminder is needed at once
+	vip    *bool // of the message's person, once known
+	opened bool  // a breaker opened: told in the log when it is durable
 }
 
 // effects is what each Effect does.
@@ -34,6 +35,8 @@ var effects = map[Effect]func(*work) error{
 	BookVisit:     (*work).bookVisit,
 	EndVisit:      (*work).endVisit,
 	SendNotice:    (*work).sendNotice,
+	StartVerify:   (*work).startVerify,
+	Suppress:      func(*work) error { return nil }, // suppressed asks for it
 }
 
 // run carries the message out. An error is trouble of our own, and nothing happened; what policy
