@@ -209,7 +209,7 @@ func (s *sender) airtime(ctx context.Context) (context.Context, context.CancelFu
 // submit hands all parts over by one SIM; the first that fails ends it, because a handset cannot
 // reassemble parts of different attempts.
 func (s *sender) submit(ctx context.Context, job outbox.Job) outbox.Result {
-	parts, err := modem.Encode(modem.SMS{
+	parts, err := s.modem.Encode(modem.SMS{
 		To: job.Message.To.E164(), Text: job.Rendered.Text, Validity: job.Rendered.Validity,
 		Replace: replaceType(job.Rendered.Replace), Report: job.Rendered.Report, ConcatRef: job.ConcatRef,
 	})

@@ -108,7 +108,7 @@ type noDeadline struct{ io.ReadWriteCloser }
 
 func TestReopenLeaksNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
-	for i := range 100 {
+	for i := range 1000 {
 		ours, theirs := plugRaw(t)
 		l := New(ours, Options{})
 		go func() {
@@ -144,7 +144,7 @@ func TestReopenLeaksNothing(t *testing.T) {
 	}
 	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines before, %d after 100 lines", before, runtime.NumGoroutine())
+			t.Fatalf("%d goroutines before, %d after 1,000 lines", before, runtime.NumGoroutine())
 		}
 		runtime.Gosched()
 	}
