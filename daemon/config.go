@@ -112,6 +112,9 @@ type ModemPort struct {
 	// Device is the port's stable name, such as /dev/pinward/modem-... or a by-path link: a
 	// ttyUSB number changes when the modem resets.
 	Device string `toml:"device"`
+	// IMEI, where it is given, is the modem itself: it is found behind any other port when it is not at
+	// Device, and no other modem is taken for it. 15 digits, as `pinward modem probe` shows them.
+	IMEI string `toml:"imei"`
 	// PIN names a systemd credential that holds the SIM's PIN; empty means the SIM asks for none.
 	PIN string `toml:"pin"`
 }
@@ -239,6 +242,12 @@ func (c Config) Check() error {
 			bad("modem[%d].device: another modem has it", i)
 		}
 		names["device "+m.Device] = true
+		if m.IMEI != "" && (len(m.IMEI) != 15 || strings.Trim(m.IMEI, "0123456789") != "") {
+			bad("modem[%d].imei: must be 15 digits", i)
+		} else if m.IMEI != "" && names["imei "+m.IMEI] {
+			bad("modem[%d].imei: another modem has it", i)
+		}
+		names["imei "+m.IMEI] = true
 		if strings.ContainsRune(m.PIN, '/') {
 			bad("modem[%d].pin: must be the name of a credential, not a path", i)
 		}

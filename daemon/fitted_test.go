@@ -35,7 +35,7 @@ func (f *flow) status() modem.Status { return f.senders[0].modem.Status() }
 
 // troubles are the names of what health has against the first modem.
 func (f *flow) troubles() (names []string) {
-	for _, t := range alarmTroubles(f.status()) {
+	for _, t := range f.house.troubles(f.senders[0]) {
 		names = append(names, t.Name)
 	}
 	return names

@@ -57,8 +57,18 @@ func (b *box) modems() admin.Modems {
 			}
 			return nil, nil
 		},
+		Probe:  b.probe,
 		Accept: acceptSIM,
 	}
+}
+
+// troubles are what somebody should see to at a modem, the root cause first.
+func (h *house) troubles(s *sender) []admin.Trouble {
+	found := alarmTroubles(s.modem.Status())
+	if why := s.wiring.spot(s.port.Name).wrong; why != "" {
+		found = append([]admin.Trouble{misplaced(why)}, found...)
+	}
+	return found
 }
 
 // fleet tells how each modem stands.
@@ -73,17 +83,17 @@ func (h *house) fleet(tx *store.Tx) ([]admin.Modem, error) {
 	}
 	out := []admin.Modem{}
 	for _, s := range h.senders {
-		out = append(out, s.describe(standing[s.port.Name]))
+		out = append(out, s.describe(standing[s.port.Name], h.troubles(s)))
 	}
 	return out, nil
 }
 
-func (s *sender) describe(o outbox.Standing) admin.Modem {
+func (s *sender) describe(o outbox.Standing, troubles []admin.Trouble) admin.Modem {
 	st := s.modem.Status()
 	f := &s.figures
 	return admin.Modem{
 		Name: s.port.Name, Device: s.port.Device, Phase: st.Phase, Ready: st.Ready, Since: st.Since, Until: st.Until,
-		Troubles: alarmTroubles(st),
+		Troubles: troubles,
 		Vendor:   st.Vendor, Model: st.Model, Revision: st.Revision, Profile: st.Profile,
 		IMEI: admin.Masked(st.IMEI), SIM: admin.Masked(st.ICCID),
 		Carrier: o.Carrier, Operator: st.Operator, Register: st.Registration.String(), Signal: st.SignalDBm,
@@ -107,7 +117,7 @@ func (h *house) checkModems() health.Check {
 		if st.Ready {
 			ready++
 		}
-		found := alarmTroubles(st)
+		found := h.troubles(s)
 		node := health.Check{Name: s.port.Name, Ask: known(health.OK, "")}
 		if len(found) > 0 {
 			node.Ask = known(found[0].State, sentence(found[0]))

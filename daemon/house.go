@@ -124,7 +124,7 @@ func (h *house) start(b *box) {
 	h.stopSend, h.stopRest = stopSend, stopRest
 	for _, p := range b.cfg.Modems {
 		m := b.newModem(p, h.fits[p.Name].SIM)
-		s := &sender{port: p, modem: m, fit: h.fits[p.Name], store: h.store, sources: sources, log: b.log, pulse: b.pulses.add("sender " + p.Name)}
+		s := &sender{port: p, modem: m, wiring: &b.wiring, fit: h.fits[p.Name], store: h.store, sources: sources, log: b.log, pulse: b.pulses.add("sender " + p.Name)}
 		h.senders = append(h.senders, s)
 		h.rest.Go(func() {
 			if err := m.Run(rest); err != nil && rest.Err() == nil {

@@ -50,6 +50,7 @@ type box struct {
 	pulses pulses
 	// openPort is openPort; a test brings modems in process.
 	openPort func(context.Context, ModemPort) (io.ReadWriteCloser, error)
+	wiring   wiring
 	certs    *certificates
 	began    time.Time
 
@@ -213,7 +214,7 @@ func openPort(ctx context.Context, p ModemPort) (io.ReadWriteCloser, error) {
 // nothing is opened before it runs.
 func (b *box) newModem(p ModemPort, iccid string) *modem.Modem {
 	return modem.New(func(ctx context.Context) (io.ReadWriteCloser, error) {
-		return b.openPort(ctx, p)
+		return b.openModem(ctx, p)
 	}, modem.Options{
 		Name: p.Name, PIN: credential(p.PIN), ICCID: iccid, Log: b.log,
 		// Without a prompt nothing has left, and another modem may take the code: wait no longer than is usual.

@@ -37,6 +37,7 @@ const (
 type sender struct {
 	port    ModemPort
 	modem   *modem.Modem
+	wiring  *wiring
 	store   *store.Store
 	sources outbox.Sources
 	log     *slog.Logger

@@ -65,6 +65,14 @@ func alarmTroubles(st modem.Status) []admin.Trouble {
 	return out
 }
 
+// misplaced is the trouble of a modem that is not where its configuration says.
+func misplaced(why string) admin.Trouble {
+	return admin.Trouble{
+		Name: "misplaced", State: health.Warn, Cause: why,
+		Next: "plug it in where it was, or run pinward modem probe and put its device and imei into the configuration",
+	}
+}
+
 // sentence is a trouble as one line of health.
 func sentence(t admin.Trouble) string {
 	if t.Next == "" {

@@ -21,7 +21,7 @@ func (c *client) modemCommand() *cobra.Command {
 		Long: "Each order to a modem, and each change, is an entry of the audit under the name of whoever is\n" +
 			"logged in. Serial numbers show their last four digits.",
 	}
-	cmd.AddCommand(c.modemList(), c.modemAt(), c.modemReset(), c.modemWatch(), c.modemForward(), c.modemAccept())
+	cmd.AddCommand(c.modemList(), c.modemProbe(), c.modemAt(), c.modemReset(), c.modemWatch(), c.modemForward(), c.modemPIN(), c.modemAccept())
 	return cmd
 }
 

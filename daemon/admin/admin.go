@@ -97,6 +97,8 @@ func New(o Options) http.Handler {
 	open("GET /limits", access.StatusRead, d.limits)
 	open("PUT /limits", access.SiteWrite, d.setLimits)
 	open("GET /modems", access.StatusRead, d.modems)
+	open("POST /modems/probe", access.Operate, d.probe)
+	open("POST /modems/{name}/pin", access.Operate, d.pin)
 	open("POST /modems/{name}/query", access.Operate, d.query)
 	open("POST /modems/{name}/reset", access.Operate, d.reset)
 	open("GET /modems/{name}/watch", access.Operate, d.watch)

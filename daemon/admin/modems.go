@@ -19,6 +19,8 @@ type Modems struct {
 	Get func(name string) *modem.Modem
 	// List tells how each stands, in the order of the configuration.
 	List func(*store.Tx) ([]Modem, error)
+	// Probe looks for modems behind a device, or behind all ports that may have one.
+	Probe func(ctx context.Context, device string) ([]Candidate, error)
 	// Accept makes iccid the SIM that is expected in a modem.
 	Accept func(tx *store.Tx, name, iccid string) error
 }
@@ -127,7 +129,7 @@ func (d *door) order(r *http.Request, s *store.Store, name string, a store.Actio
 	if err == nil {
 		return nil
 	}
-	p := &problem{http.StatusBadGateway, cmp.Or(modemWords(err), "the modem did not do it; pinward modem watch "+name+" shows what it said")}
+	p := &problem{http.StatusBadGateway, cmp.Or(modemWords(err), pinWords(err), "the modem did not do it; pinward modem watch "+name+" shows what it said")}
 	return errors.Join(p, note(context.WithoutCancel(r.Context()), store.Failed, store.Attr{Key: "cause", Value: p.text}))
 }
 
