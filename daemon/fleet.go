@@ -1,10 +1,13 @@
 package daemon
 
 import (
+	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
 	"pinward/daemon/admin"
+	"pinward/daemon/contact"
 	"pinward/daemon/health"
 	"pinward/daemon/outbox"
 	"pinward/modem"
@@ -59,16 +62,46 @@ func (b *box) modems() admin.Modems {
 		},
 		Probe:  b.probe,
 		Accept: acceptSIM,
+		Test: func(tx *store.Tx, name string, to contact.Phone) (admin.SelfTest, error) {
+			return b.house.Load().startTest(tx, name, to) // it has the modem, so the box is open
+		},
+		TestOf: findTest,
 	}
 }
 
-// troubles are what somebody should see to at a modem, the root cause first.
-func (h *house) troubles(s *sender) []admin.Trouble {
-	found := alarmTroubles(s.modem.Status())
+// troubles are what somebody should see to at a modem, the root cause first: where it is, what it tells
+// of itself, whether it proved itself last night, and what is known of its SIM.
+func (h *house) troubles(tx *store.Tx, s *sender) ([]admin.Trouble, error) {
+	st := s.modem.Status()
+	var out []admin.Trouble
 	if why := s.wiring.spot(s.port.Name).wrong; why != "" {
-		found = append([]admin.Trouble{misplaced(why)}, found...)
+		out = append(out, misplaced(why))
 	}
-	return found
+	out = append(out, alarmTroubles(st)...)
+	last, ok, err := tested.Get(tx, testedKey(tx, st.ICCID))
+	if err != nil {
+		return nil, fmt.Errorf("read last test: %w", err)
+	}
+	if ok && !last.OK {
+		site, err := contact.SiteOf(tx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, admin.Trouble{
+			Name: "self-test", State: health.Warn, Cause: "self-test failed " + last.Began.In(site.Location()).Format("Jan 2 15:04") + ": " + last.Cause,
+			Next: "run: pinward modem test " + s.port.Name,
+		})
+	}
+	sims, err := outbox.SIMTroubles(tx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range sims {
+		if t.Sender == s.port.Name && t.SIM == st.ICCID {
+			out = append(out, admin.Trouble{Name: string(t.Kind), State: health.Warn, Cause: t.What})
+		}
+	}
+	return out, nil
 }
 
 // fleet tells how each modem stands.
@@ -83,18 +116,29 @@ func (h *house) fleet(tx *store.Tx) ([]admin.Modem, error) {
 	}
 	out := []admin.Modem{}
 	for _, s := range h.senders {
-		out = append(out, s.describe(standing[s.port.Name], h.troubles(s)))
+		m := s.describe(standing[s.port.Name])
+		if m.Troubles, err = h.troubles(tx, s); err != nil {
+			return nil, err
+		}
+		last, ok, err := tested.Get(tx, testedKey(tx, s.modem.Status().ICCID))
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			v := last.view()
+			m.Test = &v
+		}
+		out = append(out, m)
 	}
 	return out, nil
 }
 
-func (s *sender) describe(o outbox.Standing, troubles []admin.Trouble) admin.Modem {
+func (s *sender) describe(o outbox.Standing) admin.Modem {
 	st := s.modem.Status()
 	f := &s.figures
 	return admin.Modem{
 		Name: s.port.Name, Device: s.port.Device, Phase: st.Phase, Ready: st.Ready, Since: st.Since, Until: st.Until,
-		Troubles: troubles,
-		Vendor:   st.Vendor, Model: st.Model, Revision: st.Revision, Profile: st.Profile,
+		Vendor: st.Vendor, Model: st.Model, Revision: st.Revision, Profile: st.Profile,
 		IMEI: admin.Masked(st.IMEI), SIM: admin.Masked(st.ICCID),
 		Carrier: o.Carrier, Operator: st.Operator, Register: st.Registration.String(), Signal: st.SignalDBm,
 		Storage: [2]int{st.StorageUsed, st.StorageSize}, PartTime: o.PartTime.Round(time.Millisecond).Seconds(),
@@ -112,29 +156,40 @@ func (s *sender) describe(o outbox.Standing, troubles []admin.Trouble) admin.Mod
 func (h *house) checkModems() health.Check {
 	modems := health.Check{Name: "modems"}
 	ready, why := 0, ""
-	for _, s := range h.senders {
-		st := s.modem.Status()
-		if st.Ready {
-			ready++
-		}
-		found := h.troubles(s)
-		node := health.Check{Name: s.port.Name, Ask: known(health.OK, "")}
-		if len(found) > 0 {
-			node.Ask = known(found[0].State, sentence(found[0]))
-			if !st.Ready {
+	err := h.store.View(context.Background(), func(tx *store.Tx) error {
+		for _, s := range h.senders {
+			found, err := h.troubles(tx, s)
+			if err != nil {
+				return err
+			}
+			if s.modem.Status().Ready {
+				ready++
+			} else if len(found) > 0 {
 				why += "; " + s.port.Name + ": " + found[0].Cause
 			}
-			for _, t := range found[1:] {
-				node.Children = append(node.Children, health.Check{Name: t.Name, Ask: known(t.State, sentence(t))})
-			}
+			modems.Children = append(modems.Children, checkModem(s.port.Name, found))
 		}
-		modems.Children = append(modems.Children, node)
-	}
-	if ready == 0 {
+		return nil
+	})
+	switch {
+	case err != nil:
+		modems.Ask, modems.Children = known(health.Unknown, "their records cannot be read"), nil
+	case ready == 0:
 		// What stands on it is not judged any more, so the causes are named here.
 		modems.Ask = known(health.Fail, "no modem can send"+why)
 	}
 	return modems
+}
+
+func checkModem(name string, found []admin.Trouble) health.Check {
+	node := health.Check{Name: name}
+	if len(found) > 0 {
+		node.Ask = known(found[0].State, sentence(found[0]))
+		for _, t := range found[1:] {
+			node.Children = append(node.Children, health.Check{Name: t.Name, Ask: known(t.State, sentence(t))})
+		}
+	}
+	return node
 }
 
 // known is the question whose answer was found before the tree is judged.

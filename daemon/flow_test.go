@@ -66,7 +66,7 @@ func inFlow(t *testing.T, modems int, test func(*flow)) {
 		f.open()
 		f.must(f.store.Update(t.Context(), self, func(tx *store.Tx) error {
 			for _, m := range f.modems {
-				sim := outbox.SIM{ICCID: m.ICCID(), Permission: outbox.Permission{Reference: "test"}, PerMinute: -1, PerDay: -1}
+				sim := outbox.SIM{ICCID: m.ICCID(), Permission: outbox.Permission{Reference: "test"}, PerMinute: -1, PerDay: -1, PortOutLock: true}
 				if err := outbox.SetSIM(tx, sim); err != nil {
 					return err
 				}
@@ -311,7 +311,7 @@ func TestFlowStopWhileOnAir(t *testing.T) {
 // A long STOP in several parts, of which one never comes, is read after a while all the same.
 func TestFlowLongTextWithMissingPart(t *testing.T) {
 	inFlow(t, 1, func(f *flow) {
-		in := inbox{store: f.store, log: f.log}
+		in := inbox{store: f.store, log: f.log, own: f.own}
 		f.must(in.text(t.Context(), "sim", modemText(patient, "STOP texting me", 7, 1, 2)))
 		time.Sleep(partWait + 2*time.Minute)
 		if n := len(f.texts(1, time.Minute)); n != 1 {
@@ -325,7 +325,7 @@ func TestFlowSameTextTwice(t *testing.T) {
 	inFlow(t, 1, func(f *flow) {
 		f.must(f.network.Handset(patient).Reply("HELP", f.modems[0].Name()))
 		f.texts(1, 2*time.Minute)
-		in := inbox{store: f.store, log: f.log}
+		in := inbox{store: f.store, log: f.log, own: f.own}
 		m := modemText(patient, "HELP", 0, 1, 1)
 		for range 2 {
 			f.must(in.text(t.Context(), "sim", m))

@@ -44,7 +44,7 @@ type house struct {
 }
 
 // sources render each kind of message at the last moment.
-var sources = outbox.Sources{otp.Kind: otp.Render, notice.Kind: notice.Render, consent.Kind: consent.Render}
+var sources = outbox.Sources{otp.Kind: otp.Render, notice.Kind: notice.Render, consent.Kind: consent.Render, kindSelfTest: renderTest}
 
 // openHouse opens the store, settles what a crash left behind, and starts the loops.
 func (b *box) openHouse(ctx context.Context, keys store.Keys, accept *store.Acceptance) (*house, error) {
@@ -131,7 +131,7 @@ func (h *house) start(b *box) {
 				b.fail(fmt.Errorf("run modem %s: %w", p.Name, err))
 			}
 		})
-		h.rest.Go(func() { inbox{name: p.Name, store: h.store, log: b.log}.run(rest, m) })
+		h.rest.Go(func() { inbox{name: p.Name, store: h.store, log: b.log, own: h.own}.run(rest, m) })
 		h.sending.Go(func() {
 			if err := s.run(send); err != nil {
 				b.log.Error("end sender", "modem", p.Name, "error", err)
@@ -195,7 +195,8 @@ var sweeps = []sweep{
 	{"outbox", time.Second, outbox.Expire},
 	{"consent", time.Minute, consent.Sweep},
 	{"notices", time.Minute, notice.Sweep},
-	{"inbox", time.Minute, sweepInbox},
+	{"self-tests", time.Second, sweepTests},
+	{"old self-tests", time.Hour, forgetTests},
 	{"intake", time.Minute, intake.Sweep},
 	{"api", time.Minute, api.Sweep},
 	{"sessions", time.Minute, access.Sweep},
@@ -214,7 +215,8 @@ func sweepLimits() func(*store.Tx) error {
 func (h *house) sweep(ctx context.Context, p *pulse) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	sweeps := append(sweeps[:len(sweeps):len(sweeps)], sweep{"limits", 10 * time.Second, sweepLimits()})
+	sweeps := append(sweeps[:len(sweeps):len(sweeps)], sweep{"limits", 10 * time.Second, sweepLimits()},
+		sweep{"inbox", time.Minute, ownNumber(h.own).sweep}, sweep{"due self-tests", time.Minute, h.testDue})
 	last := make([]time.Time, len(sweeps))
 	var kept time.Time
 	for {

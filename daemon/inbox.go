@@ -21,6 +21,7 @@ import (
 const (
 	actCall     store.Action = "call.incoming"
 	actText     store.Action = "text.received"
+	actOwn      store.Action = "text.own" // from a SIM of the box, and no self-test
 	actUnusable store.Action = "text.unusable"
 )
 
@@ -55,7 +56,11 @@ type inbox struct {
 	name  string // of the modem
 	store *store.Store
 	log   *slog.Logger
+	own   ownNumber
 }
+
+// ownNumber tells whether a number is that of a SIM of the box.
+type ownNumber func(*store.Tx, contact.Phone) (bool, error)
 
 // run takes in the events of one modem until ctx ends and what has come by then is kept.
 func (in inbox) run(ctx context.Context, m *modem.Modem) {
@@ -127,7 +132,7 @@ func (in inbox) text(ctx context.Context, sim string, t modem.Text) error {
 			return err
 		}
 		if t.Parts <= 1 {
-			return read(tx, incoming{From: t.From, SIM: sim, First: tx.Now(), Parts: []string{t.Body}})
+			return in.own.read(tx, incoming{From: t.From, SIM: sim, First: tx.Now(), Parts: []string{t.Body}})
 		}
 		key := partsKey(tx, sim, t)
 		whole, ok, err := waiting.Get(tx, key)
@@ -149,7 +154,7 @@ func (in inbox) text(ctx context.Context, sim string, t modem.Text) error {
 		if err := waiting.Delete(tx, key); err != nil {
 			return err
 		}
-		return read(tx, whole)
+		return in.own.read(tx, whole)
 	})
 }
 
@@ -162,9 +167,10 @@ func partsKey(tx *store.Tx, sim string, t modem.Text) []byte {
 }
 
 // read offers a text to consent, otp and notice, in that order; the first that knows what to do
-// with it ends the round. An alphanumeric sender or a short code is no patient: it is counted, and
+// with it ends the round. A self-test is nobody's to read, nor is anything else that a SIM of the box
+// wrote: an answer to it would be answered in turn. An alphanumeric sender or a short code is no patient: it is counted, and
 // nothing answers it.
-func read(tx *store.Tx, in incoming) error {
+func (own ownNumber) read(tx *store.Tx, in incoming) error {
 	site, err := contact.SiteOf(tx)
 	if err != nil {
 		return err
@@ -176,6 +182,14 @@ func read(tx *store.Tx, in incoming) error {
 	body := ""
 	for _, p := range in.Parts {
 		body += p
+	}
+	if ours, err := testArrived(tx, body); ours || err != nil {
+		return err
+	}
+	if ours, err := own(tx, from); err != nil {
+		return err
+	} else if ours {
+		return note(tx, actOwn, store.OK, in.SIM)
 	}
 	if err := note(tx, actText, store.OK, in.SIM); err != nil {
 		return err
@@ -194,7 +208,7 @@ func note(tx *store.Tx, a store.Action, o store.Outcome, sim string) error {
 }
 
 // sweep reads texts whose missing parts will not come, and forgets old hashes.
-func sweepInbox(tx *store.Tx) error {
+func (own ownNumber) sweep(tx *store.Tx) error {
 	if err := waiting.Each(tx, store.Range{}, func(key []byte, in incoming) error {
 		if tx.Now().Sub(in.First) < partWait {
 			return nil
@@ -202,7 +216,7 @@ func sweepInbox(tx *store.Tx) error {
 		if err := waiting.Delete(tx, key); err != nil {
 			return err
 		}
-		return read(tx, in)
+		return own.read(tx, in)
 	}); err != nil {
 		return fmt.Errorf("sweep incoming parts: %w", err)
 	}

@@ -165,12 +165,27 @@ func (s *sender) handOver(ctx context.Context, job outbox.Job) error {
 	}
 	select {
 	case r := <-done:
+		s.figures.count(r)
 		return s.settle(ctx, job, r, nil)
 	case <-doubt:
 	}
 	held := s.state(s.modem.Status())
 	held.Ready, held.Cause = false, "the network has not answered for the last message"
-	return s.settle(ctx, job, outbox.Result{Outcome: outbox.Unknown, Cause: "no answer within " + codePatience.String()}, &held)
+	err := s.settle(ctx, job, outbox.Result{Outcome: outbox.Unknown, Cause: "no answer within " + codePatience.String()}, &held)
+	// If we crash while it is awaited the attempt stays unknown, which is what is known of it.
+	late := <-done
+	s.figures.count(late)
+	return errors.Join(err, s.amend(ctx, job, late))
+}
+
+// amend keeps the answer that came after all; what is still unknown was said before.
+func (s *sender) amend(ctx context.Context, job outbox.Job, late outbox.Result) error {
+	if late.Outcome == outbox.Unknown && len(late.Parts) == 0 {
+		return nil
+	}
+	return s.store.Update(context.WithoutCancel(ctx), self, func(tx *store.Tx) error {
+		return outbox.Amend(tx, job.Message.ID, job.Attempt, late)
+	})
 }
 
 // settle keeps the outcome, and in the same transaction the sender's state where that has changed.

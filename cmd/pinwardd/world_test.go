@@ -327,10 +327,7 @@ type boxStatus struct {
 	State, Cause, Next, Signer string
 	Accepts                    bool
 	Entries                    uint64
-	Modems                     map[string]struct {
-		Ready bool
-		ICCID string
-	}
+	Modems                     map[string]struct{ Ready bool }
 }
 
 func (s boxStatus) ready() int {
@@ -496,13 +493,9 @@ func (w *world) permit() error {
 	if err != nil {
 		return err
 	}
-	st, err := w.status()
-	if err != nil {
-		return err
-	}
-	for _, m := range st.Modems {
-		sim := map[string]any{"iccid": m.ICCID, "permission": map[string]any{"reference": "test"}, "per_minute": -1, "per_day": -1}
-		if err := call(w.control(), token, http.MethodPut, "http://control/sims", sim, nil); err != nil {
+	for i := range w.modems {
+		sim := map[string]any{"permission": map[string]any{"reference": "test"}, "per_minute": -1, "per_day": -1, "port_out_lock": true}
+		if err := call(w.control(), token, http.MethodPut, fmt.Sprintf("http://control/modems/modem%d/sim", i+1), sim, nil); err != nil {
 			return err
 		}
 	}

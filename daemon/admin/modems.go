@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"pinward/daemon/contact"
 	"pinward/daemon/health"
 	"pinward/modem"
 	"pinward/store"
@@ -21,6 +22,10 @@ type Modems struct {
 	List func(*store.Tx) ([]Modem, error)
 	// Probe looks for modems behind a device, or behind all ports that may have one.
 	Probe func(ctx context.Context, device string) ([]Candidate, error)
+	// Test begins a self-test of a modem, to another SIM or, unless it is zero, to a number; TestOf finds it
+	// again. The error's text is for the operator where it is ErrState.
+	Test   func(tx *store.Tx, name string, to contact.Phone) (SelfTest, error)
+	TestOf func(tx *store.Tx, id string) (SelfTest, bool, error)
 	// Accept makes iccid the SIM that is expected in a modem.
 	Accept func(tx *store.Tx, name, iccid string) error
 }
@@ -48,6 +53,7 @@ type Modem struct {
 	PartTime float64     `json:"part_seconds"`         // how long the network takes for a part, of late
 	Minute   Budget      `json:"minute"`
 	Day      Budget      `json:"day"`
+	Test     *SelfTest   `json:"test,omitempty"` // the last one of its SIM
 	Figures  Figures     `json:"figures"`
 }
 

@@ -37,6 +37,38 @@ func (d *door) setSIM(w http.ResponseWriter, r *http.Request, s *store.Store) er
 	return err
 }
 
+// fillSIM changes the fields that the body names in the record of the SIM that is in a modem now, and
+// makes the record if there is none.
+func (d *door) fillSIM(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	_, m, err := d.named(r)
+	if err != nil {
+		return err
+	}
+	iccid := m.Status().ICCID
+	if iccid == "" {
+		return refuse(http.StatusConflict, "the modem shows no SIM now")
+	}
+	var sim outbox.SIM
+	if err := s.View(r.Context(), func(tx *store.Tx) (err error) {
+		sim, _, err = outbox.SIMOf(tx, iccid)
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := decode(w, r, &sim); err != nil {
+		return err
+	}
+	sim.ICCID = iccid
+	err = s.Update(r.Context(), actor(r), func(tx *store.Tx) error { return outbox.SetSIM(tx, sim) })
+	if invalid, ok := errors.AsType[*outbox.InvalidError](err); ok {
+		return refuse(http.StatusBadRequest, "%v", invalid)
+	}
+	if err == nil {
+		answer(w, http.StatusOK, sim)
+	}
+	return err
+}
+
 func (d *door) removeSIM(w http.ResponseWriter, r *http.Request, s *store.Store) error {
 	err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error { return outbox.RemoveSIM(tx, r.PathValue("iccid")) })
 	if errors.Is(err, outbox.ErrNotFound) {
