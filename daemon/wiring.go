@@ -133,7 +133,7 @@ func (b *box) openModem(ctx context.Context, p ModemPort) (io.ReadWriteCloser, e
 	if p.IMEI == "" {
 		return b.openAt(ctx, p, p.Device)
 	}
-	own, err := b.own(ctx, p)
+	own, err := b.atHome(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +155,8 @@ func (b *box) openModem(ctx context.Context, p ModemPort) (io.ReadWriteCloser, e
 	return b.openAt(ctx, p, p.Device)
 }
 
-// own asks the configured port of a modem who is behind it.
-func (b *box) own(ctx context.Context, p ModemPort) (c admin.Candidate, err error) {
+// atHome asks the configured port of a modem who is behind it.
+func (b *box) atHome(ctx context.Context, p ModemPort) (c admin.Candidate, err error) {
 	return c, b.askFor(ctx, p.Device, &c)
 }
 
