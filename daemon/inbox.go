@@ -46,7 +46,7 @@ type incoming struct {
 type seen struct{ At time.Time }
 
 var (
-	waiting = store.NewTable[incoming]("inbox.parts", store.Bookkeeping("parts of a text until the whole is read; the reading is the entry"))
+	waiting = store.NewTable[incoming]("inbox.parts", store.Queue(), store.Bookkeeping("parts of a text until the whole is read; the reading is the entry"))
 	hashes  = store.NewTable[seen]("inbox.seen", store.Bookkeeping("hashes of texts already read"))
 )
 
@@ -161,7 +161,7 @@ func (in inbox) text(ctx context.Context, sim string, t modem.Text) error {
 // partsKey tells the parts of one text from those of another: the reference alone wraps (23.040
 // 9.2.3.24.1), so the sender and the number of parts belong to it.
 func partsKey(tx *store.Tx, sim string, t modem.Text) []byte {
-	key := tx.Blind("inbox/parts", sim+"|"+t.From)
+	key := tx.Blind("inbox.parts", sim+"|"+t.From)
 	key = binary.BigEndian.AppendUint16(key, t.Ref)
 	return append(key, byte(t.Parts))
 }

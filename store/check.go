@@ -9,8 +9,6 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	bolt "go.etcd.io/bbolt"
-
 	"pinward/store/audit"
 )
 
@@ -51,22 +49,14 @@ func (s *Store) inPieces(ctx context.Context, piece func(*span, *ring) (done boo
 
 // checkTables opens every value of every table, also of those that no room declares any more.
 func (s *Store) checkTables(ctx context.Context) error {
-	var names [][]byte
-	err := s.inPieces(ctx, func(p *span, _ *ring) (bool, error) {
-		return true, p.live.ForEach(func(name []byte, _ *bolt.Bucket) error {
-			if bytes.HasPrefix(name, []byte("t/")) {
-				names = append(names, bytes.Clone(name))
-			}
-			return nil
-		})
-	})
+	names, err := s.tableBuckets(ctx)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
 		var from []byte
 		err := s.inPieces(ctx, func(p *span, r *ring) (bool, error) {
-			b := p.live.Bucket(name)
+			b := p.live.Bucket([]byte(name))
 			if b == nil {
 				return false, fmt.Errorf("%w: a table went missing", ErrCorrupt)
 			}
@@ -77,7 +67,7 @@ func (s *Store) checkTables(ctx context.Context) error {
 					from = bytes.Clone(k)
 					return false, nil
 				}
-				if _, err := r.unseal(&s.id, string(name), k, math.MaxUint16, v, string(name[2:])); err != nil {
+				if _, _, err := r.unseal(&s.id, name, k, math.MaxUint16, v, name[2:]); err != nil {
 					return false, err
 				}
 			}

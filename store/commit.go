@@ -74,6 +74,9 @@ func (s *Store) publish(b *batch, d *durable, fatal bool, err error) {
 	if err == nil {
 		s.durable.Store(d)
 		s.edge = d.edge
+		if b.keys != nil {
+			s.keys.now.Store(&b.keys)
+		}
 	} else {
 		if fatal && s.err == nil {
 			s.err = err
@@ -107,7 +110,7 @@ type prepared struct {
 	edge    audit.Edge
 	keyring []byte
 	state   []byte
-	seals   uint64
+	seals   [purposes]uint64
 }
 
 type sealedPut struct {
@@ -138,7 +141,9 @@ func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 	if n.txid, fatal, err = s.put(old.file.db, b, p); err != nil {
 		return nil, fatal, err
 	}
-	s.seals.Store(p.seals)
+	for i := range p.seals {
+		s.seals[i].Store(p.seals[i])
+	}
 	if w := s.rewriting.Load(); w != nil {
 		w.note(b, p)
 	}
@@ -147,8 +152,8 @@ func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 
 // prepare seals the values and hashes the entries of a batch.
 func (s *Store) prepare(b *batch) (*prepared, error) {
-	p := &prepared{edge: s.edge.Clone(), seals: s.seals.Load()}
-	key := last(b.state.ring.data)
+	p := &prepared{edge: s.edge.Clone()}
+	ring := b.state.ring
 	for _, c := range b.layer.tables {
 		for _, n := range c.items {
 			p.values = append(p.values, sealedPut{c.table, n.key, n.value})
@@ -159,7 +164,8 @@ func (s *Store) prepare(b *batch) (*prepared, error) {
 			v := &p.values[i]
 			if v.value != nil {
 				buf := make([]byte, 0, len(v.value)+sealExtra)
-				v.value = key.seal(buf, &s.id, v.table.bucket, []byte(v.key), v.table.schema, v.value)
+				key := last(ring.keys[v.table.purpose])
+				v.value = key.seal(buf, &s.id, v.table.purpose, v.table.bucket, []byte(v.key), v.table.schema, v.value)
 			}
 		}
 	})
@@ -179,16 +185,31 @@ func (s *Store) prepare(b *batch) (*prepared, error) {
 	}
 	if b.ringNew {
 		var err error
-		if p.keyring, err = b.state.ring.wrap(context.Background(), s.keys); err != nil {
+		var keys Keys = s.keys
+		if b.keys != nil {
+			keys = b.keys
+		}
+		if p.keyring, err = ring.wrap(context.Background(), keys); err != nil {
 			return nil, err
 		}
 	}
-	if last(b.previous.ring.data) != key {
-		p.seals = 0
-	}
-	p.seals += uint64(len(p.values)+len(p.records)) + 1
-	p.state = key.seal(nil, &s.id, string(bucketMeta), keyState, 0, encodeState(&b.state, p.seals))
+	s.countSeals(b, p)
+	p.state = last(ring.keys[PurposeData]).seal(nil, &s.id, PurposeData, string(bucketMeta), keyState, 0, encodeState(&b.state, &p.seals))
 	return p, nil
+}
+
+// countSeals counts what each current key has sealed when the batch is done.
+func (s *Store) countSeals(b *batch, p *prepared) {
+	for i := range p.seals {
+		if last(b.previous.ring.keys[i]) == last(b.state.ring.keys[i]) {
+			p.seals[i] = s.seals[i].Load()
+		}
+	}
+	for i := range p.values {
+		p.seals[p.values[i].table.purpose]++
+	}
+	p.seals[PurposeAudit] += uint64(len(p.records))
+	p.seals[PurposeData]++ // the state
 }
 
 // put writes a prepared batch in one transaction of the file.

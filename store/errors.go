@@ -25,6 +25,9 @@ var (
 	ErrWrongKey = errors.New("keys do not open this store")
 	// ErrKeyGone means that a code key was dropped, or never was.
 	ErrKeyGone = errors.New("code key is gone")
+	// ErrShredded means that the body of an entry is gone for good, since its key was dropped. Its
+	// header and its place in the tree stay.
+	ErrShredded = errors.New("entry was shredded")
 	// ErrReadOnly means that a View tried to change something.
 	ErrReadOnly = errors.New("transaction is read-only")
 	// ErrPanicked means that a transaction's function panicked; it was rolled back.

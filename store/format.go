@@ -34,7 +34,7 @@ var (
 	keyID      = []byte("id")      // 16 random bytes
 	keyOrigin  = []byte("origin")  // text
 	keyKeyring = []byte("keyring") // wrapped
-	keyState   = []byte("state")   // sealed: size, last instant, number of seals
+	keyState   = []byte("state")   // sealed: size, last instant, number of seals by purpose
 	keyTold    = []byte("told")    // uint32, the last segment that has an entry
 	keyPlace   = []byte("place")   // vouched for: which generation this file is; none is the first
 )
@@ -159,21 +159,35 @@ func (s *Store) loadState(tx *bolt.Tx, st *state) error {
 		}
 		return nil
 	}
-	plain, err := st.ring.unseal(&s.id, string(bucketMeta), keyState, 0, sealed, "the log's state")
+	plain, _, err := st.ring.unseal(&s.id, string(bucketMeta), keyState, 0, sealed, "the log's state")
 	if err != nil {
 		return err
 	}
-	if len(plain) != 24 {
+	if len(plain) != 24 && len(plain) != stateSize {
 		return fmt.Errorf("%w: the log's state is cut", ErrCorrupt)
 	}
 	st.size = binary.BigEndian.Uint64(plain)
 	st.last = time.Unix(0, int64(binary.BigEndian.Uint64(plain[8:]))).UTC()
-	s.seals.Store(binary.BigEndian.Uint64(plain[16:]))
+	if len(plain) == 24 { // format 1 counted data and audit as one
+		for _, p := range []Purpose{PurposeData, PurposeAudit} {
+			s.seals[p].Store(binary.BigEndian.Uint64(plain[16:]))
+		}
+		return nil
+	}
+	for i := range s.seals {
+		s.seals[i].Store(binary.BigEndian.Uint64(plain[16+8*i:]))
+	}
 	return nil
 }
 
-func encodeState(st *state, seals uint64) []byte {
+// stateSize is the size of the encoded state.
+const stateSize = 8 + 8 + 8*int(purposes)
+
+func encodeState(st *state, seals *[purposes]uint64) []byte {
 	b := binary.BigEndian.AppendUint64(nil, st.size)
 	b = binary.BigEndian.AppendUint64(b, uint64(st.last.UnixNano()))
-	return binary.BigEndian.AppendUint64(b, seals)
+	for _, n := range seals {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	return b
 }

@@ -235,7 +235,7 @@ func TestKeysRotate(t *testing.T) {
 			t.Fatalf("%x, %v", first, err)
 		}
 		mustSave(t, s, 1, "in the first month")
-		epoch := last(s.durable.Load().ring.data).epoch
+		epoch := last(s.durable.Load().ring.keys[PurposeData]).epoch
 
 		time.Sleep(48 * time.Hour)
 		second, day3, err := code(0)
@@ -256,7 +256,7 @@ func TestKeysRotate(t *testing.T) {
 
 		time.Sleep(31 * 24 * time.Hour)
 		mustSave(t, s, 2, "in the second month")
-		if got := last(s.durable.Load().ring.data).epoch; got != epoch+1 {
+		if got := last(s.durable.Load().ring.keys[PurposeData]).epoch; got != epoch+1 {
 			t.Errorf("data key epoch %d after %d", got, epoch)
 		}
 		for n := 1; n <= 2; n++ {
@@ -333,20 +333,21 @@ func TestWornKeyIsReplaced(t *testing.T) {
 	dir, k := t.TempDir(), newTestKeys(t)
 	s := open(t, dir, k)
 	mustSave(t, s, 1, "x")
-	s.seals.Store(maxSeals)
+	s.seals[PurposeData].Store(maxSeals)
+	s.seals[PurposeAudit].Store(maxSeals)
 	for n := 2; n < 5; n++ {
 		mustSave(t, s, n, "y")
 	}
 	r := s.durable.Load().ring
-	if len(r.data) != 2 || len(r.audit) != 2 || s.seals.Load() > 20 {
-		t.Errorf("%d data keys, %d audit keys, %d seals", len(r.data), len(r.audit), s.seals.Load())
+	if len(r.keys[PurposeData]) != 2 || len(r.keys[PurposeAudit]) != 2 || s.seals[PurposeData].Load() > 20 {
+		t.Errorf("%d data keys, %d audit keys, %d seals", len(r.keys[PurposeData]), len(r.keys[PurposeAudit]), s.seals[PurposeData].Load())
 	}
-	seals := s.seals.Load()
+	seals := s.seals[PurposeData].Load()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, dir, k)
-	if got := s.seals.Load(); got < seals {
+	if got := s.seals[PurposeData].Load(); got < seals {
 		t.Errorf("the count is %d after reopening, was %d", got, seals)
 	}
 	if err := s.Check(context.Background()); err != nil {

@@ -32,6 +32,7 @@ type chore struct {
 func (s *Store) keepLoop(ctx context.Context) {
 	chores := []*chore{
 		{name: "roll", do: s.rollIfDue}, {name: "compaction", do: s.compactIfDue},
+		{name: "refresh", do: s.refreshIfDue},
 	}
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()

@@ -10,7 +10,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"hash"
 	"maps"
@@ -39,15 +38,7 @@ type Keys interface {
 	Anchor(ctx context.Context, noteHash [32]byte) (attestation []byte, err error)
 }
 
-// The purposes of keys, as they stand in entries.
-const (
-	purposeData  = "data"
-	purposeAudit = "audit"
-	purposeCode  = "code"
-)
-
-// maxSeals is the number of values and entries after which the data key and the audit key are replaced
-// within their month: SP 800-38D allows 2^32 random nonces a key.
+// maxSeals is the number of values or entries after which a key is replaced within its time: SP 800-38D allows 2^32 random nonces a key.
 const maxSeals = 1 << 30
 
 // codeDays is how many days a code key outlives its own: a code lives ten minutes at most, so this
@@ -57,17 +48,18 @@ const codeDays = 2
 // ring is the keyring, opened. It is never changed: a new key makes a new ring, so that a View may
 // read one without a lock.
 type ring struct {
-	index *macKey
-	data  []*sealKey // oldest first; the last one seals
-	audit []*sealKey
-	code  map[uint32]*macKey // by day
+	index  *macKey
+	keys   [purposes][]*sealKey // oldest first; the last one seals
+	code   map[uint32]*macKey   // by day
+	backup []byte               // wraps the keys of backups; nil before the first
 }
 
 // sealKey is one epoch's AES-256-GCM key.
 type sealKey struct {
 	epoch  uint32 // counts from 1
-	period uint32 // the month it was made for, see month
-	key    []byte
+	period uint32 // the time it was made for, see Purpose.period
+	seen   uint32 // the day on which a live value was last known to be under it
+	key    []byte // nil: it was shredded
 	aead   cipher.AEAD
 }
 
@@ -112,7 +104,7 @@ func newSealKey(epoch, period uint32, key []byte) (*sealKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
-	return &sealKey{epoch, period, key, aead}, nil
+	return &sealKey{epoch, period, 0, key, aead}, nil
 }
 
 func randomKey() []byte {
@@ -157,17 +149,34 @@ func stale(keys []*sealKey, period uint32) bool {
 	return k == nil || k.period != period
 }
 
-// withNext returns keys and one more.
-func withNext(keys []*sealKey, period uint32) ([]*sealKey, error) {
+// withNext returns a ring with a new key of a purpose.
+func (r *ring) withNext(p Purpose, now time.Time) (*ring, error) {
 	epoch := uint32(1)
-	if k := last(keys); k != nil {
+	if k := last(r.keys[p]); k != nil {
 		epoch = k.epoch + 1
 	}
-	k, err := newSealKey(epoch, period, randomKey())
+	k, err := newSealKey(epoch, p.period(now), randomKey())
 	if err != nil {
 		return nil, err
 	}
-	return append(slices.Clip(keys), k), nil
+	k.seen = day(now)
+	n := *r
+	n.keys[p] = append(slices.Clip(r.keys[p]), k)
+	return &n, nil
+}
+
+// with returns a ring in which a key is another one, or none.
+func (r *ring) with(p Purpose, old, k *sealKey) *ring {
+	n := *r
+	n.keys[p] = nil
+	for _, o := range r.keys[p] {
+		if o != old {
+			n.keys[p] = append(n.keys[p], o)
+		} else if k != nil {
+			n.keys[p] = append(n.keys[p], k)
+		}
+	}
+	return &n
 }
 
 // withCode returns a ring with a key for the day and without those that are too old.
@@ -189,77 +198,4 @@ func (r *ring) liveCodes(today uint32) (live map[uint32]*macKey, dead []uint32) 
 	}
 	slices.Sort(dead)
 	return live, dead
-}
-
-// ringFile is the keyring as it is wrapped.
-type ringFile struct {
-	Version int
-	Index   []byte
-	Data    []sealKeyFile
-	Audit   []sealKeyFile
-	Code    map[uint32][]byte
-}
-
-type sealKeyFile struct {
-	Epoch, Period uint32
-	Key           []byte
-}
-
-const ringVersion = 1
-
-// wrap encodes and wraps the ring, and clears the plain copy.
-func (r *ring) wrap(ctx context.Context, k Keys) ([]byte, error) {
-	f := ringFile{Version: ringVersion, Index: r.index.key, Code: map[uint32][]byte{}}
-	for d, k := range r.code {
-		f.Code[d] = k.key
-	}
-	for _, k := range r.data {
-		f.Data = append(f.Data, sealKeyFile{k.epoch, k.period, k.key})
-	}
-	for _, k := range r.audit {
-		f.Audit = append(f.Audit, sealKeyFile{k.epoch, k.period, k.key})
-	}
-	plain, err := json.Marshal(f)
-	if err != nil {
-		return nil, fmt.Errorf("encode keyring: %w", err)
-	}
-	defer clear(plain)
-	wrapped, err := k.Wrap(ctx, plain)
-	if err != nil {
-		return nil, fmt.Errorf("wrap keyring: %w", err)
-	}
-	return wrapped, nil
-}
-
-// unwrapRing is the inverse of wrap.
-func unwrapRing(ctx context.Context, k Keys, wrapped []byte) (*ring, error) {
-	plain, err := k.Unwrap(ctx, wrapped)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrWrongKey, err)
-	}
-	defer clear(plain)
-	var f ringFile
-	if err := json.Unmarshal(plain, &f); err != nil || len(f.Index) != 32 {
-		return nil, fmt.Errorf("%w: keyring", ErrCorrupt)
-	}
-	if f.Version > ringVersion {
-		return nil, ErrNewer
-	}
-	r := &ring{index: newMacKey(f.Index), code: map[uint32]*macKey{}}
-	for d, key := range f.Code {
-		r.code[d] = newMacKey(key)
-	}
-	for _, set := range []struct {
-		from []sealKeyFile
-		to   *[]*sealKey
-	}{{f.Data, &r.data}, {f.Audit, &r.audit}} {
-		for _, k := range set.from {
-			key, err := newSealKey(k.Epoch, k.Period, k.Key)
-			if err != nil {
-				return nil, fmt.Errorf("%w: keyring", ErrCorrupt)
-			}
-			*set.to = append(*set.to, key)
-		}
-	}
-	return r, nil
 }

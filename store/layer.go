@@ -79,6 +79,7 @@ type batch struct {
 
 	state    state // at the end of the batch
 	ringNew  bool  // state.ring is not the one on the disk
+	keys     Keys  // that wrap the ring from this batch on, if they change
 	previous state // where a new batch begins if this one fails
 
 	done chan struct{} // closed when err is final

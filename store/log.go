@@ -59,7 +59,10 @@ func (r *ring) unsealEntry(e stored) (leaf audit.Leaf, blind *[audit.BlindSize]b
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	k := find(r.audit, h.Epoch)
+	k := find(r.keys[PurposeAudit], h.Epoch)
+	if k != nil && k.key == nil {
+		return leaf, nil, nil, fmt.Errorf("open audit entry %d: %w", seq, ErrShredded)
+	}
 	if k == nil {
 		return nil, nil, nil, fmt.Errorf("open audit entry %d: the key of its epoch is gone", seq)
 	}
@@ -73,6 +76,9 @@ func (r *ring) unsealEntry(e stored) (leaf audit.Leaf, blind *[audit.BlindSize]b
 
 func (r *ring) openEntry(e stored) (audit.Record, error) {
 	leaf, blind, body, err := r.unsealEntry(e)
+	if errors.Is(err, ErrShredded) {
+		return audit.OpenHeader(leaf)
+	}
 	if err != nil {
 		return audit.Record{}, err
 	}
@@ -86,8 +92,8 @@ func (r *ring) openEntry(e stored) (audit.Record, error) {
 // entriesAtOnce is how many records Entries copies at a time.
 const entriesAtOnce = 64
 
-// Entries calls fn for the durable entries in order, from the sequence number given on. fn returns
-// [Stop] to end early. A cursor that feeds somebody else is the Seq of the last record plus one.
+// Entries calls fn for the durable entries in order, from the sequence number given on. Of an entry
+// whose key was shredded the header is all there is: its Record says so. fn returns [Stop] to end early. A cursor that feeds somebody else is the Seq of the last record plus one.
 func (tx *Tx) Entries(from uint64, fn func(audit.Record) error) error {
 	if err := tx.use(); err != nil {
 		return err

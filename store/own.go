@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"encoding/binary"
 	"strconv"
 
@@ -23,30 +24,41 @@ const (
 	ActionKeyMade audit.Action = "store.key.made"
 	// ActionKeyDropped says that a key was taken off the ring. Attributes purpose, epoch.
 	ActionKeyDropped audit.Action = "store.key.dropped"
+	// ActionRewrapped says that the keyring was wrapped under another root key.
+	ActionRewrapped audit.Action = "store.root.rotated"
 	// ActionRolled says that a part of the log was frozen. Attributes segment, from, to.
 	ActionRolled audit.Action = "store.rolled"
 )
 
-func (tx *Tx) keyMade(purpose string, epoch uint32, key []byte) error {
-	return tx.record(self, audit.Entry{Action: ActionKeyMade, Outcome: audit.OK, Attrs: []audit.Attr{
-		{Key: "purpose", Value: purpose},
-		{Key: "epoch", Value: strconv.FormatUint(uint64(epoch), 10)},
-		{Key: "commitment", Value: commitment(key)},
-	}})
+func (tx *Tx) keyMade(purpose string, k *sealKey) error {
+	return tx.keyEntry(purpose, k.epoch, k.key)
+}
+
+func (tx *Tx) keyEntry(purpose string, epoch uint32, key []byte) error {
+	e := keyEntry(ActionKeyMade, audit.OK, purpose, epoch)
+	e.Attrs = append(e.Attrs, audit.Attr{Key: "commitment", Value: commitment(key)})
+	return tx.record(self, e)
+}
+
+func (tx *Tx) keyDropped(purpose string, epoch uint32) error {
+	return tx.record(self, keyEntry(ActionKeyDropped, audit.OK, purpose, epoch))
 }
 
 // keysDropped records the days whose code keys are no longer on the ring.
 func (tx *Tx) keysDropped(days []uint32) error {
 	for _, d := range days {
-		err := tx.record(self, audit.Entry{Action: ActionKeyDropped, Outcome: audit.OK, Attrs: []audit.Attr{
-			{Key: "purpose", Value: purposeCode},
-			{Key: "epoch", Value: strconv.FormatUint(uint64(d), 10)},
-		}})
-		if err != nil {
+		if err := tx.keyDropped(purposeCode, d); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func keyEntry(a audit.Action, o audit.Outcome, purpose string, epoch uint32) audit.Entry {
+	return audit.Entry{Action: a, Outcome: o, Attrs: []audit.Attr{
+		{Key: "purpose", Value: purpose},
+		{Key: "epoch", Value: strconv.FormatUint(uint64(epoch), 10)},
+	}}
 }
 
 // begin records that the store was made and who signs, where that is news.
@@ -63,10 +75,6 @@ func (s *Store) begin(ctx context.Context) error {
 	if len(known) > 0 && audit.Fingerprint(known[len(known)-1].key) == fingerprint {
 		return nil
 	}
-	spki, err := audit.MarshalKey(s.keys.Signer())
-	if err != nil {
-		return err
-	}
 	return s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
 		if fresh {
 			err := tx.Record(audit.Entry{Action: ActionCreated, Outcome: audit.OK, Attrs: []audit.Attr{{Key: "origin", Value: s.origin}}})
@@ -74,9 +82,20 @@ func (s *Store) begin(ctx context.Context) error {
 				return err
 			}
 		}
-		tx.raw = append(tx.raw, rawPut{bucketSigners, binary.BigEndian.AppendUint64(nil, tx.seq), spki})
-		return tx.Record(audit.Entry{Action: ActionSigner, Outcome: audit.OK, Attrs: []audit.Attr{{Key: "fingerprint", Value: fingerprint}}})
+		return tx.newSigner(s.keys.Signer())
 	})
+}
+
+// newSigner says which key signs heads from here on.
+func (tx *Tx) newSigner(key *ecdsa.PublicKey) error {
+	spki, err := audit.MarshalKey(key)
+	if err != nil {
+		return tx.fail(err)
+	}
+	tx.raw = append(tx.raw, rawPut{bucketSigners, seqKey(tx.seq), spki})
+	return tx.Record(audit.Entry{Action: ActionSigner, Outcome: audit.OK, Attrs: []audit.Attr{
+		{Key: "fingerprint", Value: audit.Fingerprint(key)},
+	}})
 }
 
 // dropCodes takes code keys that are too old off the ring.

@@ -5,55 +5,90 @@ import (
 	"fmt"
 )
 
-// A sealed value is: version, schema (2 bytes), epoch (4 bytes), nonce, ciphertext, tag. Its
-// additional data is where it stands: store, bucket, key, epoch, schema. So a value that was cut,
-// flipped, or moved from elsewhere does not open. (That a whole file is an older copy is what the
-// counter finds, not this.)
+// A sealed value is: version, purpose (1 byte; not in version 1, where it is data), schema (2 bytes),
+// epoch (4 bytes), nonce, ciphertext, tag. Its additional data is where it stands: store, bucket, key,
+// and all that is before the nonce. So a value that was cut, flipped, or moved from elsewhere does not
+// open. (That a whole file is an older copy is what the counter finds, not this.)
 const (
-	sealVersion = 1
-	sealHead    = 1 + 2 + 4
-	sealExtra   = sealHead + 12 + 16
+	sealVersion = 2
+	sealHead    = 1 + 1 + 2 + 4
+	sealRest    = 12 + 16
+	sealExtra   = sealHead + sealRest
 )
 
+// sealMark is what stands before the nonce of a sealed value.
+type sealMark struct {
+	version byte
+	purpose Purpose
+	schema  uint16
+	epoch   uint32
+}
+
+// cutSealed splits a sealed value into its mark and its ciphertext; ok is false if it is none.
+func cutSealed(sealed []byte) (m sealMark, rest []byte, ok bool) {
+	if len(sealed) == 0 {
+		return m, nil, false
+	}
+	m.version = sealed[0]
+	b := sealed[1:]
+	switch m.version {
+	case 1:
+	case sealVersion:
+		if len(b) == 0 || Purpose(b[0]) >= purposes {
+			return m, nil, false
+		}
+		m.purpose, b = Purpose(b[0]), b[1:]
+	default:
+		return m, nil, false
+	}
+	if len(b) < 6+sealRest {
+		return m, nil, false
+	}
+	m.schema, m.epoch = binary.BigEndian.Uint16(b), binary.BigEndian.Uint32(b[2:])
+	return m, b[6:], true
+}
+
 // where appends the additional data of a value.
-func where(b []byte, id *[16]byte, bucket string, key []byte, schema uint16, epoch uint32) []byte {
-	b = append(b, sealVersion)
+func (m sealMark) where(b []byte, id *[16]byte, bucket string, key []byte) []byte {
+	b = append(b, m.version)
 	b = append(b, id[:]...)
 	b = append(binary.BigEndian.AppendUint16(b, uint16(len(bucket))), bucket...)
 	b = append(binary.BigEndian.AppendUint16(b, uint16(len(key))), key...)
-	b = binary.BigEndian.AppendUint32(b, epoch)
-	return binary.BigEndian.AppendUint16(b, schema)
+	if m.version > 1 {
+		b = append(b, byte(m.purpose))
+	}
+	b = binary.BigEndian.AppendUint32(b, m.epoch)
+	return binary.BigEndian.AppendUint16(b, m.schema)
 }
 
 // seal appends the sealed value to b.
-func (k *sealKey) seal(b []byte, id *[16]byte, bucket string, key []byte, schema uint16, plain []byte) []byte {
+func (k *sealKey) seal(b []byte, id *[16]byte, p Purpose, bucket string, key []byte, schema uint16, plain []byte) []byte {
 	var stack [256]byte
-	aad := where(stack[:0], id, bucket, key, schema, k.epoch)
-	b = append(b, sealVersion)
-	b = binary.BigEndian.AppendUint16(b, schema)
-	b = binary.BigEndian.AppendUint32(b, k.epoch)
-	return k.aead.Seal(b, nil, plain, aad)
+	m := sealMark{sealVersion, p, schema, k.epoch}
+	b = append(b, m.version, byte(m.purpose))
+	b = binary.BigEndian.AppendUint16(b, m.schema)
+	b = binary.BigEndian.AppendUint32(b, m.epoch)
+	return k.aead.Seal(b, nil, plain, m.where(stack[:0], id, bucket, key))
 }
 
-// unseal opens a value that was found under bucket and key. table is for the error only.
-func (r *ring) unseal(id *[16]byte, bucket string, key []byte, schema uint16, sealed []byte, table string) ([]byte, error) {
-	if len(sealed) < sealExtra || sealed[0] != sealVersion {
-		return nil, fmt.Errorf("%w: a value of %s is cut or no value", ErrCorrupt, table)
+// unseal opens a value that was found under bucket and key, and tells the schema that it has. table
+// is for the error only.
+func (r *ring) unseal(id *[16]byte, bucket string, key []byte, newest uint16, sealed []byte, table string) (plain []byte, schema uint16, err error) {
+	m, rest, ok := cutSealed(sealed)
+	if !ok {
+		return nil, 0, fmt.Errorf("%w: a value of %s is cut or no value", ErrCorrupt, table)
 	}
-	stored := binary.BigEndian.Uint16(sealed[1:])
-	if stored > schema {
-		return nil, fmt.Errorf("%w: a value of %s", ErrNewer, table)
+	if m.schema > newest {
+		return nil, 0, fmt.Errorf("%w: a value of %s", ErrNewer, table)
 	}
-	epoch := binary.BigEndian.Uint32(sealed[3:])
-	k := find(r.data, epoch)
-	if k == nil {
-		return nil, fmt.Errorf("%w: a value of %s is under a key that is not on the ring", ErrCorrupt, table)
+	k := find(r.keys[m.purpose], m.epoch)
+	if k == nil || k.key == nil {
+		return nil, 0, fmt.Errorf("%w: a value of %s is under a key that is not on the ring", ErrCorrupt, table)
 	}
 	var stack [256]byte
-	aad := where(stack[:0], id, bucket, key, stored, epoch)
-	plain, err := k.aead.Open(nil, nil, sealed[sealHead:], aad)
+	plain, err = k.aead.Open(nil, nil, rest, m.where(stack[:0], id, bucket, key))
 	if err != nil {
-		return nil, fmt.Errorf("%w: a value of %s does not open", ErrCorrupt, table)
+		return nil, 0, fmt.Errorf("%w: a value of %s does not open", ErrCorrupt, table)
 	}
-	return plain, nil
+	return plain, m.schema, nil
 }

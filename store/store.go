@@ -22,6 +22,9 @@ type Options struct {
 	// Origin names the log in its heads, "pinward/" and the box's id. It is set when the store is
 	// made, by default from the store's own random id; a later Open may leave it empty.
 	Origin string
+	// Keep is how long the keys of consents, policy and entries are kept after they last were in
+	// effect; 0 is [Retention], and less is refused.
+	Keep time.Duration
 	// Log takes what the store has to tell nobody in particular; nil is slog.Default().
 	Log *slog.Logger
 	// HeadEvery is how often a head is signed while entries come in; 0 is one minute.
@@ -47,7 +50,7 @@ type Store struct {
 	pool     *pool
 	id       [16]byte // of this file; part of every value's additional data
 	origin   string
-	keys     Keys
+	keys     *held
 	log      *slog.Logger
 	every    time.Duration
 	space    space
@@ -56,7 +59,7 @@ type Store struct {
 	durable  atomic.Pointer[durable]
 	anchored atomic.Pointer[AnchorStatus] // nil until the counter was asked
 	since    time.Time                    // when it was opened
-	seals    atomic.Uint64                // what was sealed under the current data and audit keys
+	seals    [purposes]atomic.Uint64      // what was sealed under each current key
 	write    func(*bolt.Tx) error         // (*bolt.Tx).Commit but in tests of its failure
 
 	// turn is taken before mu by transactions alone, so that the committer and the Views, which need
@@ -86,8 +89,10 @@ type Store struct {
 	heading sync.Mutex     // one head at a time
 
 	began     time.Time // of the live file's first entry, if it is the first file
-	rollAt    int64     // rollBytes, but in tests
-	compactAt int64     // compactBytes, but in tests
+	keepFor   time.Duration
+	refreshed uint32 // the day of the last Refresh; owned by the upkeep
+	rollAt    int64  // rollBytes, but in tests
+	compactAt int64  // compactBytes, but in tests
 
 	broken bool // a commit panicked: the file's locks may be held for ever
 }
@@ -118,8 +123,15 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if o.Keys == nil || o.Keys.Signer() == nil {
 		return nil, errors.New("open store: no keys")
 	}
+	if o.Keep == 0 {
+		o.Keep = Retention
+	}
+	if o.Keep < Retention {
+		return nil, errors.New("open store: keys have to be kept for six years")
+	}
 	s := &Store{
-		keys: o.Keys, log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit,
+		keepFor: o.Keep,
+		keys:    hold(o.Keys), log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit,
 		rollAt: rollBytes, compactAt: compactBytes,
 		names: map[[2]string]audit.Pseudonym{},
 		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),

@@ -22,6 +22,8 @@ type tableInfo struct {
 	bucket      string
 	bookkeeping string
 	schema      uint16
+	migrate     map[uint16]func(json.RawMessage) (json.RawMessage, error) // by the schema it begins with
+	purpose     Purpose
 	cached      bool
 }
 
@@ -32,9 +34,39 @@ type TableOption func(*tableInfo)
 // It is for cursors, counters and the like; a test lists the tables that have it.
 func Bookkeeping(why string) TableOption { return func(t *tableInfo) { t.bookkeeping = why } }
 
-// Schema numbers the form of T; the default is 0. Values of an older schema are read as T; a value of
-// a newer one is refused with [ErrNewer].
+// Schema numbers the form of T; the default is 0. Values of an older schema go through the table's
+// migrations when they are read, and are written anew in the background; a value of a newer one is
+// refused with [ErrNewer].
 func Schema(n uint16) TableOption { return func(t *tableInfo) { t.schema = n } }
+
+// Migrate makes JSON of schema from into JSON of schema from+1. Where a step has no migration, the
+// older JSON reads as the newer. fn must depend on nothing but the value: it runs whenever an older
+// value is read, until that is written anew.
+func Migrate(from uint16, fn func(json.RawMessage) (json.RawMessage, error)) TableOption {
+	return func(t *tableInfo) {
+		if t.migrate == nil {
+			t.migrate = map[uint16]func(json.RawMessage) (json.RawMessage, error){}
+		}
+		t.migrate[from] = fn
+	}
+}
+
+// forward brings a value of an older schema to the table's.
+func (t *tableInfo) forward(plain []byte, schema uint16) ([]byte, error) {
+	for ; schema < t.schema; schema++ {
+		fn := t.migrate[schema]
+		if fn == nil {
+			continue
+		}
+		next, err := fn(plain)
+		if err != nil {
+			// Its text may quote the value, so it is not passed on.
+			return nil, fmt.Errorf("%w: a value of %s has no way from schema %d to %d", ErrCorrupt, t.name, schema, schema+1)
+		}
+		plain = next
+	}
+	return plain, nil
+}
 
 // Cached keeps opened values in memory: each is opened once for every time that it was written. It is
 // for policy, which has few keys and is read by every transaction. What Get and Each return is shared
@@ -136,8 +168,11 @@ func (t *Table[T]) open(tx *Tx, key, value []byte, sealed bool) (v T, err error)
 			return v, nil
 		}
 	}
-	plain, err := tx.ring.unseal(&tx.store.id, t.info.bucket, key, t.info.schema, value, t.info.name)
+	plain, schema, err := tx.ring.unseal(&tx.store.id, t.info.bucket, key, t.info.schema, value, t.info.name)
 	if err != nil {
+		return v, err
+	}
+	if plain, err = t.info.forward(plain, schema); err != nil {
 		return v, err
 	}
 	if v, err = t.decode(plain); err == nil && t.info.cached {

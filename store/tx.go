@@ -41,6 +41,7 @@ type Tx struct {
 	recorded int
 	must     bool // wrote to a table that is not bookkeeping
 	ringNew  bool
+	keys     Keys // that wrap the ring from here on, if they change
 	// untrusted says that the clock stands before the last entry: it was set back.
 	untrusted bool
 	raw       []rawPut
@@ -93,7 +94,7 @@ func (tx *Tx) record(by audit.Actor, e audit.Entry) error {
 		e.Attrs = append(e.Attrs, audit.Attr{Key: "clock", Value: "untrusted"})
 	}
 	tx.entries = append(tx.entries, pendingEntry{
-		seq: tx.seq, at: tx.now, actor: by, name: tx.store.pseudonym(tx.ring, by), entry: e, key: last(tx.ring.audit),
+		seq: tx.seq, at: tx.now, actor: by, name: tx.store.pseudonym(tx.ring, by), entry: e, key: last(tx.ring.keys[PurposeAudit]),
 	})
 	tx.seq++
 	return nil
@@ -139,7 +140,7 @@ func (tx *Tx) CodeEpoch() uint32 {
 	}
 	_, dead := tx.ring.liveCodes(today)
 	tx.ring, tx.ringNew = tx.ring.withCode(today), true
-	if err := tx.keyMade(purposeCode, today, tx.ring.code[today].key); err == nil {
+	if err := tx.keyEntry(purposeCode, today, tx.ring.code[today].key); err == nil {
 		_ = tx.keysDropped(dead) // if it fails, so does the transaction
 	}
 	return today
@@ -188,6 +189,9 @@ func (tx *Tx) put(t *tableInfo, key, plain []byte) error {
 	}
 	if len(key) == 0 || len(key) > maxKey {
 		return tx.fail(fmt.Errorf("write to %s: a key has 1 to %d bytes", t.name, maxKey))
+	}
+	if err := tx.keyFor(t.purpose); err != nil {
+		return tx.fail(err)
 	}
 	tx.layers[0].put(t, &change{string(key), plain})
 	tx.must = tx.must || t.bookkeeping == ""

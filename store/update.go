@@ -104,6 +104,9 @@ func (s *Store) run(tx *Tx, now time.Time, fn func(*Tx) error) error {
 	for _, t := range tx.topics {
 		b.topics[t] = struct{}{}
 	}
+	if tx.keys != nil {
+		b.keys = tx.keys
+	}
 	if tx.ringNew {
 		b.state.ring, b.ringNew = tx.ring, true
 	}
@@ -180,50 +183,70 @@ func guard(fn func() error, end func()) (err error) {
 	return fn()
 }
 
-// rotate gives the batch keys for the month, before its first transaction of that month.
+// rotate gives the batch a data key and an audit key for the month, before its first transaction of that
+// month. Keys of other purposes are made when they are needed, see keyFor.
 func (s *Store) rotate(now time.Time) error {
 	b := s.batch
 	if now.Before(b.state.last) {
 		now = b.state.last
 	}
-	m := month(now)
-	r := b.state.ring
-	// The count is that of the key on the disk; one that waits to get there has sealed nothing yet.
-	worn := s.seals.Load() >= maxSeals && last(r.data) == last(s.durable.Load().ring.data)
-	data, auditKey := worn || stale(r.data, m), worn || stale(r.audit, m)
-	if !data && !auditKey {
+	if !s.needsKey(b.state.ring, PurposeData, now) && !s.needsKey(b.state.ring, PurposeAudit, now) {
 		return nil
 	}
-	n := *r
-	var err error
-	if data {
-		if n.data, err = withNext(r.data, m); err != nil {
-			return err
+	err := s.run(&Tx{own: true, actor: self}, now, func(tx *Tx) error {
+		// Both before the first entry: an entry is sealed under the key that is current then.
+		made := []Purpose{}
+		for _, p := range []Purpose{PurposeData, PurposeAudit} {
+			if !s.needsKey(tx.ring, p, tx.now) {
+				continue
+			}
+			next, err := tx.ring.withNext(p, tx.now)
+			if err != nil {
+				return err
+			}
+			tx.ring, tx.ringNew = next, true
+			made = append(made, p)
 		}
-	}
-	if auditKey {
-		if n.audit, err = withNext(r.audit, m); err != nil {
-			return err
-		}
-	}
-	err = s.run(&Tx{own: true, actor: self}, now, func(tx *Tx) error {
-		tx.ring, tx.ringNew = &n, true
-		if data {
-			if err := tx.keyMade(purposeData, last(n.data).epoch, last(n.data).key); err != nil {
+		for _, p := range made {
+			if err := tx.keyMade(p.String(), last(tx.ring.keys[p])); err != nil {
 				return err
 			}
 		}
-		if auditKey {
-			if err := tx.keyMade(purposeAudit, last(n.audit).epoch, last(n.audit).key); err != nil {
-				return err
-			}
-		}
-		_, dead := n.liveCodes(day(tx.now))
-		n.code, _ = n.liveCodes(day(tx.now))
+		n := *tx.ring
+		live, dead := n.liveCodes(day(tx.now))
+		n.code, tx.ring = live, &n
 		return tx.keysDropped(dead)
 	})
 	if err != nil {
 		return fmt.Errorf("rotate keys: %w", err)
 	}
 	return nil
+}
+
+// needsKey reports whether a purpose has no key for this time, or one that has sealed enough. The
+// count is that of the key on the disk; one that waits to get there has sealed little.
+func (s *Store) needsKey(r *ring, p Purpose, now time.Time) bool {
+	k := last(r.keys[p])
+	return k == nil || k.key == nil || k.period != p.period(now) ||
+		s.seals[p].Load() >= maxSeals && k.epoch == epochOf(s.durable.Load().ring, p)
+}
+
+func epochOf(r *ring, p Purpose) uint32 {
+	if k := last(r.keys[p]); k != nil {
+		return k.epoch
+	}
+	return 0
+}
+
+// keyFor makes the key under which a table's values are sealed now, if it is not there yet.
+func (tx *Tx) keyFor(p Purpose) error {
+	if p == PurposeData || !tx.store.needsKey(tx.ring, p, tx.now) {
+		return nil // that of the data was made by rotate
+	}
+	next, err := tx.ring.withNext(p, tx.now)
+	if err != nil {
+		return err
+	}
+	tx.ring, tx.ringNew = next, true
+	return tx.keyMade(p.String(), last(tx.ring.keys[p]))
 }

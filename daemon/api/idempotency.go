@@ -27,7 +27,7 @@ type kept struct {
 const whyKept = "answers by idempotency key; the effect has its own entry"
 
 var (
-	answers = store.NewTable[kept]("api.answers", store.Bookkeeping(whyKept)) // key: blinded caller and key
+	answers = store.NewTable[kept]("api.answers", store.Queue(), store.Bookkeeping(whyKept)) // key: blinded caller and key
 	// written orders the answers by when they were kept, for Sweep: key = instant, then the key of the
 	// answer.
 	written = store.NewTable[struct{}]("api.answers.written", store.Bookkeeping(whyKept))

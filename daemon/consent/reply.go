@@ -75,7 +75,7 @@ var (
 		store.Bookkeeping("which answer a queued message is; both ends of it are entries"))
 	replies = store.NewTable[replied]("consent.replied",
 		store.Bookkeeping("how many answers a number got of late"))
-	bodies = store.NewTable[body]("consent.bodies") // key: instant and 8 random bytes
+	bodies = store.NewTable[body]("consent.bodies", store.Queue()) // key: instant and 8 random bytes
 )
 
 // reply queues an answer, unless the same text was answered too often of late.

@@ -153,7 +153,7 @@ func minuteOfDay(hhmm string) (int, bool) {
 // ActionSite is recorded when the site's policy changes.
 const ActionSite store.Action = "site.change"
 
-var sites = store.NewTable[Site]("contact.site", store.Cached())
+var sites = store.NewTable[Site]("contact.site", store.Policy(), store.Cached())
 
 var siteKey = []byte("site")
 

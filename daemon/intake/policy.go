@@ -47,7 +47,7 @@ type Policy struct {
 // ActionPolicy is recorded when the policy changes.
 const ActionPolicy store.Action = "hl7.policy"
 
-var policies = store.NewTable[Policy]("intake.policy", store.Cached())
+var policies = store.NewTable[Policy]("intake.policy", store.Policy(), store.Cached())
 
 var policyKey = []byte("policy")
 

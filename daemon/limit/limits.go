@@ -42,7 +42,7 @@ func Default() Limits {
 // ActionLimits is recorded when the numbers change.
 const ActionLimits store.Action = "limits.change"
 
-var limits = store.NewTable[Limits]("limit.limits", store.Cached())
+var limits = store.NewTable[Limits]("limit.limits", store.Policy(), store.Cached())
 
 var limitsKey = []byte("limits")
 

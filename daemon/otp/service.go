@@ -66,9 +66,9 @@ func fewer(own, all int) int {
 const ActionService store.Action = "service.save"
 
 var (
-	services = store.NewTable[Service]("otp.services", store.Cached()) // key: name
+	services = store.NewTable[Service]("otp.services", store.Policy(), store.Cached()) // key: name
 	// sids finds a service by its SID.
-	sids = store.NewTable[string]("otp.services.sid", store.Cached())
+	sids = store.NewTable[string]("otp.services.sid", store.Policy(), store.Cached())
 )
 
 // DefaultRoute is the way of a code unless its service says otherwise: SMS;

@@ -114,7 +114,7 @@ const (
 const keep = 7 * 24 * time.Hour
 
 var (
-	verifications = store.NewTable[Verification]("otp.verifications") // key: the 16 bytes of the id
+	verifications = store.NewTable[Verification]("otp.verifications", store.Queue()) // key: the 16 bytes of the id
 	// current finds what is going on: key = blinded number, then blinded service
 	// and reference; value = id.
 	current = store.NewTable[string]("otp.current",

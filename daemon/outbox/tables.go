@@ -58,7 +58,7 @@ type hand struct {
 }
 
 var (
-	messages = store.NewTable[record]("outbox.messages")
+	messages = store.NewTable[record]("outbox.messages", store.Queue())
 
 	refs = store.NewTable[struct{}]("outbox.refs",
 		store.Bookkeeping("index of messages by what they were made for"))

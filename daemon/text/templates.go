@@ -21,10 +21,10 @@ const ActionTemplate store.Action = "template.save"
 
 var (
 	// saved holds the newest version of each template that the site wrote, by name and language.
-	saved = store.NewTable[Template]("text.templates", store.Cached())
+	saved = store.NewTable[Template]("text.templates", store.Policy(), store.Cached())
 	// versions holds every version that ever was in force, so that the wording of an old text can be
 	// told from the version in its entry.
-	versions = store.NewTable[Template]("text.versions")
+	versions = store.NewTable[Template]("text.versions", store.Policy())
 )
 
 func templateKey(name, lang string) []byte { return []byte(name + "\x00" + strings.ToLower(lang)) }

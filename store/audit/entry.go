@@ -86,6 +86,9 @@ type Record struct {
 	Actor  Actor
 	Entry  Entry
 	Header Header
+	// Shredded says that the key of the body was dropped: of Time whole seconds are left, of Entry action and
+	// outcome, of Actor nothing but the header's pseudonym.
+	Shredded bool
 }
 
 // MaxAttrs is how many attributes an entry may have.

@@ -135,6 +135,17 @@ func Open(leaf Leaf, blind *[BlindSize]byte, body []byte) (Record, error) {
 	return r, decodeBody(body, &r)
 }
 
+// OpenHeader makes a record of an entry whose body is gone: its header says all that is left.
+func OpenHeader(leaf Leaf) (Record, error) {
+	_, h, rest, err := CutLeaf(leaf)
+	if err != nil || len(rest) != 0 {
+		return Record{}, fmt.Errorf("%w: leaf", ErrEncoding)
+	}
+	r := Record{Seq: h.Sequence, Time: time.Unix(h.Second, 0).UTC(), Header: h, Shredded: true}
+	r.Entry.Action, r.Entry.Outcome = h.Action, h.Outcome
+	return r, nil
+}
+
 func decodeBody(b []byte, r *Record) error {
 	bad := fmt.Errorf("%w: body", ErrEncoding)
 	if len(b) < 5 || b[0] != bodyVersion {
