@@ -97,7 +97,8 @@ func TestRefusalsOfTheSIMAreNamed(t *testing.T) {
 func TestSupplyDips(t *testing.T) {
 	for _, profile := range []string{"ec25", "e173", "le910"} { // RDY, ^BOOT, and one that says nothing but leaves the bus
 		t.Run(profile, func(t *testing.T) {
-			inWorld(t, setup{sim: modemsim.ModemOptions{Profile: profile}}, func(w *world) {
+			seldom := Options{Timing: Timing{Status: 5 * time.Minute, Storage: 5 * time.Minute}} // a day has many looks
+			inWorld(t, setup{sim: modemsim.ModemOptions{Profile: profile}, options: seldom}, func(w *world) {
 				w.ready()
 				for i := range 3 {
 					if st := w.m.Status(); st.Alarms.Has(AlarmSupply) {

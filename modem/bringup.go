@@ -38,6 +38,7 @@ func (s *session) bringUp() error {
 			return err
 		}
 	}
+	s.pending = nil
 	if err := s.applySettings(); err != nil {
 		return err
 	}
@@ -239,7 +240,7 @@ func (s *session) lostSetting(name string) {
 }
 
 // checkSettings reads back what a modem may have lost without a word, and sets it again: PDU mode, the service that asks for no
-// acknowledgements, the storage; and looks which SIM is in it (reference 5.3).
+// acknowledgements, the storage, and Options.Settings (reference 5.3, 5.6).
 func (s *session) checkSettings() error {
 	for _, c := range []struct{ ask, want, set string }{
 		{"+CMGF", "0", "+CMGF=0"}, {"+CSMS", "0", "+CSMS=0"},
@@ -270,8 +271,5 @@ func (s *session) checkSettings() error {
 			break
 		}
 	}
-	if err := s.applySettings(); err != nil {
-		return err
-	}
-	return s.checkSIM()
+	return s.applySettings()
 }

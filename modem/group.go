@@ -66,10 +66,10 @@ var errMoved = errors.New("the modem restarted, or holds another SIM")
 
 // hold is what must not change while the parts of a text leave.
 type hold struct {
-	m    *Modem
-	s    *session
-	life int
-	sim  simIdentity
+	m             *Modem
+	s             *session
+	life, giveUps int
+	sim           simIdentity
 }
 
 // simIdentity is what tells one SIM from another, and how to ask for it.
@@ -85,7 +85,7 @@ func (m *Modem) hold() (hold, error) {
 	if m.cur == nil || m.status.Phase != PhaseReady {
 		return hold{}, fmt.Errorf("%w: modem is %s", ErrNotSent, m.status.Phase)
 	}
-	return hold{m, m.cur, m.lives, m.identity}, nil
+	return hold{m, m.cur, m.lives, m.giveUps, m.identity}, nil
 }
 
 // same asks the SIM who it is: one short command.
@@ -121,10 +121,13 @@ func (h hold) lasts() bool {
 func (m *Modem) send(ctx context.Context, h hold, t TPDU) (Sent, error) {
 	m.mu.Lock()
 	phase := m.status.Phase
-	same := m.cur == h.s && m.lives == h.life
+	same, given := m.cur == h.s && m.lives == h.life, m.giveUps != h.giveUps
 	m.mu.Unlock()
-	if !same || phase != PhaseReady {
+	switch {
+	case !same || phase != PhaseReady:
 		return Sent{}, fmt.Errorf("%w: modem is %s", ErrNotSent, phase)
+	case given:
+		return Sent{}, fmt.Errorf("%w: given up for another message", ErrNotSent)
 	}
 	start := time.Now()
 	cmd, pdu := t.AT()

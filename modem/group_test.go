@@ -162,6 +162,32 @@ func TestFailureOfALaterPart(t *testing.T) {
 	}
 }
 
+// A code that waits longer than a text of many parts deserves ends it between two parts as well, and no restart is needed.
+func TestGiveUpBetweenParts(t *testing.T) {
+	inWorld(t, setup{faults: modemsim.Faults{Late: modemsim.Duration(time.Second)}}, func(w *world) {
+		w.ready()
+		time.Sleep(time.Minute)
+		parts := w.long()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		go func() { // each line of the conversation; the SIM is asked after the first part
+			for l := range w.m.Follow(ctx) {
+				if l.Out && strings.Contains(l.Text, "CCID") {
+					w.m.GiveUp()
+				}
+			}
+		}()
+		sent, err := w.m.SendAll(context.Background(), parts)
+		w.want("given up", err, nil)
+		if st := w.ready(); len(sent) != 1 || st.Resets != 0 {
+			w.t.Fatalf("%d parts, %d resets", len(sent), st.Resets)
+		}
+		if _, err := w.send("the code"); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+}
+
 func TestSendAllOfNothing(t *testing.T) {
 	inWorld(t, setup{}, func(w *world) {
 		_, err := w.m.SendAll(context.Background(), []TPDU{w.encode("too early")})

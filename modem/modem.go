@@ -45,8 +45,8 @@ type Timing struct {
 	PromptDelay time.Duration // 100 ms between prompt and PDU; a profile may say otherwise
 	Answer      time.Duration // 300 s from the PDU to +CMGS (reference 5.1)
 	Status      time.Duration // 30 s between two looks at registration and signal; 2 s while not registered
-	Storage     time.Duration // 60 s between two looks at the storage and at +CNMI
-	Settings    time.Duration // 1 h between two looks at the other settings of SMS and at the SIM's identity
+	Storage     time.Duration // 60 s between two looks at the storage, at +CNMI and at which SIM it is
+	Settings    time.Duration // 1 h between two looks at the other settings of SMS
 	Service     time.Duration // 60 s for what the network answers: USSD, call forwarding
 	Backoff     time.Duration // 1 s after the first failure, doubled up to BackoffMax
 	BackoffMax  time.Duration // 60 s
@@ -101,6 +101,7 @@ type Modem struct {
 	status   Status
 	cur      *session                // the session that is brought up, nil between sessions
 	lives    int                     // how often a session was brought up
+	giveUps  int                     // how often GiveUp was called
 	identity simIdentity             // of the SIM in cur
 	inbox    map[[32]byte]inboxState // texts that were offered, by hash
 	failures int                     // sends that failed in a row

@@ -171,10 +171,12 @@ type quarantine struct {
 }
 
 // GiveUp frees a modem that does not answer a send, for a code that waits and no other modem to take it: ESC, resync, restart. The
-// running Send returns at once: unknown. Without a running send it does nothing.
+// running Send returns at once: unknown. Between two parts of a SendAll the text ends there, and the modem needs no restart. Without
+// a running send it does nothing.
 func (m *Modem) GiveUp() {
 	m.mu.Lock()
 	s := m.cur
+	m.giveUps++
 	m.mu.Unlock()
 	if s == nil || !s.l.Sending() {
 		return

@@ -45,6 +45,7 @@ type session struct {
 	mem     string          // where the modem keeps texts that come in
 	back    string          // the command that selected it
 	extra   map[string]bool // other memories in which it announced something
+	pending []string        // settings that count from the next start
 	others  []string        // further memories, until they were found empty after the start
 	reports bool            // it gives status reports
 	served  bool            // it was brought up
@@ -191,6 +192,9 @@ func (s *session) serve() error {
 		case <-storage.C:
 			if err = s.sweep(); err == nil {
 				err = s.checkRouting()
+			}
+			if err == nil {
+				err = s.checkSIM() // one that was changed without a word
 			}
 			storage.Reset(t.Storage)
 		case <-s.sim:

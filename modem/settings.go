@@ -128,7 +128,11 @@ func (s *session) applySettings() error {
 		if err != nil {
 			return err
 		}
-		if set {
+		switch {
+		case set && slices.Contains(s.pending, w.name):
+			unset = append(unset, w.name)
+			continue
+		case set:
 			continue
 		}
 		var refused *line.ResultError
@@ -148,7 +152,11 @@ func (s *session) applySettings() error {
 		}
 		if set, _, err = s.holds(w.toggle); err != nil {
 			return err
-		} else if !set || w.Restart {
+		}
+		if w.Restart {
+			s.pending = append(s.pending, w.name)
+		}
+		if !set || w.Restart {
 			unset = append(unset, w.name)
 		}
 	}

@@ -105,6 +105,10 @@ func (s *session) checkSIM() error {
 		return nil
 	}
 	_, iccid, err := askICCID(s.p, s.ask)
+	if known := s.m.Status().ICCID; err == nil && iccid == "" && known != "" {
+		sleep(s.ctx, min(time.Second, s.m.o.Timing.Step)) // it may only be busy
+		_, iccid, err = askICCID(s.p, s.ask)
+	}
 	if err != nil {
 		return err
 	}

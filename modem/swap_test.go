@@ -42,7 +42,7 @@ func TestSIMSwappedWhileRunning(t *testing.T) {
 					}
 					limit := time.Minute
 					if quiet {
-						limit = time.Hour + time.Minute // the hourly look
+						limit = 2 * time.Minute // the look of each minute
 					}
 					e := w.event(limit)
 					if e.Swap == nil || e.Swap.Old != old.ICCID || e.Swap.New != w.sim.ICCID() {
