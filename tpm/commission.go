@@ -224,6 +224,14 @@ func foreign(is permanent, ownerGiven bool, before ForeignState) ForeignState {
 func (s *sequence) settleSRK(st *State, newTPM bool) (parent, func(), error) {
 	if st.SRK.pinned() {
 		srk, release, err := s.pinnedSRK(st.SRK)
+		if err == nil && srk.handle != tpm2.TPMHandle(st.SRK.Handle) {
+			// It was evicted and is made anew: from now on it is kept again, or a start would lack the owner's authorisation.
+			defer release()
+			if err := s.persist(srk, tpm2.TPMHandle(st.SRK.Handle)); err != nil {
+				return parent{}, nil, fmt.Errorf("keep storage root key: %w", err)
+			}
+			srk.handle, release = tpm2.TPMHandle(st.SRK.Handle), func() {}
+		}
 		if !newTPM || !errors.Is(err, ErrCleared) {
 			return srk, release, err
 		}

@@ -43,7 +43,8 @@ var (
 
 	// ErrUnreachable: no answer, or none that makes sense, in the time allowed.
 	ErrUnreachable = errors.New("the TPM does not answer: check that it is enabled in the firmware, that its device exists and " +
-		"that the service may open it (group tss), then unseal again; a power cycle helps a chip that hangs")
+		"that the service may open it (group tss), then unseal again; a power cycle helps a chip that hangs, and if it is broken or " +
+		"gone with its board, two shares of the recovery kit open the box on another")
 
 	// ErrClosed: the Device or the Keys was closed.
 	ErrClosed = errors.New("tpm keys are closed")

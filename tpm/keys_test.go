@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/google/go-tpm/tpm2"
 )
 
 func TestUnsealAfterRestart(t *testing.T) {
@@ -203,24 +201,6 @@ func TestCommissionRefuses(t *testing.T) {
 		}
 	}
 	wantEmpty(t, d)
-}
-
-// Another program has taken ownership of the TPM: the error says so.
-func TestCommissionInOwnedTPM(t *testing.T) {
-	for _, hierarchy := range []tpm2.TPMHandle{tpm2.TPMRHOwner, tpm2.TPMRHEndorsement} {
-		d := newChip(t).open()
-		run(t, d, func(s *sequence) (*tpm2.HierarchyChangeAuthResponse, error) {
-			return tpm2.HierarchyChangeAuth{
-				AuthHandle: tpm2.AuthHandle{Handle: hierarchy, Auth: emptyAuth},
-				NewAuth:    tpm2.TPM2BAuth{Buffer: []byte("theirs")},
-			}.Execute(s)
-		})
-		_, _, _, err := Commission(testContext(t), d, CommissionOptions{Mode: ModeTPM, BoxID: "clinic-7"})
-		if err == nil || !strings.Contains(err.Error(), "another program has set an owner or endorsement authorisation") {
-			t.Errorf("hierarchy %#x: got %v", hierarchy, err)
-		}
-		wantEmpty(t, d)
-	}
 }
 
 func TestWrap(t *testing.T) {

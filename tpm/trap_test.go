@@ -416,37 +416,7 @@ func TestTrapLockoutDoesNotStopUs(t *testing.T) {
 	c := newChip(t)
 	d := c.open()
 	st, _, keys := commissioned(t, d, CommissionOptions{})
-	// Another program's NV index that counts, and somebody who guesses at it.
-	const index = 0x01c7ffff - 0x00400000
-	public := nvPublic(index, tpm2.TPMNTOrdinary, false)
-	public.Attributes.NoDA = false
-	run(t, d, func(s *sequence) (*tpm2.NVDefineSpaceResponse, error) {
-		return tpm2.NVDefineSpace{
-			AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: emptyAuth},
-			Auth:       tpm2.TPM2BAuth{Buffer: []byte("right")},
-			PublicInfo: tpm2.New2B(public),
-		}.Execute(s)
-	})
-	name, err := tpm2.NVName(&public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := nvIndex{handle: index, name: *name}
-	guess := func() error {
-		_, err := do(ctx, d, func(s *sequence) (*tpm2.NVWriteResponse, error) {
-			return tpm2.NVWrite{AuthHandle: x.auth(tpm2.PasswordAuth([]byte("wrong"))), NVIndex: x.named(), Data: tpm2.TPM2BMaxNVBuffer{Buffer: make([]byte, 8)}}.Execute(s)
-		})
-		return err
-	}
-	locked := false
-	for range 40 {
-		if locked = errors.Is(guess(), ErrLockout); locked {
-			break
-		}
-	}
-	if !locked {
-		t.Fatal("the TPM did not go into lockout")
-	}
+	lockOut(t, d, nil)
 	if _, err := unsealed(ctx, d, st, ""); err != nil {
 		t.Fatalf("unseal in lockout: %v", err)
 	}
@@ -524,4 +494,33 @@ func TestSealOpensUnderItsPolicyOnly(t *testing.T) {
 		}
 	}
 	wantEmpty(t, d)
+}
+
+// lockOut brings the TPM into dictionary-attack lockout: another program's NV index that counts, and somebody who guesses at it.
+func lockOut(t testing.TB, d *Device, owner []byte) {
+	t.Helper()
+	const index = 0x01c7ffff - 0x00400000
+	public := nvPublic(index, tpm2.TPMNTOrdinary, false)
+	public.Attributes.NoDA = false
+	run(t, d, func(s *sequence) (*tpm2.NVDefineSpaceResponse, error) {
+		return tpm2.NVDefineSpace{
+			AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(owner)},
+			Auth:       tpm2.TPM2BAuth{Buffer: []byte("right")},
+			PublicInfo: tpm2.New2B(public),
+		}.Execute(s)
+	})
+	name, err := tpm2.NVName(&public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := nvIndex{handle: index, name: *name}
+	for range 40 {
+		_, err := do(testContext(t), d, func(s *sequence) (*tpm2.NVWriteResponse, error) {
+			return tpm2.NVWrite{AuthHandle: x.auth(tpm2.PasswordAuth([]byte("wrong"))), NVIndex: x.named(), Data: tpm2.TPM2BMaxNVBuffer{Buffer: make([]byte, 8)}}.Execute(s)
+		})
+		if errors.Is(err, ErrLockout) {
+			return
+		}
+	}
+	t.Fatal("the TPM did not go into lockout")
 }

@@ -39,7 +39,8 @@ func unseal(ctx context.Context, dev *Device, st State, passphrase string) (*Key
 	})
 	var changed *PCRChangedError
 	if errors.As(err, &changed) {
-		changed.Causes = causes(dev.sysfs, st.Seal, changed.PCRs)
+		// Made anew: an error that wraps another has its text from the beginning.
+		err = fmt.Errorf("unseal root key: %w", &PCRChangedError{PCRs: changed.PCRs, Causes: causes(dev.sysfs, st.Seal, changed.PCRs)})
 	}
 	if err != nil {
 		return nil, err
