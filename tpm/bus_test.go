@@ -12,91 +12,6 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-func TestNothingSecretOnTheBus(t *testing.T) {
-	const passphrase = "three blind mice 9"
-	ctx := testContext(t)
-	b := newBus(t, newChip(t))
-	d := openAt(t, b.path)
-	// A session that is not salted encrypts under a key that any listener can reckon.
-	var sessions, unsalted atomic.Int32
-	b.intercept(func(command []byte) []byte {
-		if code(command) == tpm2.TPMCCStartAuthSession {
-			sessions.Add(1)
-			if binary.BigEndian.Uint32(command[headerSize:]) != uint32(srkHandle) { // tpmKey
-				unsalted.Add(1)
-			}
-		}
-		return nil
-	}, nil)
-	st, _, keys := commissioned(t, d, CommissionOptions{Mode: ModeTPMPassphrase, Passphrase: passphrase, iterations: 1000})
-	again, err := unsealed(ctx, d, st, passphrase)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.Close()
-	if _, err := again.SignHead(ctx, []byte("note")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := again.Counter(ctx); err != nil {
-		t.Fatal(err)
-	}
-	advance(t, d, anchorEvery)
-	if _, err := again.Anchor(ctx, [32]byte{1}); err != nil {
-		t.Fatal(err)
-	}
-	resealed, _, err := Reseal(ctx, d, again, st, ResealOptions{Mode: ModeOperator, Passphrase: passphrase, iterations: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	auths := [2][]byte{}
-	for i, seal := range []SealState{st.Seal, resealed.Seal} {
-		if auths[i], err = stretch(passphrase, seal.Salt, seal.Iterations); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if sessions.Load() == 0 || unsalted.Load() != 0 {
-		t.Errorf("%d of %d sessions are not salted to the storage root key", unsalted.Load(), sessions.Load())
-	}
-	heard := b.heard()
-	for name, secret := range map[string][]byte{
-		"root key":                         keys.root,
-		"passphrase":                       []byte(passphrase),
-		"authorisation at commissioning":   auths[0],
-		"authorisation at resealing":       auths[1],
-		"authorisation of the signing key": keys.auths.ak,
-		"authorisation of the counter":     keys.auths.nv,
-		"half of the root key":             keys.root[:16],
-		"half the signing authorisation":   keys.auths.ak[:16],
-	} {
-		if bytes.Contains(heard, secret) {
-			t.Errorf("%s crosses the bus in clear", name)
-		}
-	}
-
-	// The control: the tap hears what is not encrypted.
-	secret := []byte("this is sealed without encryption")
-	run(t, d, func(s *sequence) (*tpm2.CreateResponse, error) {
-		srk, release, err := s.pinnedSRK(st.SRK)
-		if err != nil {
-			return nil, err
-		}
-		defer release()
-		return tpm2.Create{
-			ParentHandle: srk.auth(emptyAuth),
-			InSensitive: tpm2.TPM2BSensitiveCreate{Sensitive: &tpm2.TPMSSensitiveCreate{
-				Data: tpm2.NewTPMUSensitiveCreate(&tpm2.TPM2BSensitiveData{Buffer: secret}),
-			}},
-			InPublic: tpm2.New2B(tpm2.TPMTPublic{
-				Type: tpm2.TPMAlgKeyedHash, NameAlg: tpm2.TPMAlgSHA256,
-				ObjectAttributes: tpm2.TPMAObject{FixedTPM: true, FixedParent: true, NoDA: true, UserWithAuth: true},
-			}),
-		}.Execute(s)
-	})
-	if !bytes.Contains(b.heard(), secret) {
-		t.Error("control: the tap does not hear what crosses in clear")
-	}
-}
-
 // Somebody between daemon and chip offers a storage key of his own, to read what is salted to it.
 func TestPinnedSRKRefusesInterposer(t *testing.T) {
 	ctx := testContext(t)
@@ -305,6 +220,26 @@ func TestLockoutIsTold(t *testing.T) {
 			t.Errorf("%v: got %v, want %v", rc, err, want)
 		}
 	}
+}
+
+// Registers that never hold still are an error after the fifth try, not a loop.
+func TestPCRChangedMidwayIsGivenUp(t *testing.T) {
+	b := newBus(t, newChip(t))
+	d := openAt(t, b.path)
+	st, _, _ := commissioned(t, d, CommissionOptions{})
+	var refused atomic.Int32
+	b.intercept(func(command []byte) []byte {
+		if code(command) != tpm2.TPMCCUnseal {
+			return nil
+		}
+		refused.Add(1)
+		return refuse(tpm2.TPMRCPCRChanged)
+	}, nil)
+	if _, _, err := Unseal(testContext(t), d, st, ""); !errors.Is(err, ErrPCRChanged) || refused.Load() != sequenceTries {
+		t.Fatalf("got %v after %d tries, want ErrPCRChanged after %d", err, refused.Load(), sequenceTries)
+	}
+	b.intercept(nil, nil)
+	wantEmpty(t, d)
 }
 
 // The registers moved while the policy was evaluated: a new policy session tells the outcome.

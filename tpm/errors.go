@@ -115,6 +115,8 @@ func withCause(err error) error {
 		errors.Is(err, tpm2.TPMRCFailure),    // failure mode until the next reset
 		errors.Is(err, tpm2.TPMRCInitialize): // reset, and nobody sent TPM2_Startup
 		return fmt.Errorf("%w (%w)", ErrUnreachable, err)
+	case errors.Is(err, tpm2.TPMRCPCRChanged): // at each try: the boot is not over, or somebody measures all the time
+		return fmt.Errorf("%w (%w)", ErrPCRChanged, err)
 	case errors.Is(err, tpm2.TPMRCLockout):
 		return fmt.Errorf("%w (%w)", ErrLockout, err)
 	case errors.Is(err, tpm2.TPMRCIntegrity): // a blob made under another seed

@@ -138,13 +138,17 @@ func TestKitAndKeysRedactThemselves(t *testing.T) {
 		t.Fatal(err)
 	}
 	const passphrase = "three blind mice 9"
-	commission, reseal := CommissionOptions{Passphrase: passphrase}, ResealOptions{Passphrase: passphrase}
+	commission, reseal := CommissionOptions{Passphrase: passphrase, OwnerAuth: passphrase}, ResealOptions{Passphrase: passphrase}
+	others := []any{SuspendOptions{Passphrase: passphrase}, RotateOptions{Passphrase: passphrase}, PassphraseChange{Old: passphrase, New: passphrase, Shares: []string{kit.Share(1)}}}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		fmt.Fprintf(&out, strings.Repeat(verb, 6)+"\n", kit, &kit, parsed, keys, commission, []any{reseal})
+		fmt.Fprintf(&out, strings.Repeat(verb, 7)+"\n", kit, &kit, parsed, keys, commission, []any{reseal}, others)
 	}
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "kit", kit, "keys", keys, "share", parsed, "commission", commission, "reseal", reseal)
 	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "kit", kit, "keys", keys, "share", parsed, "commission", commission, "reseal", reseal)
+	for _, o := range others {
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "options", o)
+	}
 	for _, v := range []any{kit, keys} {
 		data, err := json.Marshal(v)
 		if err != nil {
