@@ -23,7 +23,8 @@ type Part struct {
 	Modem string    `json:"modem"`
 	SIM   string    `json:"sim"` // ICCID
 	To    string    `json:"to"`
-	At    time.Time `json:"at"` // when the network took it
+	Began time.Time `json:"began"` // when the modem had its PDU
+	At    time.Time `json:"at"`    // when the network took it
 	Text  string    `json:"text"`
 	Seq   int       `json:"seq"` // 1 to Total
 	Total int       `json:"total"`
@@ -58,7 +59,7 @@ func (n *Network) note(m *Modem, s submit, f Fate) *Part {
 		return nil
 	}
 	c := s.Body.concat()
-	p := &Part{Modem: m.opts.Name, SIM: m.opts.ICCID, To: dialled(s.To), At: time.Now(), Text: s.Body.text(), Seq: c.Seq, Total: c.Total,
+	p := &Part{Modem: m.opts.Name, SIM: m.opts.ICCID, To: dialled(s.To), Began: m.began, At: time.Now(), Text: s.Body.text(), Seq: c.Seq, Total: c.Total,
 		Ref: c.Ref, Fate: f}
 	n.journal = append(n.journal, p)
 	return p
@@ -75,4 +76,11 @@ func (p *Part) end(status byte) {
 	default:
 		p.Fate = FateGivenUp
 	}
+}
+
+// OnAir tells since when the modem has a PDU whose answer it has not given; false if it has none.
+func (m *Modem) OnAir() (since time.Time, on bool) {
+	m.network.mu.Lock()
+	defer m.network.mu.Unlock()
+	return m.began, m.term.busy && m.term.prompt == nil && !m.began.IsZero() && m.began.After(m.term.ended)
 }

@@ -61,6 +61,7 @@ type Modem struct {
 	imsUp     bool
 	flood     *entry
 	babble    *entry
+	began     time.Time     // when the PDU that is on air was read
 	slow      time.Time     // until then the message service is not ready
 	sent      []time.Time   // parts of the last minute
 	freshMR   bool          // lastMR was given once

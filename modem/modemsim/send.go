@@ -125,6 +125,7 @@ func (m *Modem) strikes(at Moment) bool {
 
 // send gives a message to the network and answers with its reference.
 func (m *Modem) send(s submit, command string) {
+	m.began = time.Now()
 	if m.strikes(AtPDU) {
 		return
 	}
