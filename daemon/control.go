@@ -35,7 +35,7 @@ func (b *box) controlHandler() http.Handler {
 			b.serveClosed(w, r)
 		}),
 		Modems:    b.modems(),
-		Routes:    b.hl7Routes(),
+		Routes:    append(b.hl7Routes(), b.keyRoutes()...),
 		Passwords: b.passwords,
 		Status:    b.status,
 		Keys: admin.Keys{

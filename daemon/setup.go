@@ -181,14 +181,14 @@ func (b *box) found(ctx context.Context, s *store.Store, req admin.Setup, hash a
 	})
 }
 
-// drill proves that two shares of the kit open this box, without changing anything: the root key that
-// they give must unwrap what the one in use has wrapped. A drill that fails is an entry as well.
+// drill proves that two shares of the kit open this box, without changing anything but the date of the
+// last drill. One that fails is an entry as well.
 func (b *box) drill(ctx context.Context, by store.Actor, shares []string) error {
 	h := b.house.Load()
 	if h == nil {
 		return errNotOpen
 	}
-	verdict := b.tryKit(ctx, h, shares)
+	verdict := b.tryKit(ctx, shares)
 	outcome := store.OK
 	if verdict != nil {
 		outcome = store.Failed
@@ -210,8 +210,10 @@ func (b *box) drill(ctx context.Context, by store.Actor, shares []string) error 
 	return err
 }
 
-func (b *box) tryKit(ctx context.Context, h *house, shares []string) error {
-	st, err := tpm.LoadState(b.statePath())
+func (b *box) tryKit(ctx context.Context, shares []string) error {
+	b.turning.Lock()
+	defer b.turning.Unlock()
+	_, keys, st, err := b.sealedKeys()
 	if err != nil {
 		return err
 	}
@@ -220,14 +222,13 @@ func (b *box) tryKit(ctx context.Context, h *house, shares []string) error {
 		return err
 	}
 	defer recovered.Close()
-	wrapped, err := h.keys.Wrap(ctx, []byte("recovery drill"))
-	if err != nil {
-		return fmt.Errorf("wrap for drill: %w", err)
-	}
-	if _, err := recovered.Unwrap(ctx, wrapped); err != nil {
+	if !recovered.Same(keys) {
 		return errors.New("the shares are in order, but they belong to other keys than those in use")
 	}
-	return nil
+	if st, err = tpm.Drill(st, shares, time.Now()); err != nil {
+		return err
+	}
+	return tpm.SaveState(b.statePath(), st)
 }
 
 // finish ends set-up: the site gets the mode that was asked for. It is refused, with what is left to

@@ -73,12 +73,14 @@ func (b *box) bringUp(ctx context.Context) {
 
 // unsealTPM asks the TPM for the root key; what it says decides what the operator reads.
 func (b *box) unsealTPM(ctx context.Context, st tpm.State, passphrase string) {
+	resumed := false
 	keys, err := b.keys(ctx, func(dev *tpm.Device) (*tpm.Keys, error) {
 		after, keys, err := tpm.Unseal(ctx, dev, st, passphrase)
 		if err != nil || after.Equal(st) {
 			return keys, err
 		}
-		return b.keep(after, keys) // a suspension was used up
+		resumed = true
+		return b.keep(after, keys)
 	})
 	if err != nil {
 		b.enter(Sealed, err.Error(), remedy(err))
@@ -86,6 +88,14 @@ func (b *box) unsealTPM(ctx context.Context, st tpm.State, passphrase string) {
 	}
 	b.own(ctx, keys)
 	b.open(ctx, keys, nil)
+	if h := b.house.Load(); h != nil && resumed {
+		err := h.store.Update(ctx, self, func(tx *store.Tx) error {
+			return tx.Record(store.Entry{Action: actResume, Outcome: store.OK})
+		})
+		if err != nil {
+			b.log.Error("record end of suspension", "error", err)
+		}
+	}
 }
 
 // own keeps other programs from the TPM. Where it cannot, the box works all the same.

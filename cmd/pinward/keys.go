@@ -80,9 +80,7 @@ func (c *client) key() *cobra.Command {
 			return err
 		},
 	}
-	status := c.status()
-	status.Short = "Show the state of the box and its keys"
-	cmd.AddCommand(unseal, drill, status)
+	cmd.AddCommand(unseal, drill, c.keyStatus(), c.keySuspend(), c.keyPassphrase(), c.keyLockout())
 	return cmd
 }
 

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 			env.Values["world"] = w
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("TPM", w.path("tpm.sock"))
+			env.Setenv("EFI", w.path("sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"))
 			env.Setenv("SOCKET", w.path("control"))
 			env.Setenv("HTTPS", w.https)
 			env.Setenv("MLLP", w.mllp)
