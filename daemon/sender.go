@@ -52,6 +52,8 @@ type sender struct {
 func (s *sender) run(ctx context.Context) error {
 	due, stop := s.store.Watch(outbox.Due)
 	defer stop()
+	claims, stopClaims := s.store.Watch(outbox.Claims)
+	defer stopClaims()
 	s.partTime = firstPartTime
 	for {
 		s.pulse.beat()
@@ -64,15 +66,59 @@ func (s *sender) run(ctx context.Context) error {
 			s.log.Error("take message", "modem", s.port.Name, "error", err)
 			next = time.Now().Add(time.Second)
 		}
-		timer := time.NewTimer(max(0, time.Until(next)))
+		s.rest(ctx, next, due, claims)
+	}
+}
+
+// rest waits until there may be something to do. A code that was given to this sender by the
+// transaction that accepted it is handed over from here.
+func (s *sender) rest(ctx context.Context, until time.Time, due, claims <-chan struct{}) {
+	timer := time.NewTimer(max(0, time.Until(until)))
+	defer timer.Stop()
+	for {
 		select {
 		case <-ctx.Done():
 		case <-due:
 		case <-s.modem.Changed():
 		case <-timer.C:
+		case <-claims:
+			if !s.takeClaim(ctx) {
+				continue
+			}
 		}
-		timer.Stop()
+		return
 	}
+}
+
+// takeClaim hands over what was given to this sender. It reports whether a turn should follow: to look
+// for more, or because the claim is not to be sent as it is.
+func (s *sender) takeClaim(ctx context.Context) bool {
+	var job outbox.Job
+	var found bool
+	err := s.store.View(ctx, func(tx *store.Tx) (err error) {
+		job, found, err = outbox.Claimed(tx, s.port.Name, s.sources)
+		return err
+	})
+	st := s.modem.Status()
+	switch {
+	case errors.Is(err, outbox.ErrAskNext):
+		return true
+	case err != nil:
+		if ctx.Err() == nil {
+			s.log.Error("look for a claim", "modem", s.port.Name, "error", err)
+		}
+		return true
+	case !found:
+		return false
+	case !st.Ready || s.fit.news(st) || st.ICCID != job.Message.Attempts[job.Attempt].SIM:
+		return true // the turn gives it back
+	}
+	s.pulse.busy(true)
+	defer s.pulse.busy(false)
+	if err := s.handOver(ctx, job); err != nil {
+		s.log.Error("hand over", "modem", s.port.Name, "error", err)
+	}
+	return true
 }
 
 // turn reports the modem's state and hands messages over while there are any; it returns when to
@@ -92,10 +138,11 @@ func (s *sender) turn(ctx context.Context) (time.Time, error) {
 					return err
 				}
 			}
-			if err := outbox.Report(tx, s.state(st)); err != nil || !st.Ready {
+			if err := outbox.Report(tx, s.state(st)); err != nil {
 				return err
 			}
-			if job, found, err = outbox.Next(tx, s.port.Name, s.sources); err != nil || found {
+			// A modem that is not ready gets nothing, and gives back what it was given meanwhile.
+			if job, found, err = outbox.Next(tx, s.port.Name, s.sources); err != nil || found || !st.Ready {
 				return err
 			}
 			if at, ok, err := outbox.NextDue(tx); err != nil {
@@ -130,7 +177,7 @@ const idleRetry = 250 * time.Millisecond
 
 func (s *sender) state(st modem.Status) outbox.Sender {
 	return outbox.Sender{
-		Name: s.port.Name, SIM: st.ICCID, Network: st.Operator, Ready: st.Ready, Cause: st.Cause, PartTime: s.partTime,
+		Name: s.port.Name, SIM: st.ICCID, Network: st.Operator, Ready: st.Ready, Cause: st.Cause, Claims: true, PartTime: s.partTime,
 	}
 }
 
@@ -140,7 +187,11 @@ func (s *sender) leave(ctx context.Context) error {
 	return s.store.Update(ctx, self, func(tx *store.Tx) error {
 		st := s.state(s.modem.Status())
 		st.Ready, st.Cause = false, "the daemon stops"
-		return outbox.Report(tx, st)
+		if err := outbox.Report(tx, st); err != nil {
+			return err
+		}
+		_, _, err := outbox.Next(tx, s.port.Name, s.sources) // gives back what it was given meanwhile
+		return err
 	})
 }
 

@@ -22,9 +22,23 @@ type Last struct {
 var lasts = store.NewTable[Last]("consent.last",
 	store.Bookkeeping("which text went to a number last; the hand-over itself is the outbox's entry"))
 
+// noteAgain is the age from which on the same text is noted once more.
+const noteAgain = time.Minute
+
 // NoteText keeps which text is on its way to a number. A Source calls it when
 // it renders, in the transaction that hands the text to a sender.
+//
+// What was noted a moment ago is not noted again: a code is noted by its start where that hands it over
+// itself, and then rendered where nothing can be written.
 func NoteText(tx *store.Tx, p contact.Phone, l Last) error {
+	was, known, err := LastText(tx, p, noteAgain)
+	if err != nil {
+		return err
+	}
+	l.At = was.At
+	if known && was == l {
+		return nil
+	}
 	l.At = tx.Now()
 	if err := lasts.Put(tx, numberKey(tx, p), l); err != nil {
 		return fmt.Errorf("note text: %w", err)

@@ -45,11 +45,16 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	if err != nil {
 		return outbox.Rendered{}, err
 	}
-	err = consent.NoteText(tx, v.To, consent.Last{Kind: string(Kind), Class: text.Code, Ref: v.ID, Lang: v.Locale})
-	if err != nil {
+	if err := noteText(tx, v); err != nil {
 		return outbox.Rendered{}, err
 	}
 	return outbox.Rendered{Text: rendered, Validity: validity(left, s), Replace: m.Replace, Report: true}, nil
+}
+
+// noteText keeps that the text with the code of v is on its way, so that a STOP is read as the answer
+// to it.
+func noteText(tx *store.Tx, v Verification) error {
+	return consent.NoteText(tx, v.To, consent.Last{Kind: string(Kind), Class: text.Code, Ref: v.ID, Lang: v.Locale})
 }
 
 // last reports whether id is the message that was asked for last: one that a

@@ -373,6 +373,12 @@ func put(tx *store.Tx, v *Verification, m outbox.Message) error {
 	if err != nil {
 		return fmt.Errorf("queue code: %w", err)
 	}
+	if m.State == outbox.Sending {
+		// The sender has it already and renders it where nothing is written.
+		if err := noteText(tx, *v); err != nil {
+			return err
+		}
+	}
 	v.Sends = append(v.Sends, Send{ID: newID("VL"), At: tx.Now(), Channel: v.Channel, Message: m.ID})
 	return nil
 }

@@ -16,6 +16,8 @@ var (
 	ErrSettled = errors.New("attempt is settled already")
 	// ErrInHand says that the sender has not settled what it was given before.
 	ErrInHand = errors.New("sender has a message in hand")
+	// ErrAskNext says that a claim is not as simple as Claimed can take, and that Next sees to it.
+	ErrAskNext = errors.New("claim needs a transaction")
 	// ErrUnknownSender says that no Report of the sender came before.
 	ErrUnknownSender = errors.New("sender has not reported")
 	// ErrNoStep says that the route has no step, or no further one, that a sender could take.

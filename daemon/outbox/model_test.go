@@ -121,7 +121,7 @@ func (w *world) accept() {
 func (w *world) announce() {
 	for i, name := range w.names {
 		s := modem(name, []string{"red", "blue", "red"}[i])
-		s.Ready, s.Voice = !w.one(4), name == "c" && !w.one(3)
+		s.Ready, s.Voice, s.Claims = !w.one(4), name == "c" && !w.one(3), w.one(2)
 		w.caps(name, 20, -1)
 		w.report(s)
 	}
@@ -134,10 +134,16 @@ func (w *world) ask(name string) {
 	}
 	var job Job
 	var ok bool
-	err := w.try(func(tx *store.Tx) (err error) {
-		job, ok, err = Next(tx, name, w.src)
-		return err
-	})
+	err := ErrAskNext
+	if w.one(2) {
+		job, ok, err = w.claimed(name)
+	}
+	if err != nil || !ok {
+		err = w.try(func(tx *store.Tx) (err error) {
+			job, ok, err = Next(tx, name, w.src)
+			return err
+		})
+	}
 	if errors.Is(err, ErrUnknownSender) {
 		return
 	}

@@ -41,6 +41,8 @@ func Next(tx *store.Tx, name string, src Sources) (Job, bool, error) {
 		return Job{}, false, err
 	case m == nil:
 		return Job{}, false, ErrUnknownSender
+	case m.Claim:
+		return y.pickUp(m, src)
 	case m.Hand != "":
 		return Job{}, false, ErrInHand
 	case !m.Ready:
@@ -178,7 +180,7 @@ func give(y *yard, m *member, r *record, text Rendered) (Job, bool, error) {
 		Report: text.Report, Planned: parts, Outcome: Sending,
 	})
 	attempt := len(r.Attempts) - 1
-	m.Hand, m.Attempt, m.Since = r.ID, attempt, y.now
+	m.Hand, m.Attempt, m.Since, m.Last = r.ID, attempt, y.now, y.now
 	if err := y.keep(m); err != nil {
 		return Job{}, false, err
 	}

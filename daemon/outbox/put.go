@@ -11,8 +11,9 @@ import (
 // longestRoute bounds the steps of a route.
 const longestRoute = 8
 
-// Put accepts a message: it gives it an id, and a place in line as soon as it is due. It leaves no
-// entry of its own, because the verb whose decision the message belongs to leaves one. The error is
+// Put accepts a message: it gives it an id, and a place in line as soon as it is due; a code that finds
+// an idle sender and nobody before it is given to that sender at once, and is sending when Put returns.
+// It leaves no entry of its acceptance, because the verb whose decision that is leaves one. The error is
 // an *InvalidError for what the caller got wrong.
 func Put(tx *store.Tx, m Message) (Message, error) {
 	now := tx.Now()
@@ -31,23 +32,27 @@ func Put(tx *store.Tx, m Message) (Message, error) {
 	}
 	m.Due, m.Expires = m.Due.UTC(), m.Expires.UTC()
 	r := &record{Message: m, Born: m.Due}
-	if !m.Due.After(now) {
-		live, _ := letsOut(site, r)
-		if err := enter(tx, r, "", live); err != nil {
-			return Message{}, err
-		}
-	} else {
-		tx.Signal(Due) // whoever waits for the next one that is due reckons anew
-	}
 	if m.Ref != "" {
 		if err := refs.Put(tx, refKey(tx, m.Ref, m.ID), struct{}{}); err != nil {
 			return Message{}, fmt.Errorf("index message: %w", err)
 		}
 	}
-	if err := save(tx, r); err != nil {
+	if m.Due.After(now) {
+		tx.Signal(Due) // whoever waits for the next one that is due reckons anew
+		return r.Message, save(tx, r)
+	}
+	live, _ := letsOut(site, r)
+	c, err := classify(tx, r, "", live)
+	if err != nil {
 		return Message{}, err
 	}
-	return r.Message, nil
+	if claimed, err := look(tx).claim(r, c); claimed || err != nil {
+		return r.Message, err
+	}
+	if err := enter(tx, r, c); err != nil {
+		return Message{}, err
+	}
+	return r.Message, save(tx, r)
 }
 
 func check(m Message, now time.Time) error {

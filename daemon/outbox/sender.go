@@ -15,6 +15,7 @@ type Sender struct {
 	Network string `json:"network,omitempty"` // operator's name as the modem reads it; the carrier of a SIM without a record
 	Ready   bool   `json:"ready"`             // registered and able to send
 	Voice   bool   `json:"voice"`             // takes Call steps
+	Claims  bool   `json:"claims,omitempty"`  // watches Claims: a code may be given to it by the transaction that accepts it
 	Cause   string `json:"cause,omitempty"`
 	// PartTime is how long the hand-over of one part takes, as a moving average; 0 is not known yet.
 	PartTime time.Duration `json:"part_time,omitempty"`
@@ -27,6 +28,8 @@ type Standing struct {
 	Hand    string    `json:"hand,omitempty"`    // message that it has not settled
 	Attempt int       `json:"attempt,omitempty"` // of Hand
 	Since   time.Time `json:"since,omitzero"`    // when Hand was given
+	Claim   bool      `json:"claim,omitempty"`   // Hand was given by the transaction that accepted it
+	Last    time.Time `json:"last,omitzero"`     // when it was given something last
 	Minute  int       `json:"-"`                 // parts given in the last minute
 	Day     int       `json:"-"`                 // parts given in the last day
 

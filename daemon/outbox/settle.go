@@ -75,7 +75,7 @@ func Recover(tx *store.Tx) (int, error) {
 			n++
 		case errors.Is(err, ErrSettled), errors.Is(err, ErrNotFound), errors.Is(err, store.ErrCorrupt):
 			// The hand is all that is left of it: it must not keep the sender from work for ever.
-			m.Hand, m.Attempt, m.Since = "", 0, time.Time{}
+			m.Hand, m.Attempt, m.Since, m.Claim = "", 0, time.Time{}, false
 			if err := y.keep(m); err != nil {
 				return n, err
 			}
@@ -115,7 +115,7 @@ func (y *yard) free(id string, a *Attempt) error {
 	if m == nil || m.Hand != id || err != nil {
 		return err
 	}
-	m.Hand, m.Attempt, m.Since = "", 0, time.Time{}
+	m.Hand, m.Attempt, m.Since, m.Claim = "", 0, time.Time{}, false
 	y.tx.Signal(Due)
 	return y.keep(m)
 }

@@ -186,15 +186,15 @@ func file(tx *store.Tx, r *record, avoid string) error {
 	if err != nil {
 		return err
 	}
-	return enter(tx, r, avoid, live)
-}
-
-// enter is file where it is known whether the modes let the message out.
-func enter(tx *store.Tx, r *record, avoid string, live bool) error {
 	c, err := classify(tx, r, avoid, live)
 	if err != nil {
 		return err
 	}
+	return enter(tx, r, c)
+}
+
+// enter is file where the class is known.
+func enter(tx *store.Tx, r *record, c class) error {
 	r.picky = c.Prefer != "" || c.AvoidSIM != "" || c.Shun != ""
 	if err := takeTurn(tx, r); err != nil {
 		return err
