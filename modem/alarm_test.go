@@ -131,6 +131,7 @@ func TestStorageFull(t *testing.T) {
 				w.faults(modemsim.Faults{StoreFull: true})
 				w.reply("YES")
 				w.until("alarm", time.Minute, func(s Status) bool { return s.Alarms.Has(AlarmStorage) })
+				time.Sleep(time.Minute) // the text has been tried, too: the alarm may come of the mere count
 				w.faults(modemsim.Faults{})
 				w.reply("NO")
 				w.event(3 * time.Minute).Done(nil)

@@ -47,6 +47,9 @@ func (m *Modem) one(ctx context.Context) (release func(), err error) {
 // restart was ordered, not until the modem is back; Changed and Status tell that. The cap on restarts an hour does not hold it
 // back, but it counts.
 func (m *Modem) Reset(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("reset modem: %w", context.Cause(ctx))
+	}
 	done := make(chan error, 1)
 	select {
 	case m.resets <- done:
