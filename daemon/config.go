@@ -26,6 +26,8 @@ type Config struct {
 	HL7     []HL7Listener `toml:"hl7"`
 	Modems  []ModemPort   `toml:"modem"`
 	Control Control       `toml:"control"`
+	// Witnesses keep the signed heads of the audit off this box.
+	Witnesses []WitnessTarget `toml:"witness"`
 }
 
 // Box names the appliance. An attacker who controls State points the daemon at another store, which
@@ -251,6 +253,15 @@ func (c Config) Check() error {
 		if strings.ContainsRune(m.PIN, '/') {
 			bad("modem[%d].pin: must be the name of a credential, not a path", i)
 		}
+	}
+	for i, w := range c.Witnesses {
+		if err := w.check(); err != nil {
+			bad("witness[%d]: %w", i, err)
+		}
+		if names["witness "+w.Name] {
+			bad("witness[%d].name: another witness has it", i)
+		}
+		names["witness "+w.Name] = true
 	}
 	return errors.Join(errs...)
 }

@@ -31,6 +31,7 @@ type house struct {
 	store    *store.Store
 	keys     store.Keys
 	since    time.Time // when it was opened
+	named    []WitnessTarget
 	log      *slog.Logger
 	api      http.Handler
 	console  http.Handler
@@ -139,6 +140,8 @@ func (h *house) start(b *box) {
 		})
 	}
 	h.rest.Go(func() { h.sweep(rest, b.pulses.add("sweeper")) })
+	h.witness(rest, b.cfg.Witnesses)
+	h.rest.Go(func() { h.index(rest) })
 	h.rest.Go(func() {
 		select {
 		case <-h.store.Failed():
@@ -244,7 +247,7 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check() health.Check {
-	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkAnchors()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkAnchors(), h.checkWitnesses()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -124,3 +127,33 @@ func (s *Store) signersUsed(ctx context.Context, from, size uint64) (used []*ecd
 	})
 	return used, err
 }
+
+// HeadSince is the latest signed head, and the proof that it only appends to the log of old entries
+// (RFC 6962), for somebody who kept the head over those. The proof is empty if old is 0 or all there
+// is; the note is nil if no head was signed yet.
+func (tx *Tx) HeadSince(old uint64) (note []byte, proof []tlog.Hash, err error) {
+	if err := tx.use(); err != nil {
+		return nil, nil, err
+	}
+	p, err := tx.span()
+	if err != nil {
+		return nil, nil, err
+	}
+	head := tx.store.durable.Load().head
+	if old > head.size {
+		return nil, nil, fmt.Errorf("prove consistency: %w of %d entries", ErrNoHead, old)
+	}
+	if old == 0 || old == head.size {
+		return head.note, nil, nil
+	}
+	if proof, err = tlog.ProveTree(int64(head.size), int64(old), p); err != nil {
+		return nil, nil, fmt.Errorf("prove consistency: %w", err)
+	}
+	return head.note, proof, nil
+}
+
+// ErrNoHead means that no head covers as many entries as were asked for.
+var ErrNoHead = errors.New("there is no head")
+
+// Signer is the SubjectPublicKeyInfo of the key that signs heads now, DER.
+func (s *Store) Signer() ([]byte, error) { return audit.MarshalKey(s.keys.Signer()) }

@@ -28,10 +28,11 @@ const (
 	Operator Role = "operator" // modems, outbox, services, templates
 	Auditor  Role = "auditor"  // reads the audit, and what it is about; changes nothing
 	Admin    Role = "admin"    // users, clients, site, keys
+	Witness  Role = "witness"  // another box that keeps the heads of the audit; sees no entry
 )
 
 // Roles lists the roles.
-func Roles() []Role { return []Role{Nurse, Portal, Engine, Operator, Auditor, Admin} }
+func Roles() []Role { return []Role{Nurse, Portal, Engine, Operator, Auditor, Admin, Witness} }
 
 // Permission is one thing that a role allows.
 type Permission string
@@ -49,6 +50,7 @@ const (
 	Operate       Permission = "operate"        // modems, outbox, templates, services
 	StatusRead    Permission = "status.read"    // health and figures
 	AuditRead     Permission = "audit.read"     // search and export
+	AuditHead     Permission = "audit.head"     // the signed heads and that they are one history
 	AccountsWrite Permission = "accounts.write" // users, clients, roles
 	SiteWrite     Permission = "site.write"     // site, mode, keys
 )
@@ -59,8 +61,9 @@ var grants = map[Role][]Permission{
 	Portal:   {Verify, VerifyRead, Notify, NotifyRead, ConsentWrite},
 	Engine:   {Notify, NotifyRead, Verify, VerifyRead, ContactRead, ContactWrite, ConsentWrite},
 	Operator: {Operate, StatusRead, NotifyRead, VerifyRead, WorkItems},
-	Auditor:  {AuditRead, StatusRead, NotifyRead, VerifyRead, ContactRead},
+	Auditor:  {AuditRead, AuditHead, StatusRead, NotifyRead, VerifyRead, ContactRead},
 	Admin:    {AccountsWrite, SiteWrite, Operate, StatusRead},
+	Witness:  {AuditHead},
 }
 
 // Principal is a caller whom a door has recognised.

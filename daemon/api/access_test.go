@@ -10,7 +10,7 @@ import (
 )
 
 // mayAsk is the policy of this door, route by route: N nurse, P portal, E engine, O operator, U
-// auditor, A admin.
+// auditor, A admin, W witness.
 var mayAsk = map[string]string{
 	"POST /v1/verifications":             "NPE",
 	"GET /v1/verifications/{id}":         "NPEOU",
@@ -27,11 +27,12 @@ var mayAsk = map[string]string{
 	"GET /v1/services":                   "NPEOU",
 	"GET /v1/templates":                  "NPEOU",
 	"GET /v1/audit":                      "U",
+	"GET /v1/audit/head":                 "UW",
 	"GET /v1/health":                     "NOUA",
 }
 
 var letters = map[access.Role]string{
-	access.Nurse: "N", access.Portal: "P", access.Engine: "E", access.Operator: "O", access.Auditor: "U", access.Admin: "A",
+	access.Nurse: "N", access.Portal: "P", access.Engine: "E", access.Operator: "O", access.Auditor: "U", access.Admin: "A", access.Witness: "W",
 }
 
 // TestRoles asks every route as every role, and as nobody.

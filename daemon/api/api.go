@@ -115,6 +115,7 @@ func routes() []route {
 		{pattern: "GET /v1/services", may: access.VerifyRead, read: listServices},
 		{pattern: "GET /v1/templates", may: access.NotifyRead, read: listTemplates},
 		{pattern: "GET /v1/audit", may: access.AuditRead, viewed: viewedAudit, read: searchAudit},
+		{pattern: "GET /v1/audit/head", may: access.AuditHead, viewed: viewedHead, read: getHead},
 		{pattern: "GET /v1/health", may: access.StatusRead, read: getHealth},
 	}
 }

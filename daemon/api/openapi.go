@@ -59,6 +59,9 @@ var descriptions = map[string]described{
 		"Search the audit, newest first. The search is an entry itself. An action that ends in a dot finds all that begin with it.", nil, entryList{},
 		[]parameter{{"action", false, text1}, {"actor", false, text1}, {"object", false, text1}, {"subject", false, text1},
 			{"from", false, stamp}, {"to", false, stamp}, {"limit", false, size}, {"cursor", false, text1}}},
+	"GET /v1/audit/head": {
+		"The latest signed head of the audit, with the proof that it only appends to the head over so many entries; asking notes that you have that one.", nil, headAnswer{},
+		[]parameter{{"from", false, object{"type": "integer", "minimum": 0}}}},
 	"GET /v1/health": {"The tree of what depends on what.", nil, health.Node{}, nil},
 }
 

@@ -231,6 +231,9 @@ func TestOpenAPIFitsAnswers(t *testing.T) {
 	ask(access.Nurse, "GET /v1/health", "", nil).want(200)
 	ask(access.Auditor, "GET /v1/audit", "?limit=1000", nil).want(200)
 	ask(access.Portal, "GET /v1/audit", "", nil).want(403)
+	ask(access.Witness, "GET /v1/audit/head", "", nil).want(200)
+	ask(access.Witness, "GET /v1/audit/head", "?from=100000", nil).want(400)
+	ask(access.Witness, "GET /v1/audit", "", nil).want(403)
 	for _, r := range routes() {
 		if !asked[r.pattern] {
 			t.Errorf("%s was not asked", r.pattern)
@@ -243,9 +246,10 @@ func TestOpenAPIFitsAnswers(t *testing.T) {
 func TestOpenAPIQueries(t *testing.T) {
 	d := readDocument(t)
 	want := map[string][]string{
-		"/v1/messages": {"cursor", "limit", "state"},
-		"/v1/audit":    {"action", "actor", "cursor", "from", "limit", "object", "subject", "to"},
-		"/v1/contacts": {"authority", "mrn"}, "/v1/appointments": {"authority", "mrn"},
+		"/v1/messages":   {"cursor", "limit", "state"},
+		"/v1/audit":      {"action", "actor", "cursor", "from", "limit", "object", "subject", "to"},
+		"/v1/audit/head": {"from"},
+		"/v1/contacts":   {"authority", "mrn"}, "/v1/appointments": {"authority", "mrn"},
 	}
 	for path, item := range d.at(d.root, "paths").(map[string]any) {
 		var got []string
@@ -285,6 +289,7 @@ var published = map[string]string{
 	"template":       "body class locale name version |",
 	"entry":          "action actor at attrs object on_behalf_of outcome seq subject |",
 	"entryList":      "items next |",
+	"head":           "note proof signer |",
 	"node":           "name since state | cause children",
 	"problem":        "status title type | detail field retry_after",
 }

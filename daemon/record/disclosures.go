@@ -2,83 +2,87 @@ package record
 
 import (
 	"cmp"
-	"encoding/csv"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
-	"pinward/daemon/contact"
 	"pinward/store"
 )
 
-// ActionDisclosures is the entry of a report that was made.
-const ActionDisclosures store.Action = "report.disclosures"
-
-// disclosing are the actions by which something about a patient was to leave
-// the box.
+// disclosing are the actions by which something about a patient was to leave the box.
 var disclosing = []store.Action{"verification.start", "verification.resend", "notice.send", "notice.move", "notice.hold"}
 
-// Disclosures writes, as CSV, what left the box about a patient between two
-// instants (45 CFR 164.528; zero = no bound): when, to which number, of which
-// kind, who asked, and what the network did with it. A patient whose records
-// were merged has several ids. It returns the number of lines.
-//
-// The report itself is an entry of the transaction, so it needs an Update.
-func Disclosures(tx *store.Tx, w io.Writer, from, to time.Time, ids ...contact.SubjectID) (int, error) {
-	out := csv.NewWriter(w)
-	header := []string{"time", "action", "outcome", "phone", "template", "service", "actor_kind", "actor", "on_behalf_of", "object", "message", "cause"}
-	if err := out.Write(header); err != nil {
-		return 0, fmt.Errorf("write disclosures: %w", err)
-	}
-	keys := make([]string, 0, len(ids))
-	for _, id := range ids {
-		keys = append(keys, id.Key())
-	}
-	start := uint64(0)
-	if !from.IsZero() {
-		end, err := size(tx)
-		if err != nil {
-			return 0, err
-		}
-		if start, err = firstAt(tx, end, from); err != nil {
-			return 0, err
-		}
-	}
-	lines := 0
-	about := map[string]bool{} // verifications and notices of the patient
-	err := tx.Entries(start, func(r store.Record) error {
-		if !to.IsZero() && !r.Time.Before(to) {
-			return store.Stop
-		}
-		e := r.Entry
-		switch {
-		case slices.Contains(disclosing, e.Action) && slices.Contains(keys, e.Subject) && e.Subject != "":
-			if e.Object != "" {
-				about[e.Object] = true
-			}
-		case strings.HasPrefix(string(e.Action), "message.") && about[Attr(e, "ref")]:
-		default:
-			return nil
-		}
-		lines++
-		return out.Write(disclosure(r))
-	})
+// afterwards is how long after a message was made the network may still say something of it: a receipt
+// comes a day late at most.
+const afterwards = 26 * time.Hour
+
+// disclosures lists what left the box about a patient (45 CFR 164.528): when, to which number, of which
+// kind, who asked, and what the network did with it.
+func (r *Report) disclosures(tx *store.Tx, a Ask) error {
+	r.Title, r.Why = "Accounting of disclosures", "45 CFR 164.528"
+	r.Columns = []string{"time", "action", "outcome", "phone", "template", "service", "actor_kind", "actor", "on_behalf_of", "object", "message", "cause"}
+	found, err := disclosed(tx, a)
 	if err != nil {
-		return lines, fmt.Errorf("write disclosures: %w", err)
+		return err
 	}
-	out.Flush()
-	if err := out.Error(); err != nil {
-		return lines, fmt.Errorf("write disclosures: %w", err)
+	about := map[string]bool{} // verifications and notices of the patient
+	for _, d := range found {
+		if d.Entry.Object != "" {
+			about[d.Entry.Object] = true
+		}
 	}
-	subject := ""
-	if len(keys) > 0 {
-		subject = keys[0]
+	// What became of them stands beside them without a patient's name: read on from each, and no
+	// stretch twice.
+	var next uint64
+	for _, d := range found {
+		if d.Seq < next {
+			continue
+		}
+		until := d.Time.Add(afterwards)
+		full := false
+		err := tx.Entries(d.Seq, func(e store.Record) error {
+			next = e.Seq + 1
+			i, hit := slices.BinarySearchFunc(found, e.Seq, func(f store.Record, seq uint64) int { return cmp.Compare(f.Seq, seq) })
+			switch {
+			case hit:
+				until = found[i].Time.Add(afterwards)
+			case e.Time.After(until), !a.To.IsZero() && !e.Time.Before(a.To):
+				return store.Stop
+			case !strings.HasPrefix(string(e.Entry.Action), "message.") || !about[Attr(e.Entry, "ref")]:
+				return nil
+			}
+			err := r.add(disclosure(e)...)
+			full = err != nil
+			return err
+		})
+		if err != nil || full {
+			return err
+		}
 	}
-	return lines, tx.Record(store.Entry{Action: ActionDisclosures, Outcome: store.OK, Subject: subject, Attrs: []store.Attr{
-		{Key: "lines", Value: fmt.Sprint(lines)}, {Key: "from", Value: stamp(from)}, {Key: "to", Value: stamp(to)},
-	}})
+	return nil
+}
+
+// disclosed finds the entries of the patient that were to send something, oldest first.
+func disclosed(tx *store.Tx, a Ask) (found []store.Record, err error) {
+	for _, id := range a.Subjects {
+		q := Query{Subject: id, From: a.From, To: a.To, Limit: maxPage}
+		for {
+			page, err := Search(tx, q)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range page.Records {
+				if slices.Contains(disclosing, e.Entry.Action) {
+					found = append(found, e)
+				}
+			}
+			if q.Before = page.Next; q.Before == 0 {
+				break
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b store.Record) int { return cmp.Compare(a.Seq, b.Seq) })
+	return slices.CompactFunc(found, func(a, b store.Record) bool { return a.Seq == b.Seq }), nil
 }
 
 func disclosure(r store.Record) []string {
@@ -91,22 +95,9 @@ func disclosure(r store.Record) []string {
 	if strings.HasPrefix(string(e.Action), "message.") {
 		message = e.Object
 	}
-	line := []string{
+	return []string{
 		r.Time.UTC().Format(time.RFC3339Nano), string(e.Action), e.Outcome.String(), phone, Attr(e, "template"),
 		Attr(e, "service"), string(r.Actor.Kind), r.Actor.ID, cmp.Or(Attr(e, "on_behalf_of"), r.Actor.OnBehalfOf),
 		e.Object, message, Attr(e, "cause"),
 	}
-	for i, v := range line {
-		line[i] = inert(v)
-	}
-	return line
-}
-
-// inert keeps a value that a client chose from being a formula in a
-// spreadsheet.
-func inert(v string) string {
-	if v != "" && strings.ContainsRune("=+-@\t\r", rune(v[0])) {
-		return "'" + v
-	}
-	return v
 }

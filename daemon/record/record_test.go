@@ -277,14 +277,17 @@ func TestDisclosuresListWhatLeftAboutOnePatient(t *testing.T) {
 		time.Sleep(time.Hour)
 		to := time.Now()
 		b.add(portal, store.Entry{Action: "notice.send", Object: "SM9", Subject: mary.Key()})
+		ask := Ask{Kind: KindDisclosures, From: from, To: to, Subjects: []contact.SubjectID{mary, old}}
+		if err := b.store.Update(context.Background(), nurse, func(tx *store.Tx) error { return NoteReport(tx, ask) }); err != nil {
+			t.Fatal(err)
+		}
+		report := b.report(ask)
+		if len(report.Rows) != 3 || !report.Complete {
+			t.Fatalf("%d lines", len(report.Rows))
+		}
 		var out strings.Builder
-		var n int
-		err := b.store.Update(context.Background(), nurse, func(tx *store.Tx) (err error) {
-			n, err = Disclosures(tx, &out, from, to, mary, old)
-			return err
-		})
-		if err != nil || n != 3 {
-			t.Fatalf("%d lines, %v", n, err)
+		if err := report.WriteCSV(&out); err != nil {
+			t.Fatal(err)
 		}
 		rows, err := csv.NewReader(strings.NewReader(out.String())).ReadAll()
 		if err != nil || len(rows) != 4 {
@@ -299,25 +302,9 @@ func TestDisclosuresListWhatLeftAboutOnePatient(t *testing.T) {
 		if got := rows[3]; got[2] != "refused" || got[11] != "opted out" {
 			t.Errorf("third line is %q", got)
 		}
-		if r := b.search(Query{Action: string(ActionDisclosures)}).Records; len(r) != 1 || r[0].Actor.ID != "mary" || r[0].Entry.Subject != mary.Key() {
+		if r := b.search(Query{Action: "report.disclosures"}).Records; len(r) != 1 || r[0].Actor.ID != "mary" || r[0].Entry.Subject != mary.Key() {
 			t.Error("the report is no entry of who made it")
 		}
 	})
 }
 
-// BenchmarkSearch looks for one patient in 20,000 entries.
-func BenchmarkSearch(b *testing.B) {
-	box := newBox(b)
-	for range 200 {
-		var batch []store.Entry
-		for i := range 100 {
-			batch = append(batch, store.Entry{Action: "verification.start", Outcome: store.OK, Object: fmt.Sprint(i), Subject: "RIV|1"})
-		}
-		box.add(portal, batch...)
-	}
-	b.ResetTimer()
-	for b.Loop() {
-		box.search(Query{Subject: mary})
-	}
-	b.ReportMetric(20_000*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
-}

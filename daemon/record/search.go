@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -63,29 +64,33 @@ func Search(tx *store.Tx, q Query) (Page, error) {
 		}
 	}
 	page := Page{}
-	for looked := 0; end > 0; {
-		from := end - min(end, chunk)
-		records, err := between(tx, from, end)
-		if err != nil {
-			return Page{}, err
+	looked := 0
+	err = q.stretchesBelow(tx, end, func(from, to uint64) error {
+		if looked >= maxLooked {
+			page.Next = to
+			return store.Stop
 		}
+		records, err := between(tx, from, to)
+		if err != nil {
+			return err
+		}
+		looked += len(records)
 		for _, r := range slices.Backward(records) {
 			if !q.From.IsZero() && r.Time.Before(q.From) {
-				return page, nil
+				return store.Stop
 			}
 			if q.matches(r) {
 				page.Records = append(page.Records, r)
 			}
 			if len(page.Records) == limit {
 				page.Next = r.Seq // 0 at the very first entry, which is the end
-				return page, nil
+				return store.Stop
 			}
 		}
-		end = from
-		if looked += chunk; looked >= maxLooked && end > 0 {
-			page.Next = end
-			return page, nil
-		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, store.Stop) {
+		return Page{}, err
 	}
 	return page, nil
 }
