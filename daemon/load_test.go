@@ -105,10 +105,10 @@ func size(short, long int) int {
 // PDU, is 99 % of their time. The time is the bubble's, so that the machine's load does not count.
 func TestModemsAreKeptBusy(t *testing.T) {
 	const modems = 64
-	span := time.Duration(size(15, 600)) * time.Second
+	span := time.Duration(size(10, 600)) * time.Second
 	inLoad(t, modems, int(span/time.Second)*modems/2+modems*10, func(f *flow) {
 		rng := rand.New(rand.NewPCG(1, 1))
-		time.Sleep(10 * time.Second)
+		time.Sleep(8 * time.Second)
 		from := time.Now()
 		for range int(span / time.Second) {
 			for _, m := range f.modems { // a part takes four seconds or so: one in a hundred
@@ -153,11 +153,12 @@ func TestModemsAreKeptBusy(t *testing.T) {
 
 // A code behind a campaign waits for at most the part on air: it is the next that the first modem which becomes free sends.
 func TestCodeBehindACampaignWaitsForThePartOnAir(t *testing.T) {
-	inLoad(t, 2, size(2_000, 100_000), func(f *flow) {
+	inLoad(t, 2, size(1_000, 100_000), func(f *flow) {
 		s := &soak{flow: f, rng: rand.New(rand.NewPCG(2, 2))}
 		accepted := map[string]time.Time{}
-		for n := range 20 {
-			time.Sleep(20*time.Second + time.Duration(s.rng.IntN(5000))*time.Millisecond)
+		codes := size(8, 50)
+		for n := range codes {
+			time.Sleep(10*time.Second + time.Duration(s.rng.IntN(5000))*time.Millisecond)
 			to, err := contact.ParsePhone(s.number(n), contact.Plan{})
 			f.must(err)
 			accepted[to.E164()] = time.Now()
@@ -191,9 +192,9 @@ func TestCodeBehindACampaignWaitsForThePartOnAir(t *testing.T) {
 				t.Errorf("a code went %v after the part on air had ended", late)
 			}
 		}
-		if len(seen) != 20 {
-			t.Errorf("%d of 20 codes went out", len(seen))
+		if len(seen) != codes {
+			t.Errorf("%d of %d codes went out", len(seen), codes)
 		}
-		t.Logf("behind %d texts a code waited %v at the most", size(2_000, 100_000), longest)
+		t.Logf("behind %d texts a code waited %v at the most", size(1_000, 100_000), longest)
 	})
 }

@@ -27,11 +27,6 @@ var (
 	soakSeed = flag.Uint64("soakseed", 1, "the first day that TestSoak plays")
 )
 
-const (
-	soakTime  = 30 * time.Minute // of trouble in a day
-	soakTexts = 150              // in it
-)
-
 // soakKind is the kind of the soak's own texts: each body names its recipient by a mark that no other has.
 const soakKind outbox.Kind = "soak"
 
@@ -87,10 +82,11 @@ func soakDay(t *testing.T, dir string, seed uint64) soakTally {
 		return outbox.Rendered{Text: s.texts[m.Ref], Report: true, Parts: parts(s.texts[m.Ref])}, nil
 	}
 	defer delete(sources, soakKind)
-	end := time.Now().Add(soakTime)
+	most := size(75, 150) // messages
+	end := time.Now().Add(time.Duration(size(15, 30)) * time.Minute)
 	for n := 0; time.Now().Before(end); {
 		for range s.rng.IntN(3) {
-			if n < soakTexts {
+			if n < most {
 				n++
 				s.accept(n)
 			}
@@ -188,7 +184,7 @@ func (s *soak) accept(n int) {
 		put, err := outbox.Put(tx, outbox.Message{
 			Kind: soakKind, Ref: m.ref, Lane: []outbox.Lane{outbox.Notice, outbox.Bulk}[s.rng.IntN(2)], To: to, Client: fmt.Sprint("c", s.rng.IntN(3)),
 			Route: []outbox.Step{{Channel: outbox.SMS}}, Repeat: m.repeat, Mode: contact.Live,
-			Due: tx.Now().Add(time.Duration(s.rng.IntN(600)) * time.Second), Expires: tx.Now().Add(time.Duration(11+s.rng.IntN(30)) * time.Minute),
+			Due: tx.Now().Add(time.Duration(s.rng.IntN(600)) * time.Second), Expires: tx.Now().Add(time.Duration(11+s.rng.IntN(15)) * time.Minute),
 		})
 		m.id = put.ID
 		if err != nil {
