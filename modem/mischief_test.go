@@ -9,7 +9,8 @@ import (
 )
 
 // mischiefs are the faults of the simulator, one by one and as they come together. A modem that says with a code that proves it
-// that nothing was sent, and sends, is not among them: nobody could tell.
+// that nothing was sent, and sends, is not among them: nobody could tell. Neither are texts that are accepted and do not arrive
+// (false_ok, filter_to, give_up): this judge counts what arrives; that of the whole house asks the network.
 var mischiefs = []func(*rand.Rand) modemsim.Faults{
 	func(*rand.Rand) modemsim.Faults { return modemsim.Faults{EchoAlways: true, DoubleCR: true} },
 	func(*rand.Rand) modemsim.Faults { return modemsim.Faults{CROnly: true} },
@@ -79,6 +80,27 @@ var mischiefs = []func(*rand.Rand) modemsim.Faults{
 		return modemsim.Faults{ReportDelay: modemsim.Duration(10 * time.Minute), LoseText: 2}
 	},
 	func(*rand.Rand) modemsim.Faults { return modemsim.Faults{USSD: `+CUSD: 0,"cut`, NoForwarding: true} },
+	func(*rand.Rand) modemsim.Faults {
+		return modemsim.Faults{LeadingLF: true, GlueError: true, BootNoise: true}
+	},
+	func(r *rand.Rand) modemsim.Faults { return modemsim.Faults{URCAtPrompt: true, Asleep: 1 + r.IntN(3)} },
+	func(*rand.Rand) modemsim.Faults { return modemsim.Faults{Babble: modemsim.Duration(time.Second)} },
+	func(r *rand.Rand) modemsim.Faults {
+		return modemsim.Faults{ESCTooLate: true, SendDelay: modemsim.Duration(r.Int64N(int64(400 * time.Second)))}
+	},
+	func(r *rand.Rand) modemsim.Faults { return modemsim.Faults{SupplyDips: 1 + r.IntN(3)} },
+	func(r *rand.Rand) modemsim.Faults {
+		return modemsim.Faults{SIMBusy: 1 + r.IntN(3), SlowReady: modemsim.Duration(20 * time.Second), SupplyDips: 1}
+	},
+	func(*rand.Rand) modemsim.Faults { return modemsim.Faults{LTEOnly: true, Signal: 99} },
+	func(r *rand.Rand) modemsim.Faults {
+		return modemsim.Faults{NoCredit: true, NoCreditAs: []string{"+CMS ERROR: 69", "+CMS ERROR: 500", "silence"}[r.IntN(3)]}
+	},
+	func(r *rand.Rand) modemsim.Faults {
+		return modemsim.Faults{Barred: r.IntN(2) == 0, MaxPerMinute: 1 + r.IntN(3)}
+	},
+	func(*rand.Rand) modemsim.Faults { return modemsim.Faults{RepeatMR: true, ThreeStores: true} },
+	func(*rand.Rand) modemsim.Faults { return modemsim.Faults{RefuseValidity: true, StoreClaim: 255} },
 	func(r *rand.Rand) modemsim.Faults { // a bad line on a bad day
 		return modemsim.Faults{DoubleCR: true, EchoAlways: true, URCEvery: modemsim.Duration(time.Second), Garbage: 5,
 			Late: modemsim.Duration(r.Int64N(int64(3 * time.Second))), Chunk: 7, SendDelay: modemsim.Duration(20 * time.Second)}
