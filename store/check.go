@@ -1,25 +1,165 @@
 package store
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
+	"errors"
 	"fmt"
-	"math"
+	"strconv"
+	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
+	bolt "go.etcd.io/bbolt"
 
 	"pinward/store/audit"
 )
 
-// Check reads the whole store: every value and every entry must open, and every kept hash and every
-// signed head must fit the entries. bbolt has no checksums but on two pages, so this is how a bit that
-// rotted is found before it is needed. It reads in short pieces, beside everything else that goes on.
+const (
+	// scrubPace is how long the monthly scrub rests after each piece.
+	scrubPace = 200 * time.Millisecond
+	// scrubKeep is after how many pieces its place is kept.
+	scrubKeep = 64
+	// scrubEvery is the time from one scrub to the next.
+	scrubEvery = 30 * 24 * time.Hour
+)
+
+// Check reads the whole store at once, segments as well: every value and every entry must open, and
+// every kept hash and every signed head must fit the entries. bbolt has no checksums but on two pages,
+// so this is how a bit that rotted is found before it is needed. It reads in short pieces, beside
+// everything else that goes on.
 func (s *Store) Check(ctx context.Context) error {
-	if err := s.checkTables(ctx); err != nil {
+	report, err := s.examine(ctx, nil)
+	if err != nil {
 		return err
 	}
-	return s.checkLog(ctx)
+	if len(report.Findings) > 0 {
+		return fmt.Errorf("%w: %d findings, the first: %s", ErrCorrupt, len(report.Findings), report.Findings[0].What)
+	}
+	return nil
+}
+
+// examine is Check with all that it finds.
+func (s *Store) examine(ctx context.Context, skip func(SegmentInfo) bool) (ScrubReport, error) {
+	c := &scrub{Store: s, skip: skip, tables: true, ScrubReport: ScrubReport{Started: time.Now().UTC()}}
+	size := s.durable.Load().size
+	for {
+		done, err := c.step(ctx, size)
+		if done || err != nil {
+			c.Finished = time.Now().UTC()
+			return c.ScrubReport, err
+		}
+	}
+}
+
+// Scrub is Check in the background: it rests after each piece, goes on where the last one was
+// interrupted, also by a restart, and goes on behind what is damaged. What it found is kept for
+// [Store.LastScrub] and recorded. The store scrubs itself each month.
+func (s *Store) Scrub(ctx context.Context, pace time.Duration) (ScrubReport, error) {
+	if !s.scrubbing.TryLock() {
+		return ScrubReport{}, errors.New("scrub store: it is being scrubbed already")
+	}
+	defer s.scrubbing.Unlock()
+	c := &scrub{Store: s}
+	if err := s.readScrub(&c.ScrubReport); err != nil {
+		return c.ScrubReport, fmt.Errorf("scrub store: %w", err)
+	}
+	if c.Started.IsZero() || !c.Finished.IsZero() {
+		c.ScrubReport = ScrubReport{Started: time.Now().UTC().Round(0)}
+		c.tables = true
+	} else {
+		c.tables = c.At.Table != ""
+	}
+	size := s.durable.Load().size
+	for n := 1; ; n++ {
+		done, err := c.step(ctx, size)
+		if err != nil {
+			return c.ScrubReport, fmt.Errorf("scrub store: %w", err)
+		}
+		if done {
+			c.Finished = time.Now().UTC().Round(0)
+		}
+		if done || n%scrubKeep == 0 {
+			if err := s.keepScrub(ctx, &c.ScrubReport); err != nil {
+				return c.ScrubReport, fmt.Errorf("scrub store: %w", err)
+			}
+		}
+		if done {
+			return c.ScrubReport, nil
+		}
+		if pace > 0 {
+			select {
+			case <-time.After(pace):
+			case <-ctx.Done():
+				return c.ScrubReport, ctx.Err()
+			}
+		}
+	}
+}
+
+// LastScrub is the report of the last scrub, finished or under way; it is empty before the first.
+func (s *Store) LastScrub() (r ScrubReport, err error) {
+	err = s.readScrub(&r)
+	return r, err
+}
+
+func (s *Store) readScrub(r *ScrubReport) error {
+	d := s.durable.Load()
+	return guard(func() error {
+		return d.file.db.View(func(tx *bolt.Tx) error {
+			if v := tx.Bucket(bucketMeta).Get(keyScrub); v != nil {
+				return d.ring.vouched(&s.id, string(keyScrub), v, r)
+			}
+			return nil
+		})
+	}, func() {})
+}
+
+// keepScrub keeps the report, and records it when it is finished.
+func (s *Store) keepScrub(ctx context.Context, r *ScrubReport) error {
+	return s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
+		v, err := tx.ring.vouch(&s.id, string(keyScrub), r)
+		if err != nil {
+			return err
+		}
+		tx.raw = append(tx.raw, rawPut{bucketMeta, keyScrub, v})
+		if r.Finished.IsZero() {
+			return nil
+		}
+		e := Entry{Action: ActionScrubbed, Outcome: OK, Attrs: []audit.Attr{
+			{Key: "values", Value: strconv.FormatUint(r.Values, 10)},
+			{Key: "entries", Value: strconv.FormatUint(r.Entries, 10)},
+			{Key: "findings", Value: strconv.Itoa(len(r.Findings))},
+		}}
+		if len(r.Findings) > 0 {
+			e.Outcome = Failed
+			s.log.Error("scrub found damage", "findings", len(r.Findings), "first", r.Findings[0].What)
+		}
+		return tx.Record(e)
+	})
+}
+
+// scrubIfDue scrubs each month, in a goroutine of the upkeep, since it takes hours at its pace.
+func (s *Store) scrubIfDue(ctx context.Context, now time.Time) error {
+	last, err := s.LastScrub()
+	if err != nil {
+		return err
+	}
+	since := last.Started
+	if since.IsZero() {
+		since = s.began
+	}
+	unfinished := !last.Started.IsZero() && last.Finished.IsZero()
+	if !unfinished && now.Sub(since) < scrubEvery {
+		return nil
+	}
+	if !s.scrubOnce.CompareAndSwap(false, true) {
+		return nil // it is under way
+	}
+	s.wg.Go(func() {
+		defer s.scrubOnce.Store(false)
+		if _, err := s.Scrub(ctx, scrubPace); err != nil && ctx.Err() == nil {
+			s.log.Warn("upkeep of the store failed", "what", "scrub", "error", err)
+		}
+	})
+	return nil
 }
 
 // inPieces calls piece with snapshots until it says that it is done.
@@ -45,113 +185,4 @@ func (s *Store) inPieces(ctx context.Context, piece func(*span, *ring) (done boo
 		}
 	}
 	return nil
-}
-
-// checkTables opens every value of every table, also of those that no room declares any more.
-func (s *Store) checkTables(ctx context.Context) error {
-	names, err := s.tableBuckets(ctx)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		var from []byte
-		err := s.inPieces(ctx, func(p *span, r *ring) (bool, error) {
-			b := p.live.Bucket([]byte(name))
-			if b == nil {
-				return false, fmt.Errorf("%w: a table went missing", ErrCorrupt)
-			}
-			c := b.Cursor()
-			n := 0
-			for k, v := c.Seek(from); k != nil; k, v = c.Next() {
-				if n++; n > pieceSize {
-					from = bytes.Clone(k)
-					return false, nil
-				}
-				if _, _, err := r.unseal(&s.id, name, k, math.MaxUint16, v, name[2:]); err != nil {
-					return false, err
-				}
-			}
-			return true, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkLog opens every entry and computes the tree and its heads anew.
-func (s *Store) checkLog(ctx context.Context) error {
-	size := s.durable.Load().size
-	var edge audit.Edge
-	var before []byte // the head before
-	return s.inPieces(ctx, func(p *span, r *ring) (bool, error) {
-		signers, err := readSigners(p.live)
-		if err != nil {
-			return false, err
-		}
-		at, note, err := p.head(edge.Size() + 1)
-		if err != nil {
-			return false, err
-		}
-		list, err := p.records(edge.Size(), size, pieceSize)
-		if err != nil {
-			return false, err
-		}
-		for _, e := range list {
-			if err := checkEntry(p, r, e, &edge); err != nil {
-				return false, err
-			}
-			if note != nil && at == edge.Size() {
-				if err := s.checkHead(note, before, &edge, signers); err != nil {
-					return false, err
-				}
-				before = note
-				if at, note, err = p.head(at + 1); err != nil {
-					return false, err
-				}
-			}
-		}
-		return edge.Size() == size, nil
-	})
-}
-
-// checkEntry opens an entry, adds it to the tree, and compares the hashes that become complete by it
-// with those that are kept.
-func checkEntry(p *span, r *ring, e stored, edge *audit.Edge) error {
-	if _, err := r.openEntry(e); err != nil {
-		return err
-	}
-	leaf, _, _, err := cutRecord(e.seq, e.bytes)
-	if err != nil {
-		return err
-	}
-	edge.Append(leaf.Hash(), func(level int, n uint64, h tlog.Hash) {
-		if level < groupLevel || err != nil {
-			return
-		}
-		if kept, e2 := p.node(level, n); e2 != nil || kept != h {
-			err = fmt.Errorf("%w: a kept hash of the audit tree does not fit entry %d", ErrCorrupt, e.seq)
-		}
-	})
-	return err
-}
-
-// checkHead checks one head against the tree, its signers and the head before it.
-func (s *Store) checkHead(note, before []byte, edge *audit.Edge, signers []signer) error {
-	for _, k := range signers {
-		h, err := audit.VerifyNote(note, k.key)
-		if err != nil {
-			continue
-		}
-		var prev [sha256.Size]byte
-		if before != nil {
-			prev = audit.NoteHash(before)
-		}
-		if h.Origin != s.origin || h.Size != edge.Size() || h.Root != edge.Root() || h.Prev != prev {
-			return fmt.Errorf("%w: the head over %d entries does not fit them", ErrCorrupt, edge.Size())
-		}
-		return nil
-	}
-	return fmt.Errorf("%w: the head over %d entries is not signed by a signer of this store", ErrCorrupt, edge.Size())
 }

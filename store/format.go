@@ -30,13 +30,15 @@ var (
 	// number of a segment -> SegmentInfo, vouched for; missing in a file of format 1
 	bucketSegments = []byte("segments")
 
-	keyFormat  = []byte("format")  // uint32
-	keyID      = []byte("id")      // 16 random bytes
-	keyOrigin  = []byte("origin")  // text
-	keyKeyring = []byte("keyring") // wrapped
-	keyState   = []byte("state")   // sealed: size, last instant, number of seals by purpose
-	keyTold    = []byte("told")    // uint32, the last segment that has an entry
-	keyPlace   = []byte("place")   // vouched for: which generation this file is; none is the first
+	keyFormat   = []byte("format")   // uint32
+	keyID       = []byte("id")       // 16 random bytes
+	keyOrigin   = []byte("origin")   // text
+	keyKeyring  = []byte("keyring")  // wrapped
+	keyState    = []byte("state")    // sealed: size, last instant, number of seals by purpose
+	keyTold     = []byte("told")     // uint32, the last segment that has an entry
+	keyScrub    = []byte("scrub")    // vouched for: ScrubReport
+	keyRestored = []byte("restored") // vouched for: when this became another store than that of the backup
+	keyPlace    = []byte("place")    // vouched for: which generation this file is; none is the first
 )
 
 // initialise writes what a new file needs: an id, a name, and a keyring with an index key. The other
@@ -119,6 +121,11 @@ func (s *Store) load(ctx context.Context, db *bolt.DB, tx *bolt.Tx, o Options) (
 	d.ring = r
 	if sealed := m.Get(keyPlace); sealed != nil {
 		if err := r.vouched(&s.id, string(keyPlace), sealed, &d.file.place); err != nil {
+			return nil, err
+		}
+	}
+	if v := m.Get(keyRestored); v != nil {
+		if err := r.vouched(&s.id, string(keyRestored), v, &d.restored); err != nil {
 			return nil, err
 		}
 	}

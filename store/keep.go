@@ -33,6 +33,7 @@ func (s *Store) keepLoop(ctx context.Context) {
 	chores := []*chore{
 		{name: "roll", do: s.rollIfDue}, {name: "compaction", do: s.compactIfDue},
 		{name: "refresh", do: s.refreshIfDue},
+		{name: "scrub", do: s.scrubIfDue}, {name: "damage", do: s.tellDamage},
 	}
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
@@ -95,6 +96,25 @@ func usedSize(db *bolt.DB) (n int64) {
 func (s *Store) Compact(ctx context.Context) error {
 	if err := s.rewriteFile(ctx, true); err != nil {
 		return fmt.Errorf("compact store: %w", err)
+	}
+	return nil
+}
+
+// tellDamage records segments that were put aside since the store was opened.
+func (s *Store) tellDamage(ctx context.Context, _ time.Time) error {
+	for _, g := range s.durable.Load().file.segments {
+		if g.bad.Load() == nil || g.told {
+			continue
+		}
+		err := s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
+			return tx.Record(Entry{Action: ActionDamaged, Outcome: Failed, Attrs: []Attr{
+				{Key: "segment", Value: string(g.ID())}, {Key: "from", Value: decimal(g.From)}, {Key: "to", Value: decimal(g.To - 1)},
+			}})
+		})
+		if err != nil {
+			return err
+		}
+		g.told = true
 	}
 	return nil
 }

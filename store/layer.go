@@ -91,6 +91,9 @@ type state struct {
 	size uint64    // entries
 	last time.Time // instant of the last entry
 	ring *ring
+	// restored is when this became another store than that of the backup it was made from; zero if it
+	// never did, or that was lifted.
+	restored time.Time
 }
 
 // pendingEntry is an entry with its place, not yet hashed.

@@ -26,6 +26,17 @@ const (
 	ActionKeyDropped audit.Action = "store.key.dropped"
 	// ActionRewrapped says that the keyring was wrapped under another root key.
 	ActionRewrapped audit.Action = "store.root.rotated"
+	// ActionScrubbed says that all was read. Attributes values, entries, findings.
+	ActionScrubbed audit.Action = "store.scrubbed"
+	// ActionBackup says that a backup was written. Attributes entries, segments, bytes.
+	ActionBackup audit.Action = "store.backup"
+	// ActionRestored says that what follows goes on from a backup. Attributes head (hash of the last one before),
+	// signer (fingerprint), entries, made.
+	ActionRestored audit.Action = "store.restored"
+	// ActionLifted says that an operator let everything go on after a restore.
+	ActionLifted audit.Action = "store.restore.lifted"
+	// ActionDamaged says that a segment cannot be read any more. Attributes segment, from, to.
+	ActionDamaged audit.Action = "store.segment.damaged"
 	// ActionRolled says that a part of the log was frozen. Attributes segment, from, to.
 	ActionRolled audit.Action = "store.rolled"
 )

@@ -21,7 +21,8 @@ import (
 // snapshot keeps the old file from growing.
 type rewrite struct {
 	store *Store
-	whole bool // the log goes along: a compaction, and no roll
+	whole bool      // the log goes along: a compaction, and no roll
+	as    *[16]byte // the id of the new file, if it is another store
 	dst   *bolt.DB
 	tmp   string // name of dst until it becomes the live file
 
@@ -116,6 +117,7 @@ func (w *rewrite) copyAll(ctx context.Context) error {
 }
 
 func (w *rewrite) copyBucket(ctx context.Context, name []byte) error {
+	r := w.store.durable.Load().ring
 	for from := []byte{}; from != nil; {
 		err := w.read(ctx, func(src *bolt.Tx) error {
 			return w.dst.Update(func(dst *bolt.Tx) error {
@@ -128,6 +130,9 @@ func (w *rewrite) copyBucket(ctx context.Context, name []byte) error {
 				k, v := c.Seek(from)
 				for n := 0; k != nil && n < rewritePiece; k, v = c.Next() {
 					n += len(k) + len(v)
+					if v, err = w.value(r, string(name), k, v); err != nil {
+						return err
+					}
 					if err := to.Put(k, v); err != nil {
 						return err
 					}

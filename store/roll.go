@@ -144,6 +144,9 @@ func (w *rewrite) complete(old *durable) (next *file, txid int, err error) {
 				if err := copyMeta(src, dst); err != nil {
 					return err
 				}
+				if w.as != nil {
+					return w.rename(dst, old, next)
+				}
 				return writePlace(dst, old.ring, &s.id, next)
 			})
 		})

@@ -43,6 +43,8 @@ type segment struct {
 	pool *pool
 	bad  atomic.Pointer[damage] // why it is out of use; nil if it is not
 
+	told bool // bad is an entry; owned by the upkeep
+
 	// Owned by pool.mu.
 	db    *bolt.DB // nil while closed
 	users int

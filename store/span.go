@@ -124,8 +124,34 @@ func (p *span) head(size uint64) (at uint64, note []byte, err error) {
 	return at, note, nil
 }
 
-// node returns the root of the n-th complete subtree of 2^level leaves.
-func (p *span) node(level int, n uint64) (h tlog.Hash, err error) {
+// node returns the root of the n-th complete subtree of 2^level leaves. Where the segment that holds it
+// is damaged, the next one may have it in its right edge.
+func (p *span) node(level int, n uint64) (tlog.Hash, error) {
+	h, err := p.nodeOf(level, n)
+	if err == nil {
+		return h, nil
+	}
+	for _, g := range p.file.segments {
+		if g.From < (n+1)<<level {
+			continue
+		}
+		found := false
+		_ = g.view(func(tx *bolt.Tx) error {
+			b := tx.Bucket(bucketTree).Get(nodeKey(level, n))
+			if found = len(b) == len(h); found {
+				h = tlog.Hash(b)
+			}
+			return nil
+		})
+		if found {
+			return h, nil
+		}
+		break
+	}
+	return h, err
+}
+
+func (p *span) nodeOf(level int, n uint64) (h tlog.Hash, err error) {
 	if b := p.live.Bucket(bucketTree).Get(nodeKey(level, n)); len(b) == len(h) {
 		return tlog.Hash(b), nil // also the right edge at Base, on all levels
 	}

@@ -77,6 +77,8 @@ type Store struct {
 
 	rewrites  sync.Mutex // one rewrite of the file at a time
 	rewriting atomic.Pointer[rewrite]
+	scrubbing sync.Mutex         // one scrub at a time
+	scrubOnce atomic.Bool        // the upkeep has one under way
 	interlude func()             // what the committer does before the next batch; owned by mu
 	crash     func(string) error // in tests of crashes: fails or ends the process
 
@@ -129,27 +131,10 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if o.Keep < Retention {
 		return nil, errors.New("open store: keys have to be kept for six years")
 	}
-	s := &Store{
-		keepFor: o.Keep,
-		keys:    hold(o.Keys), log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit,
-		rollAt: rollBytes, compactAt: compactBytes,
-		names: map[[2]string]audit.Pseudonym{},
-		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
-	}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
-	if s.every == 0 {
-		s.every = time.Minute
-	}
 	if o.LockTimeout == 0 {
 		o.LockTimeout = 3 * time.Second
 	}
-	s.pool = &pool{log: s.log}
-	s.space = space{dir: dir, free: o.Free}
-	if s.space.free == nil {
-		s.space.free = statfs
-	}
+	s := newStore(dir, o)
 	if err := s.openFile(ctx, dir, o); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -174,6 +159,29 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.wg.Go(func() { s.keepLoop(signing) })
 	s.wg.Go(func() { s.anchorLoop(signing) })
 	return s, nil
+}
+
+// newStore makes a Store that is not open yet.
+func newStore(dir string, o Options) *Store {
+	s := &Store{
+		keepFor: o.Keep,
+		keys:    hold(o.Keys), log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit,
+		rollAt: rollBytes, compactAt: compactBytes,
+		names: map[[2]string]audit.Pseudonym{},
+		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.every == 0 {
+		s.every = time.Minute
+	}
+	s.pool = &pool{log: s.log}
+	s.space = space{dir: dir, free: o.Free}
+	if s.space.free == nil {
+		s.space.free = statfs
+	}
+	return s
 }
 
 // Close lets what waits become durable, signs a last head and closes the file. Transactions that come

@@ -41,6 +41,7 @@ type Tx struct {
 	recorded int
 	must     bool // wrote to a table that is not bookkeeping
 	ringNew  bool
+	restored time.Time
 	keys     Keys // that wrap the ring from here on, if they change
 	// untrusted says that the clock stands before the last entry: it was set back.
 	untrusted bool

@@ -75,7 +75,7 @@ func (s *Store) apply(tx *Tx, fn func(*Tx) error) (wait *batch, err error) {
 func (s *Store) run(tx *Tx, now time.Time, fn func(*Tx) error) error {
 	b := s.batch
 	tx.store, tx.ring, tx.seq, tx.size = s, b.state.ring, b.state.size, s.durable.Load().size
-	tx.now = now
+	tx.now, tx.restored = now, b.state.restored
 	if now.Before(b.state.last) {
 		tx.now = b.state.last
 		tx.untrusted = b.state.last.Sub(now) >= clockStep
@@ -104,6 +104,7 @@ func (s *Store) run(tx *Tx, now time.Time, fn func(*Tx) error) error {
 	for _, t := range tx.topics {
 		b.topics[t] = struct{}{}
 	}
+	b.state.restored = tx.restored
 	if tx.keys != nil {
 		b.keys = tx.keys
 	}
@@ -163,7 +164,7 @@ func (s *Store) settle(tx *Tx) error {
 		return errors.New("read store: what it holds is not durable")
 	}
 	d := s.durable.Load()
-	tx.ring, tx.size, tx.now = d.ring, d.size, time.Now().UTC().Round(0)
+	tx.ring, tx.size, tx.restored, tx.now = d.ring, d.size, d.restored, time.Now().UTC().Round(0)
 	if tx.now.Before(d.last) {
 		tx.now = d.last
 	}
