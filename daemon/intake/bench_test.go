@@ -139,7 +139,7 @@ func BenchmarkMatch(b *testing.B) {
 
 func BenchmarkRead(b *testing.B) {
 	in, m := New(Options{Listener: Listener{Name: "adt", Mode: contact.Live}}), feed("ADT", 1, time.Now())
-	g := &ground{zone: time.UTC, site: contact.Site{Authority: "RIV", Area: "617"}, rules: newRules(Shipped())}
+	g := &ground{zone: time.UTC, site: contact.Site{Authority: "RIV", Area: "617"}, rules: newRules(Shipped()), mode: contact.Live}
 	b.ReportAllocs()
 	for b.Loop() {
 		msg, err := hl7.Parse(m)

@@ -102,7 +102,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(frame)
 	}
 	in := New(Options{Listener: Listener{Name: "adt", Mode: contact.Live}})
-	g := &ground{zone: time.UTC, site: contact.Site{Authority: "RIV", Brand: "B"}, policy: Policy{Releasable: []string{"*"}, Places: map[string]string{"A": "B"}}, rules: newRules(Shipped())}
+	g := &ground{zone: time.UTC, site: contact.Site{Authority: "RIV", Brand: "B"}, policy: Policy{Releasable: []string{"*"}, Places: map[string]string{"A": "B"}}, rules: newRules(Shipped()), mode: contact.Live}
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		m, wrong := hl7.Parse(frame)
 		if m.IsAck() {

@@ -20,6 +20,8 @@ type Listener struct {
 	Mode contact.Mode   // the strictest of it, the site's and what MSH-11 says holds
 	Zone *time.Location // of times that carry no zone; nil is the site's
 	ACK  string         // "" or "original", "enhanced" (HL7 v2.5.1 section 2.9)
+	// TwoPersons keeps it in shadow until two people said live (GoLive), whatever Mode says.
+	TwoPersons bool
 	// MaxBytes is the largest message; 0 is hl7.DefaultMaxBytes.
 	MaxBytes int
 	// Peers are who may send. None lets in whoever the port does, as one peer of the listener's name.
@@ -96,6 +98,7 @@ type ground struct {
 	zone   *time.Location
 	read   time.Time
 
+	mode    contact.Mode // of the listener
 	senders []*sender
 	rules   rules
 }
@@ -116,6 +119,9 @@ func (in *Intake) standOn(ctx context.Context) (*ground, error) {
 	g := &ground{read: time.Now()}
 	err := in.store.View(ctx, func(tx *store.Tx) (err error) {
 		if g.site, err = contact.SiteOf(tx); err != nil {
+			return err
+		}
+		if g.mode, err = in.listener.modeOf(tx); err != nil {
 			return err
 		}
 		g.policy, err = PolicyOf(tx)

@@ -40,7 +40,7 @@ type reading struct {
 // read finds the rule of a message and takes out what its effects need. wrong is what hl7.Parse said.
 func (in *Intake) read(g *ground, who *sender, m *hl7.Message, frame []byte, wrong error) *reading {
 	rd := &reading{
-		ground: g, sender: who, zone: who.zone, m: m, source: "hl7:" + who.Name, mode: in.listener.Mode, control: m.ControlID(),
+		ground: g, sender: who, zone: who.zone, m: m, source: "hl7:" + who.Name, mode: g.mode, control: m.ControlID(),
 		peer: who.Name + "|" + m.SendingApp().Name() + "|" + m.SendingFacility().Name(),
 	}
 	if rd.zone == nil {

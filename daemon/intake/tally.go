@@ -126,9 +126,13 @@ func (in *Intake) Report(tx *store.Tx) ([]PeerReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	mode, err := in.listener.modeOf(tx)
+	if err != nil {
+		return nil, err
+	}
 	var list []PeerReport
 	for _, s := range in.listener.senders(p) {
-		r := PeerReport{Listener: in.listener.Name, Peer: s.Name, Mode: in.listener.Mode.String(), Paused: s.Paused}
+		r := PeerReport{Listener: in.listener.Name, Peer: s.Name, Mode: mode.String(), Paused: s.Paused}
 		kept, _, err := peerStates.Get(tx, stateKey(in.listener.Name, s.Name))
 		if err != nil {
 			return nil, fmt.Errorf("read counts of peers: %w", err)
