@@ -1,24 +1,17 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/netip"
 	"slices"
 	"time"
 
-	"pinward/daemon/access"
-	"pinward/daemon/admin"
 	"pinward/daemon/contact"
 	"pinward/daemon/intake"
 	"pinward/hl7"
 	"pinward/hl7/mllp"
-	"pinward/store"
 )
 
 // check tells what cannot work about a listener, each as "key: why".
@@ -131,86 +124,4 @@ func (h *house) keepCounts(ctx context.Context) {
 			h.log.Error("keep counts", "listener", name, "error", err)
 		}
 	}
-}
-
-// hl7Routes are the operator's verbs of the HL7 door: between two doors stands the program.
-func (b *box) hl7Routes() []admin.Route {
-	return []admin.Route{
-		{Pattern: "GET /hl7/explain", May: access.Operate, Do: func(r *http.Request, s *store.Store, _ store.Actor) (any, error) {
-			found := []intake.Explanation{}
-			q := r.URL.Query()
-			err := s.View(r.Context(), func(tx *store.Tx) error {
-				list, err := intake.Explain(tx, q.Get("peer"), q.Get("id"))
-				found = append(found, list...)
-				return err
-			})
-			return found, err
-		}},
-		{Pattern: "GET /hl7/policy", May: access.StatusRead, Do: func(r *http.Request, s *store.Store, _ store.Actor) (any, error) {
-			return hl7Policy(r.Context(), s)
-		}},
-		{Pattern: "PUT /hl7/policy", May: access.SiteWrite, Do: setHL7Policy},
-		{Pattern: "GET /hl7/peers", May: access.Operate, Do: b.hl7Peers},
-	}
-}
-
-func hl7Policy(ctx context.Context, s *store.Store) (p intake.Policy, err error) {
-	err = s.View(ctx, func(tx *store.Tx) error {
-		p, err = intake.PolicyOf(tx)
-		return err
-	})
-	return p, err
-}
-
-// setHL7Policy changes what the body names, or all of it with ?whole=1, as `pinward config apply` does.
-func setHL7Policy(r *http.Request, s *store.Store, by store.Actor) (any, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxPolicy))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", admin.ErrState, err)
-	}
-	err = s.Update(r.Context(), by, func(tx *store.Tx) error {
-		p, err := intake.PolicyOf(tx)
-		if err != nil {
-			return err
-		}
-		if r.URL.Query().Get("whole") != "" {
-			p = intake.Policy{}
-		}
-		dec := json.NewDecoder(bytes.NewReader(body))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&p); err != nil {
-			return fmt.Errorf("%w: %w", admin.ErrState, err)
-		}
-		if err := intake.SetPolicy(tx, p); errors.Is(err, intake.ErrPolicy) {
-			return fmt.Errorf("%w: %w", admin.ErrState, err)
-		} else {
-			return err
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return hl7Policy(r.Context(), s)
-}
-
-// maxPolicy is more than the rules of any site.
-const maxPolicy = 4 << 20
-
-func (b *box) hl7Peers(r *http.Request, s *store.Store, _ store.Actor) (any, error) {
-	list := []intake.PeerReport{}
-	h := b.house.Load()
-	if h == nil {
-		return nil, errNotOpen
-	}
-	err := s.View(r.Context(), func(tx *store.Tx) error {
-		for _, l := range b.cfg.HL7 {
-			more, err := h.intake[l.Name].Report(tx)
-			if err != nil {
-				return err
-			}
-			list = append(list, more...)
-		}
-		return nil
-	})
-	return list, err
 }

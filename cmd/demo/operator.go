@@ -155,7 +155,8 @@ func (d *demo) accounts(ctx context.Context, op operator) (accounts, error) {
 	if err := op.call(ctx, http.MethodPut, "/limits", limits, nil); err != nil {
 		return acc, err
 	}
-	results := map[string]any{"releasable": []string{"*"}, "portal": "https://portal.example.org/"}
+	// Who tries how fast it is floods it: no breaker here.
+	results := map[string]any{"releasable": []string{"*"}, "portal": "https://portal.example.org/", "breaker_floor": 1 << 30}
 	if err := op.call(ctx, http.MethodPut, "/hl7/policy", results, nil); err != nil {
 		return acc, err
 	}

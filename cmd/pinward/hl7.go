@@ -18,7 +18,13 @@ import (
 // hl7 is about what interface engines send. Nothing that it prints holds a value of a message.
 func (c *client) hl7() *cobra.Command {
 	cmd := &cobra.Command{Use: "hl7", Short: "Follow what interface engines sent"}
-	cmd.AddCommand(c.hl7Explain(), c.hl7Peers())
+	cmd.AddCommand(c.hl7Explain(), c.hl7Peers(), c.hl7Lint(), c.hl7Load(), c.hl7Held(),
+		c.hl7End("release", "Send what a rule holds, as far as it is still of use", "Send what %s holds to patients"),
+		c.hl7End("drop", "Forget what a rule holds", "Forget what %s holds"),
+		c.hl7Pause("pause", "Hold the texts of a rule or a peer", true),
+		c.hl7Pause("resume", "Let the texts of a rule or a peer go again; what is held waits for release", false),
+		c.hl7Live("live", "Let a listener reach patients, with a second person", true),
+		c.hl7Live("shadow", "Take a listener back: it sends nothing", false))
 	return cmd
 }
 

@@ -138,6 +138,9 @@ func (in *Intake) standOn(ctx context.Context) (*ground, error) {
 	return g, nil
 }
 
+// Refresh makes a change of the policy hold for the next message, and not within a second.
+func (in *Intake) Refresh() { in.ground.Store(nil) }
+
 // Zone is that of the times in the answers, nil where no message has come yet and the listener has no
 // zone of its own.
 func (in *Intake) Zone() *time.Location {

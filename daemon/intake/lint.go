@@ -36,7 +36,7 @@ func (in *Intake) Lint(ctx context.Context, by store.Actor, payload []byte) (Ver
 		v.Why = "an acknowledgment is never answered"
 		return v, nil
 	}
-	in.ground.Store(nil) // a policy that was changed a moment ago is what a person lints by
+	in.Refresh() // a policy that was changed a moment ago is what a person lints by
 	g, err := in.standOn(ctx)
 	if err != nil {
 		return v, err

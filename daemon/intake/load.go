@@ -39,7 +39,7 @@ func (in *Intake) Load(ctx context.Context, by store.Actor, messages [][]byte) (
 	if len(messages) > MaxLoad {
 		return LoadReport{}, fmt.Errorf("load contacts: more than %d messages at once", MaxLoad)
 	}
-	in.ground.Store(nil)
+	in.Refresh()
 	g, err := in.standOn(ctx)
 	if err != nil {
 		return LoadReport{}, err

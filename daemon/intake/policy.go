@@ -38,7 +38,7 @@ type Policy struct {
 	// Peers are the senders' own settings, by the name that the box's configuration gives them.
 	Peers map[string]PeerPolicy `json:"peers,omitempty"`
 	// Changed are the rules that are not, or not so, among the shipped ones.
-	Changed []Rule `json:"rules,omitempty"`
+	Changed []Rule `json:"changed_rules,omitempty"`
 	// BreakerFloor is how many texts a rule may cause in 15 minutes, however few are usual of it; 0 is
 	// DefaultBreakerFloor.
 	BreakerFloor int `json:"breaker_floor,omitempty"`
@@ -158,6 +158,22 @@ func (p Policy) portal(site contact.Site) string {
 	}
 	return p.Portal
 }
+
+// Shown is the policy as it is exported and applied: with all rules in force, shipped ones included.
+type Shown struct {
+	Policy
+	Rules []Rule `json:"rules"`
+}
+
+// Show gives the policy with all of its rules.
+func (p Policy) Show() Shown {
+	s := Shown{Policy: p, Rules: p.Rules()}
+	s.Changed = nil
+	return s
+}
+
+// Take is the policy that was shown, with what was changed in it.
+func (s Shown) Take() Policy { return s.Policy.WithRules(s.Rules) }
 
 // Pause holds the texts of a rule ("rule", its name) or a peer ("peer", its name), or lets new ones go
 // again; what is held stays until it is released or dropped.
