@@ -179,6 +179,7 @@ func TestLockoutIsResetWithOurValue(t *testing.T) {
 
 // Another program has taken ownership of the TPM: the error says so, and with its value the box can be set up, and leaves it.
 func TestCommissionInOwnedTPM(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	for _, hierarchy := range []tpm2.TPMHandle{tpm2.TPMRHOwner, tpm2.TPMRHEndorsement} {
 		d := newChip(t).open()

@@ -83,6 +83,7 @@ func openDriver(t *testing.T, c *chip) (*Device, *faults) {
 
 // Infineon's ETIME and its like: the kernel does not try again, we do, and open the device anew when that does not help.
 func TestDriverFailsForOnce(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	d, f := openDriver(t, newChip(t))
 	_, _, keys := commissioned(t, d, CommissionOptions{})

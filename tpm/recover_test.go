@@ -74,6 +74,7 @@ func TestHolders(t *testing.T) {
 
 // Single mistakes are named by their group; the paper says the rest.
 func TestMistypedShareNamesTheGroup(t *testing.T) {
+	t.Parallel()
 	_, kit, _ := kitAlone(t, "clinic-7")
 	fields := strings.Fields(kit.Share(2))
 	head, body := strings.Join(fields[:3], " "), strings.Join(fields[3:], "")

@@ -16,8 +16,8 @@ import (
 // stateVersion is raised when an older program could no longer read what a newer one writes. Version 1 was never released.
 const stateVersion = 2
 
-// maxState bounds the file: a state is about 6 KB.
-const maxState = 1 << 16
+// maxState bounds the file: a state is about 6 KB, and four times that with a long event log.
+const maxState = 1 << 17
 
 // Mode says what it takes to open the root key at a start.
 type Mode string
@@ -269,6 +269,9 @@ func SaveState(path string, st State) (err error) {
 	data, err := json.MarshalIndent(st, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode tpm state: %w", err)
+	}
+	if len(data) >= maxState {
+		return errors.New("save tpm state: it would be too large to be read again")
 	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp") // mode 0600

@@ -51,6 +51,14 @@ func TestStateFile(t *testing.T) {
 		t.Error("saved into a folder that does not exist")
 	}
 
+	large := st
+	large.AK.Private = make([]byte, maxState)
+	if err := SaveState(path, large); err == nil {
+		t.Error("saved a state that nobody can read again")
+	}
+	if again, err := LoadState(path); err != nil || !again.Equal(st) {
+		t.Errorf("afterwards: %v", err)
+	}
 	for name, change := range map[string]func(string) string{
 		"cut":            func(s string) string { return s[:len(s)/2] },
 		"empty":          func(string) string { return "" },

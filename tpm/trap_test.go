@@ -161,6 +161,16 @@ func TestTrapFIPSOnlyPanicsOnCFB(t *testing.T) {
 	if _, err := keys.Anchor(ctx, [32]byte{1}); err != nil {
 		t.Fatal(err)
 	}
+	owns(t, keys)
+	if err := keys.ResetLockout(ctx); err != nil {
+		t.Fatal(err)
+	}
+	suspended(t, keys, st, SuspendOptions{Passphrase: "three blind mice 9"})
+	_, _, rotated, err := RotateRoot(ctx, d, keys, st, RotateOptions{Passphrase: "three blind mice 9", iterations: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rotated.Close()
 	recovered, err := Recover(ctx, st, []string{kit.Share(1), kit.Share(3)})
 	if err != nil {
 		t.Fatal(err)
