@@ -1,7 +1,6 @@
 package modemsim
 
 import (
-	"encoding/json"
 	"io"
 	"strings"
 	"testing"
@@ -380,31 +379,4 @@ func TestMessageReferenceWraps(t *testing.T) {
 			t.Errorf("%d references in 257 sends", len(seen))
 		}
 	})
-}
-
-func TestFaultsAsJSON(t *testing.T) {
-	var f Faults
-	if err := json.Unmarshal([]byte(`{"late":0.25,"send_delay":"2s","send_errors":["ERROR"],"reboot_at":"pdu"}`), &f); err != nil {
-		t.Fatal(err)
-	}
-	if time.Duration(f.Late) != 250*time.Millisecond || time.Duration(f.SendDelay) != 2*time.Second || f.RebootAt != AtPDU {
-		t.Errorf("%+v", f)
-	}
-	b, err := json.Marshal(f)
-	if want := `{"late":0.25,"send_errors":["ERROR"],"send_delay":2,"reboot_at":"pdu"}`; err != nil || string(b) != want {
-		t.Errorf("%s, %v", b, err)
-	}
-	for name, bad := range map[string]Faults{
-		"moment": {RebootAt: "sometime"}, "registration": {Registration: 12}, "count": {Garbage: -1},
-		"flood": {URCEvery: 1}, "empty result": {SendErrors: []string{""}},
-	} {
-		if bad.check() == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-	for _, d := range []string{`-1`, `"-1s"`, `"soon"`, `{}`, `1e300`} {
-		if json.Unmarshal([]byte(`{"late":`+d+`}`), &f) == nil {
-			t.Errorf("late %s: accepted", d)
-		}
-	}
 }
