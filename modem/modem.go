@@ -110,8 +110,8 @@ type Modem struct {
 	expected string        // ICCID
 	told     string        // ICCID of the last Event.Swap
 	days     days
-	typed    *pinOrder           // a PIN that an operator typed, until it is used
-	badPIN   map[string][32]byte // hash of the PIN that was refused, by IMEI: that one is never tried again
+	typed    *pinOrder        // a PIN that an operator typed, until it is used
+	badPIN   map[usedPIN]bool // PINs that were refused: none of them is tried again
 }
 
 // New makes a modem on the port that open opens: open is called again whenever the port was lost. Nothing happens before Run.
@@ -131,7 +131,7 @@ func New(open func(ctx context.Context) (io.ReadWriteCloser, error), o Options) 
 		resets:   make(chan chan error),
 		expected: o.ICCID, restarted: map[string]bool{},
 		inbox:  map[[32]byte]inboxState{},
-		badPIN: map[string][32]byte{},
+		badPIN: map[usedPIN]bool{},
 		status: Status{Name: o.Name, Phase: PhaseDown, Cause: "not started", Since: time.Now(), Registration: RegUnread,
 			Profile: generic().Name},
 	}

@@ -34,6 +34,12 @@ func (e *PINError) Error() string {
 	return "PIN not given to the SIM: " + left
 }
 
+// usedPIN is a PIN that was given to the SIM in a modem.
+type usedPIN struct {
+	imei string
+	hash [32]byte
+}
+
 // pinOrder is a PIN that an operator typed; done has room for one answer.
 type pinOrder struct {
 	pin  string
@@ -147,17 +153,16 @@ func (s *session) told(err error) error {
 // left are read again before the next.
 func (s *session) givePIN(pin string) error {
 	_, err := s.l.Do(context.WithoutCancel(s.ctx), line.Cmd{Text: `+CPIN="` + pin + `"`, Class: line.Rest}, s.m.o.Timing.SIM)
-	hash := sha256.Sum256([]byte(pin))
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
-	imei := s.m.status.IMEI
+	used := usedPIN{s.m.status.IMEI, sha256.Sum256([]byte(pin))}
 	var r *line.ResultError
 	switch {
 	case errors.As(err, &r):
-		s.m.badPIN[imei] = hash
+		s.m.badPIN[used] = true
 		return errPINRefused
-	case err == nil && s.m.badPIN[imei] == hash:
-		delete(s.m.badPIN, imei) // it was another SIM's
+	case err == nil:
+		delete(s.m.badPIN, used) // it was another SIM's
 	}
 	return err
 }
@@ -166,7 +171,7 @@ func (s *session) givePIN(pin string) error {
 func (m *Modem) refusedPIN(pin string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.badPIN[m.status.IMEI] == sha256.Sum256([]byte(pin))
+	return m.badPIN[usedPIN{m.status.IMEI, sha256.Sum256([]byte(pin))}]
 }
 
 func (m *Modem) hasPIN() bool {

@@ -2,6 +2,7 @@ package modem
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"testing"
@@ -83,6 +84,32 @@ func TestEnterPINBesideAWrongOneThatIsKept(t *testing.T) {
 		}
 		w.ready()
 	})
+}
+
+// Two wrong ones, the kept and the typed: each is given once, and neither again when the modem is looked at later.
+func TestEnterPINDoesNotReviveTheKeptOne(t *testing.T) {
+	s := setup{sim: modemsim.ModemOptions{Profile: "ec25", PIN: "4711"}, options: Options{PIN: pin("0000")}}
+	inWorld(t, s, func(w *world) {
+		w.blocked()
+		var e *PINError
+		if err := w.enterPIN("1111"); !errors.As(err, &e) || !e.Refused || e.Left != 1 {
+			w.t.Fatalf("%v", err)
+		}
+		time.Sleep(6 * time.Hour)
+		if st := w.blocked(); strings.Contains(st.Cause, "PUK") {
+			w.t.Fatalf("the last try is used up: %v", st)
+		}
+	})
+}
+
+// Modems that do not tell the tries left have nothing else to hold them back.
+func TestRefusedPINsAreAllRemembered(t *testing.T) {
+	m := New(nil, Options{})
+	m.badPIN[usedPIN{"", sha256.Sum256([]byte("0000"))}] = true
+	m.badPIN[usedPIN{"", sha256.Sum256([]byte("1111"))}] = true
+	if !m.refusedPIN("0000") || !m.refusedPIN("1111") || m.refusedPIN("4711") {
+		t.Fatal("a refused PIN is forgotten, or another one refused")
+	}
 }
 
 func TestEnterPINIsCheckedFirst(t *testing.T) {
