@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	nightFrom   = 2 * time.Hour // after local midnight, where the site has no quiet hours
+	nightFrom   = 2 // o'clock, unless the site's quiet hours end too early for it
 	nightLength = 2 * time.Hour
 	// A SIM whose last test is longer ago than this, as one that has never been tested, does not wait for
 	// the night; it must have been ready for a while, because a new box has other things to do.
@@ -21,15 +21,17 @@ const (
 	readyBefore = 10 * time.Minute
 )
 
-// night is when the box does what only has to be done once a day: two hours in the middle of the site's
-// quiet hours, on the day of at.
+// night is when the box does what only has to be done once a day: two hours while the site is quiet, on
+// the day of at.
 func night(site contact.Site, at time.Time) (begin time.Time) {
 	at = at.In(site.Location())
-	from := nightFrom
-	if until, quiet := site.Quiet(time.Date(at.Year(), at.Month(), at.Day(), 3, 0, 0, 0, at.Location())); quiet {
-		from = min(nightFrom, max(0, until.In(at.Location()).Sub(time.Date(at.Year(), at.Month(), at.Day(), 0, 0, 0, 0, at.Location()))-nightLength))
+	clock := func(hours int) time.Time {
+		return time.Date(at.Year(), at.Month(), at.Day(), hours, 0, 0, 0, at.Location())
 	}
-	return time.Date(at.Year(), at.Month(), at.Day(), 0, 0, 0, 0, at.Location()).Add(from)
+	if until, quiet := site.Quiet(clock(3)); quiet && until.Before(clock(nightFrom).Add(nightLength)) {
+		return until.Add(-nightLength).In(at.Location())
+	}
+	return clock(nightFrom)
 }
 
 // slot is the time of this night that belongs to one of n SIMs: spread, so that they are not all busy at
