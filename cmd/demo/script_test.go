@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/term"
 )
 
 // TestMain lets scripts run the real demo, and the real pinward beside it.
@@ -26,15 +28,15 @@ func TestMain(m *testing.M) {
 // TestScripts runs what a person can do with the demo, as the README shows it.
 func TestScripts(t *testing.T) {
 	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", bin, "../pinward").CombinedOutput(); err != nil {
-		t.Fatalf("build pinward: %v\n%s", err, out)
+	if out, err := exec.Command("go", "build", "-o", bin, "../pinward", "../modemsim").CombinedOutput(); err != nil {
+		t.Fatalf("build pinward and modemsim: %v\n%s", err, out)
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
-			for _, name := range []string{"HTTPS", "MLLP", "LISTEN"} {
+			for _, name := range []string{"HTTPS", "MLLP", "LISTEN", "SPARE"} {
 				addr, err := freePort()
 				if err != nil {
 					return err
@@ -46,7 +48,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": up, "text": text, "hl7": hl7Message, "within": within, "grepdir": grepDir, "killed": killed, "grepenv": grepEnv,
+			"up": up, "text": text, "hl7": hl7Message, "within": within, "grepdir": grepDir, "killed": killed, "grepenv": grepEnv, "deadport": deadPort,
 		},
 	})
 }
@@ -94,6 +96,9 @@ func text(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	if len(list) != n {
 		ts.Fatalf("the handset has %d texts, want %d", len(list), n)
+	}
+	if n == 0 {
+		return
 	}
 	last := list[n-1]
 	if len(args) > 2 && !regexp.MustCompile(args[2]).MatchString(last.Text) {
@@ -171,6 +176,16 @@ func grepEnv(ts *testscript.TestScript, neg bool, args []string) {
 	if strings.Contains(ts.Getenv(args[0]), args[1]) == neg {
 		ts.Fatalf("%s: %q", args[0], ts.Getenv(args[0]))
 	}
+}
+
+// deadport LINK makes a serial port behind which nothing answers.
+func deadPort(ts *testscript.TestScript, _ bool, args []string) {
+	master, slave, err := pty.Open()
+	ts.Check(err)
+	ts.Defer(func() { master.Close(); slave.Close() })
+	_, err = term.MakeRaw(int(slave.Fd())) // or it would echo what is asked
+	ts.Check(err)
+	ts.Check(os.Symlink(slave.Name(), ts.MkAbs(args[0])))
 }
 
 // killed kills a background command as a power cut would.

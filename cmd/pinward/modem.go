@@ -21,7 +21,8 @@ func (c *client) modemCommand() *cobra.Command {
 		Long: "Each order to a modem, and each change, is an entry of the audit under the name of whoever is\n" +
 			"logged in. Serial numbers show their last four digits.",
 	}
-	cmd.AddCommand(c.modemList(), c.modemProbe(), c.modemAt(), c.modemReset(), c.modemWatch(), c.modemForward(), c.modemPIN(), c.modemAccept())
+	cmd.AddCommand(c.modemList(), c.modemProbe(), c.modemAt(), c.modemReset(), c.modemWatch(), c.modemForward(), c.modemPIN(), c.modemAccept(),
+		c.modemSelfTest(), c.modemSIM())
 	return cmd
 }
 
@@ -37,6 +38,7 @@ type modemView struct {
 	PartTime                        float64 `json:"part_seconds"`
 	Storage                         [2]int
 	Minute, Day                     budget
+	Test                            *selfTest
 	Figures                         figures
 }
 
@@ -57,15 +59,31 @@ type figures struct {
 	Resets, Reboots, Calls        int
 }
 
+// brief is a self-test in a table.
+func (t *selfTest) brief() string {
+	switch {
+	case t == nil:
+		return "never"
+	case t.OK:
+		return "ok " + t.Began.Local().Format("Jan 2 15:04")
+	}
+	return "failed " + t.Began.Local().Format("Jan 2 15:04")
+}
+
 func modemPath(name, rest string) string { return "/modems/" + url.PathEscape(name) + rest }
 
 func (c *client) modemList() *cobra.Command {
-	return &cobra.Command{
+	var routes bool
+	cmd := &cobra.Command{
 		Use: "list", Short: "Show how each modem is, and what to do about its troubles", Args: cobra.NoArgs,
-		Long: "List shows each modem with its network, signal, SIM, the time that a part takes of late, and how\n" +
-			"much of its SIM's budget of the last minute and day is used. Below stand its troubles, the root\n" +
-			"cause first, each with the next step.",
+		Long: "List shows each modem with its network, signal, SIM, the time that a part takes of late, how much of\n" +
+			"its SIM's budget of the last minute and day is used, and its last self-test. Below stand its\n" +
+			"troubles, the root cause first, each with the next step. --routes shows instead what was learned of\n" +
+			"receipts, by SIM and destination prefix.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if routes {
+				return c.routes(cmd)
+			}
 			var all []modemView
 			show, err := c.call(cmd.Context(), http.MethodGet, "/modems", nil, &all)
 			if show {
@@ -74,6 +92,34 @@ func (c *client) modemList() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&routes, "routes", false, "show what was learned of receipts")
+	return cmd
+}
+
+// routes shows how far texts by each SIM to each prefix are proven to arrive.
+func (c *client) routes(cmd *cobra.Command) error {
+	var all []struct {
+		SIM, Sender, Carrier, Prefix string
+		Texts, Receipts, Converted   int
+		Share                        float64
+		Delay                        time.Duration
+		Suspected                    time.Time
+	}
+	show, err := c.call(cmd.Context(), http.MethodGet, "/modems/routes", nil, &all)
+	if !show {
+		return err
+	}
+	t := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "SIM\tMODEM\tCARRIER\tPREFIX\tTEXTS\tRECEIPTS\tCODES TYPED\tDELAY\tFILTERED")
+	for _, r := range all {
+		filtered := "-"
+		if !r.Suspected.IsZero() {
+			filtered = "suspected since " + r.Suspected.Local().Format("Jan 2 15:04")
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%.0f %%\t%d\t%s\t%s\n", last(r.SIM, 4), cmp.Or(r.Sender, "-"), cmp.Or(r.Carrier, "-"), r.Prefix, r.Texts,
+			r.Share*100, r.Converted, r.Delay.Round(100*time.Millisecond), filtered)
+	}
+	return t.Flush()
 }
 
 func printModems(w io.Writer, all []modemView) {
@@ -82,15 +128,15 @@ func printModems(w io.Writer, all []modemView) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tSTATE\tNETWORK\tSIGNAL\tSIM\tKIND\tPART\tMINUTE\tDAY\tSENT\tFAILED")
+	fmt.Fprintln(t, "NAME\tSTATE\tNETWORK\tSIGNAL\tSIM\tKIND\tPART\tMINUTE\tDAY\tSENT\tFAILED\tSELF-TEST")
 	for _, m := range all {
 		signal := "-"
 		if m.Signal != 0 {
 			signal = fmt.Sprintf("%d dBm", m.Signal)
 		}
 		failed := m.Figures.NotSent + m.Figures.Refused + m.Figures.Unknown
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1f s\t%s\t%s\t%d\t%d\n", m.Name, m.Phase, cmp.Or(m.Operator, m.Carrier, "-"), signal,
-			cmp.Or(m.SIM, "-"), cmp.Or(strings.TrimSpace(m.Vendor+" "+m.Model), "-"), m.PartTime, m.Minute, m.Day, m.Figures.Sent, failed)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1f s\t%s\t%s\t%d\t%d\t%s\n", m.Name, m.Phase, cmp.Or(m.Operator, m.Carrier, "-"), signal,
+			cmp.Or(m.SIM, "-"), cmp.Or(strings.TrimSpace(m.Vendor+" "+m.Model), "-"), m.PartTime, m.Minute, m.Day, m.Figures.Sent, failed, m.Test.brief())
 	}
 	t.Flush()
 	for _, m := range all {

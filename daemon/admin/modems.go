@@ -9,6 +9,7 @@ import (
 
 	"pinward/daemon/contact"
 	"pinward/daemon/health"
+	"pinward/daemon/outbox"
 	"pinward/modem"
 	"pinward/store"
 )
@@ -111,6 +112,23 @@ func (d *door) modems(w http.ResponseWriter, r *http.Request, s *store.Store) er
 	var list []Modem
 	err := s.View(r.Context(), func(tx *store.Tx) (err error) {
 		list, err = d.Modems.List(tx)
+		return err
+	})
+	if err == nil {
+		answer(w, http.StatusOK, list)
+	}
+	return err
+}
+
+// routes are what was learned of receipts, by SIM and destination prefix. A prefix is no number.
+func (d *door) routes(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	list := []outbox.Route{}
+	err := s.View(r.Context(), func(tx *store.Tx) error {
+		all, err := outbox.Learned(tx)
+		for _, route := range all {
+			route.SIM = Masked(route.SIM)
+			list = append(list, route)
+		}
 		return err
 	})
 	if err == nil {

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// selfTest is one text through a SIM; the times are seconds since it began, 0 for what has not happened.
+type selfTest struct {
+	ID, Modem, To              string
+	Accepted, Receipt, Arrived float64
+	Began, Ended               time.Time
+	OK                         bool
+	Result                     string
+}
+
+func (c *client) modemSelfTest() *cobra.Command {
+	var to string
+	cmd := &cobra.Command{
+		Use: "test NAME", Short: "Send a text through a SIM, and tell how far it came; exits 1 when it failed", Args: cobra.ExactArgs(1),
+		Long: "Test sends one text through the SIM of a modem to another SIM of the box, of another carrier if there\n" +
+			"is one, and waits until it was accepted, its receipt came and it arrived. With --to it goes to a\n" +
+			"number of yours, and the receipt is the proof. It waits ten minutes at the most; ^C ends the waiting\n" +
+			"and not the test. The box does the same each night with every SIM; see pinward modem list.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			quiet := *c
+			quiet.json = false
+			var t selfTest
+			if _, err := quiet.call(cmd.Context(), http.MethodPost, modemPath(args[0], "/test"), map[string]string{"to": to}, &t); err != nil {
+				return err
+			}
+			var told [3]bool
+			for {
+				if !c.json {
+					t.tell(&told)
+				}
+				if !t.Ended.IsZero() {
+					break
+				}
+				select {
+				case <-time.After(300 * time.Millisecond):
+				case <-cmd.Context().Done():
+					return cmd.Context().Err()
+				}
+				if _, err := quiet.call(cmd.Context(), http.MethodGet, "/selftests/"+t.ID, nil, &t); err != nil {
+					return err
+				}
+			}
+			if c.json {
+				if _, err := c.call(cmd.Context(), http.MethodGet, "/selftests/"+t.ID, nil, nil); err != nil {
+					return err
+				}
+			} else if t.OK {
+				fmt.Println("ok:", t.Result)
+			} else {
+				fmt.Println("failed:", t.Result)
+			}
+			if !t.OK {
+				return exit(1)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "a number that you own, instead of another SIM of the box")
+	return cmd
+}
+
+// tell prints each step once, when it has happened.
+func (t selfTest) tell(told *[3]bool) {
+	for i, step := range []struct {
+		after float64
+		what  string
+	}{{t.Accepted, "the network accepted it"}, {t.Receipt, "its receipt came"}, {t.Arrived, "it arrived"}} {
+		if step.after > 0 && !told[i] {
+			told[i] = true
+			fmt.Fprintf(os.Stdout, "%7.1f s  %s\n", step.after, step.what)
+		}
+	}
+}
