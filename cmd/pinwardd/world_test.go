@@ -438,13 +438,37 @@ func (w *world) commission() (acc account, printed string, err error) {
 	if err := call(w.control(), token, http.MethodPut, "http://control/limits", limits, nil); err != nil {
 		return acc, printed, err
 	}
+	if err := w.goLive(token); err != nil {
+		return acc, printed, err
+	}
 	client := map[string]any{"name": "portal", "mode": "live", "scopes": []string{"portal", "engine"}}
 	return acc, printed, call(w.control(), token, http.MethodPost, "http://control/clients", client, &acc)
 }
 
-func (w *world) login() (token string, err error) {
+// goLive makes a second person known, who agrees that the HL7 listener goes live.
+func (w *world) goLive(token string) error {
+	second := map[string]any{"name": "second", "password": adminPassword, "roles": []string{"admin"}}
+	if err := call(w.control(), token, http.MethodPost, "http://control/users", second, nil); err != nil {
+		return err
+	}
+	other, err := w.loginAs("second")
+	if err != nil {
+		return err
+	}
+	for _, who := range []string{token, other} {
+		live := map[string]any{"listener": "mllp", "live": true}
+		if err := call(w.control(), who, http.MethodPost, "http://control/hl7/live", live, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *world) login() (token string, err error) { return w.loginAs("admin") }
+
+func (w *world) loginAs(user string) (token string, err error) {
 	var s struct{ Token string }
-	who := map[string]string{"user": "admin", "password": adminPassword}
+	who := map[string]string{"user": user, "password": adminPassword}
 	err = call(w.control(), "", http.MethodPost, "http://control/login", who, &s)
 	return s.Token, err
 }
