@@ -48,8 +48,8 @@ func BenchmarkCodeBehindCampaign(b *testing.B) {
 	}
 }
 
-// BenchmarkNext is Next alone, without its commit: it is rolled back each time.
-func BenchmarkNext(b *testing.B) {
+// BenchmarkNextBehindCampaign is Next for a code alone, without its commit: it is rolled back each time.
+func BenchmarkNextBehindCampaign(b *testing.B) {
 	for _, bulk := range []int{0, 100_000} {
 		x := campaign(b, bulk)
 		for i := range 100 {
