@@ -22,7 +22,8 @@ import (
 
 func (c *client) audit() *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "Search, export and verify the audit"}
-	cmd.AddCommand(c.auditVerify(), c.auditExport(), c.auditSearch())
+	cmd.AddCommand(c.auditVerify(), c.auditExport(), c.auditSearch(), c.auditOpen(), auditVerifyEntry(), c.auditWitness(),
+		c.auditWitnesses(), c.auditReport(), c.auditHold())
 	return cmd
 }
 
@@ -30,19 +31,21 @@ func (c *client) audit() *cobra.Command {
 // proves that the box is consistent with itself, and as always only the fingerprint on the sheet
 // from commissioning proves whose box it is.
 func (c *client) auditVerify() *cobra.Command {
-	var signer string
+	var signer, witness string
 	cmd := &cobra.Command{
 		Use: "verify [BUNDLE]", Short: "Prove that nothing was altered or removed", Args: cobra.MaximumNArgs(1),
 		Long: "Verify checks a bundle without daemon, key or network. With --signer, the fingerprint printed at\n" +
 			"commissioning, it exits 0 when the audit is whole and signed by that box; without, it says with\n" +
-			"which signer the bundle is consistent, and exits 1. Without BUNDLE it exports one from the daemon.",
+			"which signer the bundle is consistent, and exits 1. Without BUNDLE it exports one from the daemon.\n" +
+			"--witness compares with what somebody else kept of the signed heads: a log server's file, or that of\n" +
+			"pinward audit witness. That alone tells a second history from the first.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			signer = strings.ToLower(signer)
 			if cmd.Flags().Changed("signer") && len(signer) != sha256.Size*2 {
 				return errors.New("--signer: want the fingerprint of 64 hexadecimal digits from your sheet")
 			}
 			if len(args) == 1 {
-				return c.verifyBundle(cmd.Context(), args[0], signer)
+				return c.verifyBundle(cmd.Context(), args[0], signer, witness)
 			}
 			tmp, err := os.MkdirTemp("", "pinward-audit-")
 			if err != nil {
@@ -50,18 +53,27 @@ func (c *client) auditVerify() *cobra.Command {
 			}
 			defer os.RemoveAll(tmp)
 			dir := tmp + "/bundle"
-			if err := c.exportTo(cmd.Context(), dir); err != nil {
+			if err := c.exportTo(cmd.Context(), dir, ""); err != nil {
 				return err
 			}
-			return c.verifyBundle(cmd.Context(), dir, signer)
+			return c.verifyBundle(cmd.Context(), dir, signer, witness)
 		},
 	}
 	cmd.Flags().StringVar(&signer, "signer", "", "fingerprint of the box's signer")
+	cmd.Flags().StringVar(&witness, "witness", "", "`FILE` of a witness to compare with")
 	return cmd
 }
 
-func (c *client) verifyBundle(ctx context.Context, dir, signer string) error {
+func (c *client) verifyBundle(ctx context.Context, dir, signer, witness string) error {
 	opts := audit.VerifyOptions{Signer: signer}
+	if witness != "" {
+		f, err := os.Open(witness)
+		if err != nil {
+			return fmt.Errorf("open witness file: %w", err)
+		}
+		defer f.Close()
+		opts.Witness = f
+	}
 	if term.IsTerminal(int(os.Stderr.Fd())) && !c.json {
 		opts.Progress = progress("verified")
 		defer fmt.Fprint(os.Stderr, "\r\x1b[K")
@@ -100,10 +112,17 @@ func progress(what string) func(done, total uint64) {
 }
 
 func (c *client) auditExport() *cobra.Command {
-	return &cobra.Command{
+	var from, to string
+	cmd := &cobra.Command{
 		Use: "export BUNDLE", Short: "Write the audit to a new folder that verifies offline", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.exportTo(cmd.Context(), args[0]); err != nil {
+			q := url.Values{}
+			for name, v := range map[string]string{"from": from, "to": to} {
+				if v != "" {
+					q.Set(name, v)
+				}
+			}
+			if err := c.exportTo(cmd.Context(), args[0], q.Encode()); err != nil {
 				return err
 			}
 			if !c.json {
@@ -112,15 +131,18 @@ func (c *client) auditExport() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&from, "from", "", "only from this entry on, by its `NUMBER`, and those back to the signed head before it")
+	cmd.Flags().StringVar(&to, "to", "", "only up to this entry, by its `NUMBER`, and those on to the next signed head")
+	return cmd
 }
 
-func (c *client) exportTo(ctx context.Context, dir string) error {
+func (c *client) exportTo(ctx context.Context, dir, query string) error {
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("%s exists already: name a new folder", dir)
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("look at bundle: %w", err)
 	}
-	resp, err := c.do(ctx, http.MethodGet, "/audit/export", nil)
+	resp, err := c.do(ctx, http.MethodGet, "/audit/export?"+query, nil)
 	if err != nil {
 		return err
 	}

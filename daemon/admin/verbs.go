@@ -126,23 +126,6 @@ func (d *door) addUser(w http.ResponseWriter, r *http.Request, s *store.Store) e
 	return nil
 }
 
-// export streams the audit as a bundle that verifies offline and without keys. Reading the audit is
-// an entry itself, written before the first byte leaves.
-func (d *door) export(w http.ResponseWriter, r *http.Request, s *store.Store) error {
-	if err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error {
-		return tx.Record(store.Entry{Action: "audit.export", Outcome: store.OK})
-	}); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/x-tar")
-	if err := s.Export(r.Context(), w); err != nil {
-		// The status has left already: a cut tar is what tells the caller.
-		d.Log.Error("export audit", "error", err)
-		panic(http.ErrAbortHandler)
-	}
-	return nil
-}
-
 // Lane is how much there is in a lane of the outbox.
 type Lane struct {
 	Lane   outbox.Lane `json:"lane"`

@@ -307,4 +307,3 @@ func TestDisclosuresListWhatLeftAboutOnePatient(t *testing.T) {
 		}
 	})
 }
-

@@ -159,7 +159,9 @@ func TestAskIsChecked(t *testing.T) {
 func TestHoldIsLiftedByTwo(t *testing.T) {
 	b := newBox(t)
 	day := func(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
-	do := func(by store.Actor, fn func(*store.Tx) error) error { return b.store.Update(context.Background(), by, fn) }
+	do := func(by store.Actor, fn func(*store.Tx) error) error {
+		return b.store.Update(context.Background(), by, fn)
+	}
 	var h Hold
 	for _, bad := range []Hold{{}, {Matter: "x", From: day(2), To: day(1)}, {Matter: strings.Repeat("x", 201)}} {
 		if err := do(nurse, func(tx *store.Tx) error { _, err := PutHold(tx, bad); return err }); !errors.Is(err, ErrHold) {
