@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"pinward/hl7/mllp"
+	"pinward/tpm"
 )
 
 // TestScripts is what an operator lives through with the real programs: pinwardd, pinward, a TPM and
@@ -50,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"up": onProcess((*world).start), "down": onProcess((*world).stop),
 			"crash": onProcess(func(w *world, name string) error { w.kill(name); return nil }),
 			"ready": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).awaitReady()) },
+			"raise": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).raise()) },
 			"let":   let, "code": code, "hl7": sendHL7, "take": take,
 		},
 	})
@@ -141,4 +143,27 @@ func take(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := net.Listen("tcp", args[0])
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
+}
+
+// raise raises the TPM's counter with the box's own keys, as a state of its store does that is not
+// here any more.
+func (w *world) raise() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	st, err := tpm.LoadState(w.path("state/tpm.json"))
+	if err != nil {
+		return err
+	}
+	dev, err := tpm.OpenDevice(w.path("tpm.sock"), "/sys")
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	_, keys, err := tpm.Unseal(ctx, dev, st, "")
+	if err != nil {
+		return err
+	}
+	defer keys.Close()
+	_, err = keys.Anchor(ctx, [32]byte{1})
+	return err
 }
