@@ -94,6 +94,9 @@ func (h *house) settle(ctx context.Context, c Config) error {
 		} else if n > 0 {
 			h.log.Info("hand-overs cut off by the last stop are unknown now", "messages", n)
 		}
+		if err := h.afterRestore(tx); err != nil {
+			return fmt.Errorf("settle restore: %w", err)
+		}
 		if err := otp.Install(tx); err != nil {
 			return fmt.Errorf("install shipped services: %w", err)
 		}
@@ -106,6 +109,25 @@ func (h *house) settle(ctx context.Context, c Config) error {
 		attrs := []store.Attr{{Key: "box", Value: c.Box.ID}}
 		return tx.Record(store.Entry{Action: "daemon.start", Outcome: store.OK, Attrs: attrs})
 	})
+}
+
+// afterRestore ends what was under way in the backup that this box was made of, until an operator
+// lifts the restore: nothing of then is acted on.
+func (h *house) afterRestore(tx *store.Tx) error {
+	at, ok := tx.Restored()
+	if !ok {
+		return nil
+	}
+	messages, err := outbox.AfterRestore(tx, at)
+	if err != nil {
+		return err
+	}
+	codes, err := otp.AfterRestore(tx, at)
+	if err != nil {
+		return err
+	}
+	h.log.Warn("restored from a backup: sending is held until an operator lifts it", "verifications", codes, "messages", messages)
+	return nil
 }
 
 func (h *house) buildDoors(b *box) {

@@ -42,6 +42,10 @@ var effects = map[Effect]func(*work) error{
 // run carries the message out. An error is trouble of our own, and nothing happened; what policy
 // refuses is explained by w.why.
 func (w *work) run() error {
+	if at, ok := w.tx.Restored(); ok && !w.at.IsZero() && w.at.Before(at) {
+		w.because("the event is older than the restore of this box, which no operator has lifted yet")
+		return nil
+	}
 	if w.wrong != nil {
 		return nil
 	}
