@@ -10,6 +10,9 @@ const childEnv = "PINWARD_STORE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
+		if point := os.Getenv(rollEnv); point != "" {
+			killedInRoll(dir, point)
+		}
 		child(dir)
 	}
 	os.Exit(m.Run())
