@@ -17,9 +17,11 @@ import (
 
 // Options is what the program gives this door. All but Version are required.
 type Options struct {
-	Store   *store.Store
-	Health  func() health.Node // the tree as it was last judged; it must return at once
-	Log     *slog.Logger
+	Store  *store.Store
+	Health func() health.Node // the tree as it was last judged; it must return at once
+	Log    *slog.Logger
+	// Figures are those of the modems, for metrics; nil is none.
+	Figures func() []ModemFigures
 	Version string // of the program, for metrics
 }
 

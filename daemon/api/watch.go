@@ -126,6 +126,7 @@ func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descReady, descQueue, descOnAir, descEntries, descHealth, descInfo} {
 		ch <- d
 	}
+	describeFigures(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -134,6 +135,11 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	gauge(descInfo, 1, g.o.Version)
+	if g.o.Figures != nil {
+		for _, f := range g.o.Figures() {
+			f.collect(ch)
+		}
+	}
 	gauge(descHealth, float64(g.o.Health().Worst()))
 	ch <- prometheus.MustNewConstMetric(descEntries, prometheus.CounterValue, float64(g.o.Store.Stats().Entries))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pinward/daemon/access"
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/health"
@@ -159,6 +160,21 @@ func (c *console) services(w http.ResponseWriter, v *visit) error {
 	return c.ok(w, v, "services", view{Title: "Services", Body: all})
 }
 
+// plain is the tree for those who do not operate the box: what works and what does not, without modems,
+// causes and what to do about them.
+func plain(n health.Node) health.Node {
+	n.Cause = ""
+	children := n.Children
+	n.Children = nil
+	for _, child := range children {
+		if child.Name == "modems" {
+			child.Children = nil
+		}
+		n.Children = append(n.Children, plain(child))
+	}
+	return n
+}
+
 // healthView is the tree, with its root causes first.
 type healthView struct {
 	Tree   health.Node
@@ -167,5 +183,8 @@ type healthView struct {
 
 func (c *console) health(w http.ResponseWriter, v *visit) error {
 	tree := c.Health()
+	if !v.who.Can(access.Operate) {
+		tree = plain(tree)
+	}
 	return c.ok(w, v, "health", view{Title: "Health", Refresh: "10;url=/health?auto=1", Body: healthView{tree, tree.Causes()}})
 }
