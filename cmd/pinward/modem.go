@@ -22,7 +22,7 @@ func (c *client) modemCommand() *cobra.Command {
 			"logged in. Serial numbers show their last four digits.",
 	}
 	cmd.AddCommand(c.modemList(), c.modemProbe(), c.modemAt(), c.modemReset(), c.modemWatch(), c.modemForward(), c.modemPIN(), c.modemAccept(),
-		c.modemSelfTest(), c.modemSIM())
+		c.modemSelfTest(), c.modemSIM(), c.modemPlan())
 	return cmd
 }
 

@@ -104,6 +104,7 @@ func New(o Options) http.Handler {
 	open("PUT /limits", access.SiteWrite, d.setLimits)
 	open("GET /modems", access.StatusRead, d.modems)
 	open("GET /modems/routes", access.Operate, d.routes)
+	open("POST /modems/plan", access.StatusRead, d.plan)
 	open("POST /modems/probe", access.Operate, d.probe)
 	open("POST /modems/{name}/pin", access.Operate, d.pin)
 	open("POST /modems/{name}/test", access.Operate, d.test)
