@@ -92,6 +92,11 @@ func (h *house) troubles(tx *store.Tx, s *sender) ([]admin.Trouble, error) {
 			Next: "run: pinward modem test " + s.port.Name,
 		})
 	}
+	if t, err := balanceTrouble(tx, s); err != nil {
+		return nil, err
+	} else if t != nil {
+		out = append(out, *t)
+	}
 	sims, err := outbox.SIMTroubles(tx)
 	if err != nil {
 		return nil, err

@@ -163,6 +163,7 @@ func (h *house) start(b *box) {
 			}
 		})
 	}
+	h.rest.Go(func() { h.askBalances(rest) })
 	h.rest.Go(func() { h.sweep(rest, b.pulses.add("sweeper")) })
 	h.witness(rest, b.cfg.Witnesses)
 	h.rest.Go(func() { h.index(rest) })
