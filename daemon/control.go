@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -35,14 +36,15 @@ func (b *box) controlHandler() http.Handler {
 			b.serveClosed(w, r)
 		}),
 		Modems:    b.modems(),
-		Routes:    append(b.hl7Routes(), b.keyRoutes()...),
+		Routes:    slices.Concat(b.hl7Routes(), b.keyRoutes(), b.rotateRoutes(), b.backupRoutes()),
 		Passwords: b.passwords,
 		Status:    b.status,
 		Keys: admin.Keys{
 			Setup: b.commission, Unseal: b.unseal, Drill: b.drill, Finish: b.finish, Page: b.openPage, Progress: setupProgress,
 		},
-		Owner: b.opts.Owner,
-		Log:   b.log,
+		Backups: admin.Backups{Write: b.backup, Restore: b.restore},
+		Owner:   b.opts.Owner,
+		Log:     b.log,
 	})
 }
 

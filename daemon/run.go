@@ -68,6 +68,8 @@ type box struct {
 	turning sync.Mutex  // held while the state changes: opening, commissioning
 	device  *tpm.Device // guarded by turning; nil until the TPM is first asked
 
+	rotation *rotation // guarded by turning; nil unless one is under way
+
 	judging sync.Mutex
 	judged  health.Node // guarded by judging: the last answer
 }

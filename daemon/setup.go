@@ -10,6 +10,7 @@ import (
 	"pinward/daemon/access"
 	"pinward/daemon/admin"
 	"pinward/daemon/contact"
+	"pinward/daemon/record"
 	"pinward/store"
 	"pinward/tpm"
 )
@@ -50,6 +51,9 @@ func (c commissioning) left() []string {
 	var left []string
 	if c.Drilled.IsZero() {
 		left = append(left, "one recovery drill: two of the three shares typed in again")
+	}
+	if c.Witness == "" {
+		left = append(left, "one witness off this box that has a head of the audit (see [[witness]] in pinward.toml)")
 	}
 	return left
 }
@@ -105,12 +109,8 @@ func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error
 	h.furnish(b)
 	b.house.Store(h)
 	b.enter(Open, "", "")
-	made := admin.Kit{
-		Box: b.cfg.Box.ID, Signer: h.store.Fingerprint(), Holders: req.Holders, Warning: notProtected(b.cfg.TPM.Unseal),
-		Shares: []string{kit.Share(1), kit.Share(2), kit.Share(3)},
-	}
-	made.Page, err = kitPage(made)
-	return made, err
+	defer kit.Wipe()
+	return b.handOut(kit, h.store.Fingerprint(), req.Holders)
 }
 
 // kitShares is how many shares the recovery kit has.
@@ -205,7 +205,10 @@ func (b *box) drill(ctx context.Context, by store.Actor, shares []string) error 
 		return setups.Put(tx, setupKey, c)
 	})
 	if verdict != nil {
-		err = errors.Join(err, fmt.Errorf("%w: %w", admin.ErrState, verdict))
+		return errors.Join(fmt.Errorf("%w: %w", admin.ErrState, verdict), err)
+	}
+	if err == nil {
+		err = h.store.Sign(ctx) // for the witnesses, who get it at once
 	}
 	return err
 }
@@ -243,6 +246,11 @@ func (b *box) finish(ctx context.Context, by store.Actor) error {
 		if err != nil || finished {
 			return err
 		}
+		if c.Witness == "" {
+			if c.Witness, err = firstWitness(tx); err != nil {
+				return err
+			}
+		}
 		if left := c.left(); len(left) > 0 {
 			return fmt.Errorf("%w: set-up is not finished, it waits for %s", admin.ErrState, inWords(left))
 		}
@@ -258,6 +266,20 @@ func (b *box) finish(ctx context.Context, by store.Actor) error {
 		attrs := []store.Attr{{Key: "mode", Value: c.Mode.String()}, {Key: "witness", Value: c.Witness}}
 		return tx.Record(store.Entry{Action: actFinished, Outcome: store.OK, Attrs: attrs})
 	})
+}
+
+// firstWitness is one off the box that has a head; "" if none has.
+func firstWitness(tx *store.Tx) (string, error) {
+	all, err := record.Witnesses(tx)
+	if err != nil {
+		return "", err
+	}
+	for _, w := range all {
+		if w.OffBox && w.Size > 0 {
+			return w.Name, nil
+		}
+	}
+	return "", nil
 }
 
 func inWords(list []string) string {

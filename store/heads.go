@@ -37,6 +37,13 @@ func (s *Store) headLoop(ctx context.Context) {
 	}
 }
 
+// Headed is signalled when a head was signed.
+var Headed = NewTopic("store.headed")
+
+// Sign signs a head over all that is durable, now rather than within [Options.HeadEvery]: for somebody
+// who waits for it, such as a witness at set-up.
+func (s *Store) Sign(ctx context.Context) error { return s.signHead(ctx) }
+
 // signHead signs the log as it is now, unless that is signed already. The signature is made outside
 // of every lock: a TPM takes its time.
 func (s *Store) signHead(ctx context.Context) error {
@@ -61,6 +68,7 @@ func (s *Store) signHead(ctx context.Context) error {
 	// If we crash before this is durable, the next head names the same one before it: both are true.
 	return s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
 		tx.raw = append(tx.raw, rawPut{bucketHeads, binary.BigEndian.AppendUint64(nil, h.Size), note})
+		tx.Signal(Headed)
 		return nil
 	})
 }

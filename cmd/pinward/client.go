@@ -35,11 +35,16 @@ func (c *client) do(ctx context.Context, method, path string, body any) (*http.R
 		}
 		send = bytes.NewReader(b)
 	}
+	return c.stream(ctx, method, path, "application/json", send)
+}
+
+// stream is do for a body that is no JSON.
+func (c *client) stream(ctx context.Context, method, path, kind string, send io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, send)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", kind)
 	if token, err := os.ReadFile(sessionFile(c.socket)); err == nil {
 		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
@@ -103,6 +108,19 @@ func (c *client) call(ctx context.Context, method, path string, body, v any) (sh
 	if err != nil {
 		return false, err
 	}
+	return c.take(resp, v)
+}
+
+// upload is call for a body that is no JSON.
+func (c *client) upload(ctx context.Context, path, kind string, body io.Reader, v any) (show bool, err error) {
+	resp, err := c.stream(ctx, http.MethodPost, path, kind, body)
+	if err != nil {
+		return false, err
+	}
+	return c.take(resp, v)
+}
+
+func (c *client) take(resp *http.Response, v any) (show bool, err error) {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
 	if err != nil {

@@ -80,7 +80,7 @@ func (c *client) key() *cobra.Command {
 			return err
 		},
 	}
-	cmd.AddCommand(unseal, drill, c.keyStatus(), c.keySuspend(), c.keyPassphrase(), c.keyLockout())
+	cmd.AddCommand(unseal, drill, c.keyStatus(), c.keySuspend(), c.keyPassphrase(), c.keyLockout(), c.keyRotate())
 	return cmd
 }
 

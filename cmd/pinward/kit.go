@@ -22,6 +22,11 @@ type kit struct {
 // print shows the kit on the terminal.
 func (k kit) print(w io.Writer) {
 	fmt.Fprintf(w, "The box %s is open.\n\nSigner of its audit (write it on your sheet, compare it when you verify):\n  %s\n\n", k.Box, k.Signer)
+	k.printShares(w)
+}
+
+// printShares shows the shares alone.
+func (k kit) printShares(w io.Writer) {
 	fmt.Fprintln(w, "Recovery kit, shown once. Any two shares open the box without its TPM:")
 	for i, share := range k.Shares {
 		fmt.Fprintf(w, "\nShare %d, held by %s\n%s\n", i+1, k.Holders[i], share)

@@ -197,11 +197,29 @@ func (s *installation) proceed(ctx context.Context, k *kit) error {
 		}
 		fmt.Println("The drill passed: these two shares open the box.")
 	}
-	if err := s.get(ctx, http.MethodPost, "/setup/finish", struct{}{}, &st); err != nil {
+	if err := s.finish(ctx); err != nil {
 		return fmt.Errorf("%w; then run: pinward setup --continue", err)
 	}
 	fmt.Println("Set-up is finished.")
 	return nil
+}
+
+// witnessPatience is how long a witness may need for the head that it is given after the drill.
+const witnessPatience = 10 * time.Second
+
+// finish ends set-up, as soon as the witness has its first head.
+func (s *installation) finish(ctx context.Context) error {
+	for end := time.Now().Add(witnessPatience); ; {
+		err := s.get(ctx, http.MethodPost, "/setup/finish", struct{}{}, nil)
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
 }
 
 // shares are the two of the drill: typed in from the paper, or read back from the files just written.

@@ -111,6 +111,7 @@ func newWorld(dir string, modems int) (*world, error) {
 	}
 	return w, errors.Join(
 		os.Mkdir(w.path("tpm"), 0o700),
+		os.Mkdir(w.path("witness"), 0o700),
 		os.MkdirAll(w.path("sys/firmware/efi/efivars"), 0o700),
 		os.WriteFile(w.path("sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"), []byte{6, 0, 0, 0, 1}, 0o600), // on
 		w.makeCertificate("first"),
@@ -140,9 +141,15 @@ name = "mllp"
 listen = %q
 mode = "live"
 
+[[witness]]
+name = "share"
+kind = "file"
+file = %q
+off_box = true
+
 [control]
 socket = %q
-`, w.path("state"), w.path("tpm.sock"), w.path("sys"), w.https, w.path("cert.pem"), w.path("key.pem"), w.mllp, w.path("control"))
+`, w.path("state"), w.path("tpm.sock"), w.path("sys"), w.https, w.path("cert.pem"), w.path("key.pem"), w.mllp, w.path("witness/heads"), w.path("control"))
 	for i := range w.modems {
 		fmt.Fprintf(&b, "\n[[modem]]\nname = \"modem%d\"\ndevice = %q\n", i+1, w.path(fmt.Sprintf("ports/modem%d", i+1)))
 	}

@@ -45,6 +45,8 @@ type Options struct {
 	API    http.Handler        // the native API, with the caller as principal
 	Status func() Status
 	Keys   Keys
+	// Backups writes and restores them.
+	Backups Backups
 	// Modems are those of the open box.
 	Modems Modems
 	// Routes are verbs of rooms that this one may not import.
@@ -76,6 +78,7 @@ func New(o Options) http.Handler {
 	m.HandleFunc("POST /setup/finish", d.unfinished(d.finish))
 	m.HandleFunc("POST /setup/page", d.page)
 	m.HandleFunc("POST /unseal", d.unseal)
+	m.HandleFunc("POST /restore", d.restore)
 	m.HandleFunc("POST /login", d.login)
 	m.HandleFunc("POST /logout", d.logout)
 	open := func(pattern string, may access.Permission, h func(http.ResponseWriter, *http.Request, *store.Store) error) {
@@ -83,6 +86,7 @@ func New(o Options) http.Handler {
 	}
 	open("GET /site", access.StatusRead, d.site)
 	open("PUT /site", access.SiteWrite, d.setSite)
+	open("GET /backup", access.SiteWrite, d.backup)
 	open("POST /key/drill", access.SiteWrite, d.drill)
 	open("GET /clients", access.AccountsWrite, d.clients)
 	open("POST /clients", access.AccountsWrite, d.addClient)

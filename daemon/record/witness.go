@@ -107,7 +107,9 @@ func Forget(tx *store.Tx, keep func(name string) bool) error {
 // that were signed while the witness was away only the latest is given. If we crash between giving and
 // noting, it is given again.
 func Feed(ctx context.Context, s *store.Store, by store.Actor, w Witness, log *slog.Logger) {
-	tick := time.NewTicker(witnessEvery)
+	headed, stop := s.Watch(store.Headed)
+	defer stop()
+	tick := time.NewTicker(witnessEvery) // tries again what failed
 	defer tick.Stop()
 	told := false
 	for {
@@ -119,6 +121,7 @@ func Feed(ctx context.Context, s *store.Store, by store.Actor, w Witness, log *s
 		select {
 		case <-ctx.Done():
 			return
+		case <-headed:
 		case <-tick.C:
 		}
 	}
