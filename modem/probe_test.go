@@ -88,7 +88,7 @@ func TestProbeALockedSIM(t *testing.T) {
 }
 
 // probeFake probes a port that talk plays, and gives what was written to it.
-func probeFake(t *testing.T, talk func(written string, say func(string))) (Found, error, string) {
+func probeFake(t *testing.T, talk func(written string, say func(string))) (Found, string, error) {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	heard := make(chan string, 1)
@@ -107,7 +107,7 @@ func probeFake(t *testing.T, talk func(written string, say func(string))) (Found
 	}()
 	found, err := Probe(context.Background(), func(context.Context) (io.ReadWriteCloser, error) { return ours, nil })
 	theirs.Close()
-	return found, err, <-heard
+	return found, <-heard, err
 }
 
 // Ports that are no AT port get three times AT and nothing more (reference 3).
@@ -125,7 +125,7 @@ func TestProbeWritesNoMoreThanAT(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
-				_, err, heard := probeFake(t, talk)
+				_, heard, err := probeFake(t, talk)
 				if !errors.Is(err, ErrNoModem) {
 					t.Fatalf("%v", err)
 				}
@@ -143,7 +143,7 @@ func TestProbeWritesNoMoreThanAT(t *testing.T) {
 // An answer to AT is no modem yet: an analog modem has no IMEI.
 func TestProbeWantsAnIMEI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, err, _ := probeFake(t, func(in string, say func(string)) {
+		_, _, err := probeFake(t, func(in string, say func(string)) {
 			if in == "AT\r" {
 				say("\r\nOK\r\n")
 			} else if strings.HasPrefix(in, "AT") {
@@ -160,7 +160,7 @@ func TestProbeWantsAnIMEI(t *testing.T) {
 func TestProbeWakesAModem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
-		found, err, _ := probeFake(t, func(in string, say func(string)) {
+		found, _, err := probeFake(t, func(in string, say func(string)) {
 			switch asked++; {
 			case asked == 1:
 			case in == "AT\r":

@@ -144,11 +144,6 @@ func last(keys []*sealKey) *sealKey {
 	return keys[len(keys)-1]
 }
 
-func stale(keys []*sealKey, period uint32) bool {
-	k := last(keys)
-	return k == nil || k.period != period
-}
-
 // withNext returns a ring with a new key of a purpose.
 func (r *ring) withNext(p Purpose, now time.Time) (*ring, error) {
 	epoch := uint32(1)

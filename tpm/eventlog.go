@@ -65,7 +65,6 @@ func (r *reader) take(n int) []byte {
 	return b
 }
 
-func (r *reader) u8() int     { return int(r.take(1)[0]) }
 func (r *reader) u16() int    { return int(binary.LittleEndian.Uint16(r.take(2))) }
 func (r *reader) u32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
 

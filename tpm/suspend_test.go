@@ -151,12 +151,13 @@ func TestSuspendPowerCuts(t *testing.T) {
 	ctx := testContext(t)
 	c := newChip(t)
 	before, _, keys := commissioned(t, c.open(), CommissionOptions{})
-	st := suspended(t, keys, before, SuspendOptions{})
+	_ = suspended(t, keys, before, SuspendOptions{})
 	c.restart()
 	d := c.open()
 	if _, err := unsealed(ctx, d, before, ""); err != nil {
 		t.Fatalf("not saved: %v", err)
 	}
+	var st State
 	if keys, err := unsealed(ctx, d, before, ""); err != nil {
 		t.Fatal(err)
 	} else {

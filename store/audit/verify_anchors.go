@@ -81,7 +81,6 @@ type anchoring struct {
 	lost    uint64    // increments since then of which nothing is left
 	started bool      // the daemon started since then
 	due     int64     // by when the next anchor, or the entry that it is late, has to come; 0 = not counted
-	late    int       // how many were
 }
 
 // checkAnchors walks over the entries that tell of anchors, starts and clocks: the counter grows by one
