@@ -102,7 +102,7 @@ func (s *soak) mischief() {
 	case 4:
 		if s.rng.IntN(8) == 0 {
 			s.must(m.SwapSIM(modemsim.SIM{}))
-			s.permit(m, 10)
+			s.permit(m, soakCaps{10, -1})
 		}
 	case 5, 6:
 		s.cancel()

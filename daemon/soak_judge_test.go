@@ -208,8 +208,8 @@ func (m *soaked) history(a *air) string {
 	return b.String()
 }
 
-// budgets holds every stretch of a minute against what each SIM may be given in one, half of it codes alone. A text that begins within
-// the budget goes whole: its last parts may be over.
+// budgets holds every stretch of a minute against what each SIM may be given in one, and every stretch of a day, half of it for
+// codes alone. A text of several parts has all of them within it.
 func (s *soak) budgets() {
 	type given struct {
 		at    time.Time
@@ -237,21 +237,24 @@ func (s *soak) budgets() {
 		}
 	}))
 	for sim, list := range bySIM {
-		most, known := s.sims[sim]
+		caps, known := s.sims[sim]
 		if !known {
 			s.t.Errorf("a SIM was used that was never in a modem")
 		}
 		slices.SortFunc(list, func(a, b given) int { return a.at.Compare(b.at) })
-		for i := range list {
-			n, other := 0, 0 // before the one that is looked at
-			for j := i; j < len(list) && most > 0 && list[j].at.Sub(list[i].at) < time.Minute; j++ {
-				code := list[j].lane == outbox.OTP
-				if n >= most || !code && other >= max(1, most/2) {
-					s.t.Errorf("a SIM was given one more text after %d parts in a minute, %d of them no codes, and may have %d", n, other, most)
+		for _, c := range []struct {
+			most int
+			in   time.Duration
+		}{{caps.minute, time.Minute}, {caps.day, 24 * time.Hour}} {
+			for i := 0; i < len(list) && c.most > 0; i++ {
+				n, other := 0, 0
+				for j := i; j < len(list) && list[j].at.Sub(list[i].at) < c.in; j++ {
+					if n += list[j].parts; list[j].lane != outbox.OTP {
+						other += list[j].parts
+					}
 				}
-				n += list[j].parts
-				if !code {
-					other += list[j].parts
+				if n > c.most || other > max(1, c.most/2) {
+					s.t.Errorf("a SIM was given %d parts in %s, %d of them no codes, and may have %d", n, c.in, other, c.most)
 				}
 			}
 		}

@@ -56,10 +56,13 @@ type soak struct {
 	*flow
 	rng   *rand.Rand
 	all   []*soaked
-	texts map[string]string // by the message's Ref; the source reads it, and it is written before the message is put
-	sims  map[string]int    // cap a minute of each SIM, -1 for none
-	know  int               // goroutines while all is well
+	texts map[string]string   // by the message's Ref; the source reads it, and it is written before the message is put
+	sims  map[string]soakCaps // by ICCID
+	know  int                 // goroutines while all is well
 }
+
+// soakCaps are what a SIM may be given, in parts; -1 for any number.
+type soakCaps struct{ minute, day int }
 
 // soaked is one message that was accepted.
 type soaked struct {
@@ -73,7 +76,7 @@ type soaked struct {
 }
 
 func soakDay(t *testing.T, dir string, seed uint64) soakTally {
-	s := &soak{rng: rand.New(rand.NewPCG(seed, 7)), texts: map[string]string{}, sims: map[string]int{}}
+	s := &soak{rng: rand.New(rand.NewPCG(seed, 7)), texts: map[string]string{}, sims: map[string]soakCaps{}}
 	s.flow = soakHouse(t, dir, seed)
 	s.record()
 	s.waitReady()
@@ -146,15 +149,15 @@ func (s *soak) record() {
 		return contact.SetSite(tx, contact.Site{Name: "Test", Brand: "Test", Zone: "America/New_York", Area: "617", Authority: "T", HelpPhone: "617-555-1000", Mode: contact.Live})
 	}))
 	for i, m := range s.modems {
-		s.permit(m, []int{-1, 10, 6}[i%3])
+		s.permit(m, []soakCaps{{-1, -1}, {10, -1}, {6, 24}}[i%3])
 	}
 }
 
 // permit puts the SIM of a modem on record.
-func (s *soak) permit(m *modemsim.Modem, perMinute int) {
-	s.sims[m.ICCID()] = perMinute
+func (s *soak) permit(m *modemsim.Modem, caps soakCaps) {
+	s.sims[m.ICCID()] = caps
 	s.must(s.store.Update(s.t.Context(), self, func(tx *store.Tx) error {
-		return outbox.SetSIM(tx, outbox.SIM{ICCID: m.ICCID(), Permission: outbox.Permission{Reference: "test"}, PerMinute: perMinute, PerDay: -1})
+		return outbox.SetSIM(tx, outbox.SIM{ICCID: m.ICCID(), Permission: outbox.Permission{Reference: "test"}, PerMinute: caps.minute, PerDay: caps.day})
 	}))
 }
 

@@ -83,10 +83,10 @@ func (y *yard) forCodes(r *record) (free []*member, back time.Duration, err erro
 		if err != nil {
 			return nil, 0, err
 		}
-		if u.room(m, OTP, y.now) {
+		if u.room(m, OTP, y.now, c.parts()) {
 			free = append(free, m)
 		} else {
-			back = min(back, u.release(m, OTP, y.now).Sub(y.now))
+			back = min(back, u.release(m, OTP, y.now, c.parts()).Sub(y.now))
 		}
 	}
 	return free, back, nil
@@ -249,7 +249,7 @@ func CodeWaits(tx *store.Tx) (bool, error) {
 		}
 		served := false
 		for _, m := range all {
-			well, err := y.well(m, OTP)
+			well, err := y.well(m, OTP, ln.Class.parts())
 			if err != nil {
 				return err
 			}

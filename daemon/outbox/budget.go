@@ -86,14 +86,27 @@ func (b *bucket) count(l Lane, n int) {
 	}
 }
 
-// room tells whether one more part of the lane fits into a budget: codes into all of it, the others
-// into half, but at least one. A budget of 0 is none.
-func (w window) room(s span, limit int, l Lane, now time.Time) bool {
+// room tells whether n more parts of the lane fit into a budget: codes into all of it, the others into
+// their share. A budget of 0 is none.
+func (w window) room(s span, limit int, l Lane, now time.Time, n int) bool {
 	if limit <= 0 {
 		return true
 	}
 	codes, other := w.sums(s, now)
-	return codes+other < limit && (l == OTP || other < max(1, limit/2))
+	return codes+other+n <= limit && (l == OTP || other+n <= share(limit, l))
+}
+
+// share is what a lane may use of a budget: codes all of it, the others half, but at least one part.
+func share(limit int, l Lane) int {
+	if l == OTP {
+		return limit
+	}
+	return max(1, limit/2)
+}
+
+// holds tells whether n parts of a lane ever fit into the budgets of the sender's SIM.
+func (s Standing) holds(l Lane, n int) bool {
+	return (s.PerMinute <= 0 || n <= share(s.PerMinute, l)) && (s.PerDay <= 0 || n <= share(s.PerDay, l))
 }
 
 // release is when the oldest bucket stops counting.
@@ -106,17 +119,18 @@ func (w window) release(s span, now time.Time) time.Time {
 	return now
 }
 
-func (u *usage) room(s *member, l Lane, now time.Time) bool {
-	return u.Minute.room(minute, s.PerMinute, l, now) && u.Day.room(day, s.PerDay, l, now)
+func (u *usage) room(s *member, l Lane, now time.Time, parts int) bool {
+	return u.Minute.room(minute, s.PerMinute, l, now, parts) && u.Day.room(day, s.PerDay, l, now, parts)
 }
 
-// release is when a budget that has no room for the lane may have some again.
-func (u *usage) release(s *member, l Lane, now time.Time) time.Time {
+// release is when a budget that has no room for so many parts of the lane may have it again, at the
+// earliest.
+func (u *usage) release(s *member, l Lane, now time.Time, parts int) time.Time {
 	at := now
-	if !u.Minute.room(minute, s.PerMinute, l, now) {
+	if !u.Minute.room(minute, s.PerMinute, l, now, parts) {
 		at = u.Minute.release(minute, now)
 	}
-	if !u.Day.room(day, s.PerDay, l, now) {
+	if !u.Day.room(day, s.PerDay, l, now, parts) {
 		if d := u.Day.release(day, now); d.After(at) {
 			at = d
 		}

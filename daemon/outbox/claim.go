@@ -41,7 +41,7 @@ func (y *yard) claim(r *record, c class) (bool, error) {
 		} else if !fits {
 			continue
 		}
-		if well, err := y.well(m, OTP); err != nil {
+		if well, err := y.well(m, OTP, c.parts()); err != nil {
 			return false, err
 		} else if !well {
 			continue
@@ -133,6 +133,14 @@ func (y *yard) pickUp(m *member, src Sources) (Job, bool, error) {
 			return Job{}, false, err
 		}
 		return Job{}, false, unrendered(y.tx, r, err)
+	}
+	r.Parts = max(1, text.Parts)
+	if more := r.Parts - r.Attempts[m.Attempt].Planned; more > 0 {
+		if room, err := y.well(m, OTP, more); err != nil {
+			return Job{}, false, err
+		} else if !room {
+			return Job{}, false, y.settle(r, m.Attempt, Result{Outcome: NotSent, Cause: "the SIM has no room for all its parts"})
+		}
 	}
 	m.Claim = false
 	if err := y.keep(m); err != nil {

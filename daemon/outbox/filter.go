@@ -301,7 +301,7 @@ func (y *yard) holdsOff(m *member, l Lane, c class, since time.Time) (bool, erro
 		if c.shuns(other) || !other.can(l, c) || !suspected && (other.Hand != "" || other.Carrier == c.ShunCarrier) {
 			continue
 		}
-		if well, err := y.well(other, l); well || err != nil {
+		if well, err := y.well(other, l, c.parts()); well || err != nil {
 			return well, err
 		}
 	}

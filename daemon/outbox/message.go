@@ -178,7 +178,9 @@ type Rendered struct {
 	Validity time.Duration // how long the network may keep it (TP-VP); the message's own end if 0
 	Replace  uint8         // TP-PID replace type 1..7, 0 for none
 	Report   bool          // ask for a receipt (TP-SRR)
-	Parts    int           // SMS that the text needs; 0 is one
+	// Parts is how many SMS the text needs; 0 is one. A SIM that has no room for all of them is not
+	// given any, and the message is rendered again when one has.
+	Parts int
 }
 
 // String redacts.

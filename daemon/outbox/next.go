@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"pinward/store"
@@ -52,11 +53,11 @@ func Next(tx *store.Tx, name string, src Sources) (Job, bool, error) {
 		return Job{}, false, err
 	}
 	for range tries {
-		key, err := pick(y, m)
+		key, c, err := pick(y, m)
 		if key == nil || err != nil {
 			return Job{}, false, err
 		}
-		job, ok, err := take(y, m, key, src)
+		job, ok, err := take(y, m, key, c, src)
 		if err != nil {
 			return Job{}, false, err
 		}
@@ -74,31 +75,43 @@ func Next(tx *store.Tx, name string, src Sources) (Job, bool, error) {
 	return Job{}, false, nil
 }
 
-// pick finds the key of the best message for the sender: of the most urgent lane that has one, the
-// first in order among the heads of all lines that the sender may serve.
-func pick(y *yard, m *member) ([]byte, error) {
+// pick finds the key of the best message for the sender, and its class: of the most urgent lane that
+// has one, the first in order among the heads of all lines that the sender may serve.
+//
+// A text of several parts for which the budget has no room yet keeps what comes after it from the
+// sender, or shorter texts would use the budget up for ever. Only codes pass such a one by.
+func pick(y *yard, m *member) ([]byte, class, error) {
 	for _, l := range lanes {
 		if paused, err := isPaused(y.tx, l); err != nil {
-			return nil, err
+			return nil, class{}, err
 		} else if paused {
 			continue
 		}
-		if room, err := y.well(m, l); err != nil {
-			return nil, err
+		if room, err := y.well(m, l, 1); err != nil {
+			return nil, class{}, err
 		} else if !room {
 			continue
 		}
-		if best, err := y.best(m, l); best != nil || err != nil {
-			return best, err
+		best, c, err := y.best(m, l)
+		if err != nil {
+			return nil, class{}, err
 		}
+		if best == nil {
+			continue
+		}
+		room, err := y.well(m, l, c.parts())
+		if !room || err != nil {
+			return nil, class{}, err
+		}
+		return best, c, nil
 	}
-	return nil, nil
+	return nil, class{}, nil
 }
 
-// best finds the first message of a lane for the sender.
-func (y *yard) best(m *member, l Lane) ([]byte, error) {
-	var best []byte
-	err := lines.Each(y.tx, store.Range{Prefix: []byte{byte(l)}}, func(key []byte, ln line) error {
+// best finds the first message of a lane for the sender; among codes, the first that its SIM's budget
+// has room for.
+func (y *yard) best(m *member, l Lane) (best []byte, c class, err error) {
+	err = lines.Each(y.tx, store.Range{Prefix: []byte{byte(l)}}, func(key []byte, ln line) error {
 		if !m.can(l, ln.Class) {
 			return nil
 		}
@@ -110,15 +123,18 @@ func (y *yard) best(m *member, l Lane) ([]byte, error) {
 			return nil
 		}
 		fits, err := y.fits(m, l, ln.Class, keyDue(head))
-		if fits {
-			best = head
+		if fits && l == OTP {
+			fits, err = y.well(m, l, ln.Class.parts())
+		}
+		if fits && err == nil {
+			best, c = head, ln.Class
 		}
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("look for a message: %w", err)
+		return nil, class{}, fmt.Errorf("look for a message: %w", err)
 	}
-	return best, nil
+	return best, c, nil
 }
 
 // headOf is the key of the first message of a line, or nil.
@@ -135,7 +151,7 @@ func headOf(tx *store.Tx, lineKey []byte) ([]byte, error) {
 }
 
 // take gives the message to the sender, or ends it or puts it off; in each case it leaves its line.
-func take(y *yard, m *member, key []byte, src Sources) (Job, bool, error) {
+func take(y *yard, m *member, key []byte, c class, src Sources) (Job, bool, error) {
 	id := string(key[idAt:])
 	if err := leave(y.tx, id, place{Key: key, Line: key[:lineKeySize]}); err != nil {
 		return Job{}, false, err
@@ -153,7 +169,7 @@ func take(y *yard, m *member, key []byte, src Sources) (Job, bool, error) {
 	}
 	r.Turn = binary.BigEndian.Uint64(key[lineKeySize+1:])
 	if !y.now.Before(r.Expires) {
-		return Job{}, false, end(y.tx, r, Expired, "its time is over")
+		return Job{}, false, y.expired(r)
 	}
 	if live, why, err := allowed(y.tx, r); err != nil {
 		return Job{}, false, err
@@ -164,7 +180,42 @@ func take(y *yard, m *member, key []byte, src Sources) (Job, bool, error) {
 	if err != nil {
 		return Job{}, false, unrendered(y.tx, r, err)
 	}
+	if r.Parts = max(1, text.Parts); r.Parts > c.parts() {
+		if room, err := y.well(m, r.Lane, r.Parts); err != nil {
+			return Job{}, false, err
+		} else if !room {
+			return Job{}, false, putBack(y.tx, r, c.AvoidSIM)
+		}
+	}
 	return give(y, m, r, text)
+}
+
+// putBack files a message anew that turned out to need more parts than the SIM's budget has room for:
+// no text goes half.
+func putBack(tx *store.Tx, r *record, avoid string) error {
+	r.Cause = "waits for a SIM with room for all its parts"
+	if err := file(tx, r, avoid); err != nil {
+		return err
+	}
+	if err := save(tx, r); err != nil {
+		return err
+	}
+	return note(tx, r, ActionNotSent, store.Failed, attr("parts", r.Parts), attr("cause", r.Cause))
+}
+
+// expired ends a message whose time is over, and says so where no SIM could have carried it.
+func (y *yard) expired(r *record) error {
+	cause := "its time is over"
+	if c := r.stepClass(r.Step); c.Parts > 1 {
+		all, err := y.all()
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(all, func(m *member) bool { return m.holds(r.Lane, c.Parts) }) {
+			cause = "it has more parts than the caps of any SIM allow"
+		}
+	}
+	return end(y.tx, r, Expired, cause)
 }
 
 // give marks the message as sending and as in the sender's hand.
@@ -292,7 +343,7 @@ func (y *yard) rehearse(key []byte, src Sources) error {
 		return err
 	}
 	if !y.now.Before(r.Expires) {
-		return end(y.tx, r, Expired, "its time is over")
+		return y.expired(r)
 	}
 	live, why, err := allowed(y.tx, r)
 	if err != nil {

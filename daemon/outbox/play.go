@@ -119,7 +119,7 @@ func (s *stage) capped(now time.Time) bool {
 	for _, a := range s.actors {
 		if a.Codes {
 			any = true
-			if a.usage.Day.room(day, a.PerDay, OTP, now) {
+			if a.usage.Day.room(day, a.PerDay, OTP, now, 1) {
 				return false
 			}
 		}
@@ -128,7 +128,7 @@ func (s *stage) capped(now time.Time) bool {
 }
 
 func (a *actor) room(l Lane, now time.Time) bool {
-	return a.usage.Minute.room(minute, a.PerMinute, l, now) && a.usage.Day.room(day, a.PerDay, l, now)
+	return a.usage.Minute.room(minute, a.PerMinute, l, now, 1) && a.usage.Day.room(day, a.PerDay, l, now, 1)
 }
 
 // take has the modem send one part, a quarter longer or shorter than usual.

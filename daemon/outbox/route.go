@@ -20,6 +20,9 @@ const (
 // stepClass says which senders could take a step of the route, by what the step asks for alone.
 func (r *record) stepClass(step int) class {
 	c := class{Channel: r.Route[step].Channel, SIM: r.SIM, Essential: r.Essential}
+	if r.Parts > 1 && c.Channel == SMS {
+		c.Parts = r.Parts
+	}
 	if !r.Route[step].OtherCarrier {
 		return c
 	}

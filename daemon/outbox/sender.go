@@ -244,7 +244,9 @@ func avoidFor(l Lane) time.Duration {
 
 // can tells whether the sender may take messages of this class, by what it is and what its SIM may
 // carry.
-func (m *member) can(l Lane, c class) bool { return (c.Essential || m.carries[l]) && m.able(c) }
+func (m *member) can(l Lane, c class) bool {
+	return (c.Essential || m.carries[l]) && m.holds(l, c.parts()) && m.able(c)
+}
 
 // able is can for what only another modem or another SIM would change.
 func (m *member) able(c class) bool {
@@ -257,8 +259,8 @@ func (m *member) able(c class) bool {
 	return true
 }
 
-// well tells whether the sender can send something of this lane now, or as soon as it is idle.
-func (y *yard) well(m *member, l Lane) (bool, error) {
+// well tells whether the sender can send so many parts of this lane now, or as soon as it is idle.
+func (y *yard) well(m *member, l Lane, parts int) (bool, error) {
 	if !m.Ready || m.PerMinute <= 0 && m.PerDay <= 0 {
 		return m.Ready, nil
 	}
@@ -266,7 +268,7 @@ func (y *yard) well(m *member, l Lane) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return u.room(m, l, y.now), nil
+	return u.room(m, l, y.now, parts), nil
 }
 
 // fits tells whether a sender that can take the class should take its first message now, which has
@@ -288,6 +290,6 @@ func (y *yard) fits(m *member, l Lane, c class, since time.Time) (bool, error) {
 	if owner == nil || !owner.can(l, c) || l == OTP && owner.Hand != "" {
 		return true, nil
 	}
-	well, err := y.well(owner, l)
+	well, err := y.well(owner, l, c.parts())
 	return !well, err
 }

@@ -89,7 +89,12 @@ func Recover(tx *store.Tx) (int, error) {
 func (y *yard) settle(r *record, attempt int, res Result) error {
 	a := &r.Attempts[attempt]
 	a.Settled, a.Outcome, a.Code, a.Cause = y.now, res.Outcome, res.Code, res.Cause
-	a.add(res.Parts)
+	planned := a.Planned
+	if a.add(res.Parts); a.Planned > planned { // the modem made more of the text than its Source told
+		if _, err := charge(y, a.SIM, r.Lane, a.At, a.Planned-planned); err != nil {
+			return err
+		}
+	}
 	if err := y.free(r.ID, a); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type record struct {
 	Born     time.Time `json:"born"`               // when its life began: Created, or the first Due if later
 	Turn     uint64    `json:"turn,omitempty"`     // fair turn within lane OTP, kept over retries
 	Failures int       `json:"failures,omitempty"` // times that it could not be rendered
+	Parts    int       `json:"parts,omitempty"`    // SMS that its text needs, as the last rendering told; 0 is one
 
 	picky bool // not kept: it was filed for one SIM before all others, or to be kept from one
 }
@@ -36,8 +37,11 @@ type class struct {
 	AvoidSIM     string  `json:"avoid_sim,omitempty"`     // it just failed there
 	Shun         string  `json:"shun,omitempty"`          // SIMs suspected of filtering there, each with a space behind it
 	ShunCarrier  string  `json:"shun_carrier,omitempty"`  // and their carrier
+	Parts        int     `json:"parts,omitempty"`         // SMS that each of them needs, if more than one
 	Shadow       bool    `json:"shadow,omitempty"`        // waits for Rehearse, never for a sender
 }
+
+func (c class) parts() int { return max(1, c.Parts) }
 
 // line is the waiting line of one class in one lane; it exists while somebody waits in it.
 type line struct {
@@ -175,8 +179,8 @@ func keyDue(key []byte) time.Time { return keyTime(key[dueAt:idAt]) }
 func keyTime(b []byte) time.Time { return time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC() }
 
 func lineKey(tx *store.Tx, l Lane, c class) []byte {
-	name := fmt.Sprintf("%s|%q|%t|%q|%q|%q|%q|%q|%t", c.Channel, c.SIM, c.Essential, c.Prefer,
-		c.AvoidCarrier, c.AvoidSIM, c.Shun, c.ShunCarrier, c.Shadow)
+	name := fmt.Sprintf("%s|%q|%t|%q|%q|%q|%q|%q|%d|%t", c.Channel, c.SIM, c.Essential, c.Prefer,
+		c.AvoidCarrier, c.AvoidSIM, c.Shun, c.ShunCarrier, c.Parts, c.Shadow)
 	return append([]byte{byte(l)}, tx.Blind("outbox.line", name)...)
 }
 

@@ -99,7 +99,7 @@ func (y *yard) advance(r *record) error {
 	late := !y.now.Before(r.half()) && r.callAhead() && !r.Stopped
 	switch {
 	case r.State == Queued && !y.now.Before(r.Expires):
-		return end(y.tx, r, Expired, "its time is over")
+		return y.expired(r)
 	case r.State == Queued && late, r.open(y.now) && late:
 		if step, ok, err := y.stepAhead(r, Call, false); err != nil {
 			return err
@@ -205,21 +205,24 @@ func NextDue(tx *store.Tx) (time.Time, bool, error) {
 		if err != nil {
 			return next, false, fmt.Errorf("read timers: %w", err)
 		}
-		waiting, err := waits(tx, l)
+		err = lines.Each(tx, store.Range{Prefix: []byte{byte(l)}}, func(_ []byte, ln line) error {
+			parts := ln.Class.parts()
+			for _, m := range all {
+				if !m.Ready || m.Hand != "" || !m.can(l, ln.Class) {
+					continue
+				}
+				u, err := y.used(m)
+				if err != nil {
+					return err
+				}
+				if !u.room(m, l, y.now, parts) {
+					consider(u.release(m, l, y.now, parts))
+				}
+			}
+			return nil
+		})
 		if err != nil {
-			return next, false, err
-		}
-		for _, m := range all {
-			if waiting == 0 || !m.Ready || m.Hand != "" {
-				continue
-			}
-			u, err := y.used(m)
-			if err != nil {
-				return next, false, err
-			}
-			if !u.room(m, l, y.now) {
-				consider(u.release(m, l, y.now))
-			}
+			return next, false, fmt.Errorf("read budgets: %w", err)
 		}
 	}
 	return next, !next.IsZero(), nil
