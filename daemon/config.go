@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"pinward/modem"
 )
 
 // Config is /etc/pinward/pinward.toml: what belongs to the box. What belongs to the hospital's
@@ -123,6 +125,9 @@ type ModemPort struct {
 	BalanceLow float64 `toml:"balance_low"`
 	// PIN names a systemd credential that holds the SIM's PIN; empty means the SIM asks for none.
 	PIN string `toml:"pin"`
+	// Settings are for a pair of module and SIM that does not send as it comes; their keys stand beside
+	// the others.
+	modem.Settings
 }
 
 // Control is the socket of `pinward`. Who controls it can let another local account operate the box.
@@ -259,6 +264,9 @@ func (c Config) Check() error {
 		}
 		if strings.ContainsRune(m.PIN, '/') {
 			bad("modem[%d].pin: must be the name of a credential, not a path", i)
+		}
+		if err := m.Settings.Check(); err != nil {
+			bad("modem[%d].%w", i, err)
 		}
 	}
 	for i, w := range c.Witnesses {

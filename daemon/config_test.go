@@ -4,10 +4,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"pinward/daemon"
+	"pinward/modem"
 )
 
 // good is a configuration that uses every key.
@@ -42,6 +44,11 @@ subjects = ["CN=engine1"]
 name = "modem1"
 device = "/dev/pinward/modem-1"
 pin = "sim1"
+cgsms = 0
+radio = "3g"
+ims = "off"
+no_validity = true
+national_toa = true
 [control]
 socket = "/run/pinward/pinward.sock"
 `
@@ -61,9 +68,10 @@ func TestConfigGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	set := modem.Settings{CGSMS: new(int), Radio: modem.Radio3G, IMS: modem.IMSOff, NoValidity: true, NationalTOA: true}
 	if c.Box.ID != "clinic-7" || c.TPM.Unseal != "tpm+passphrase" || c.HTTPS.Listen.HostPort != "[::]:8443" ||
 		len(c.HL7) != 1 || c.HL7[0].Listen.HostPort != "127.0.0.1:2575" || c.HL7[0].Allow[1] != netip.MustParsePrefix("fd00::/64") ||
-		len(c.Modems) != 1 || c.Modems[0].PIN != "sim1" || c.Control.Socket != "/run/pinward/pinward.sock" {
+		len(c.Modems) != 1 || c.Modems[0].PIN != "sim1" || !reflect.DeepEqual(c.Modems[0].Settings, set) || c.Control.Socket != "/run/pinward/pinward.sock" {
 		t.Errorf("read as %+v", c)
 	}
 }
@@ -92,7 +100,7 @@ func TestConfigPackaged(t *testing.T) {
 func TestConfigBad(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"unknown key":              {`unseal =`, `unsael =`, `line 6, column 1: unknown key "tpm.unsael"`},
-		"unknown table":            {`[control]`, `[contrl]`, `line 32, column 2: unknown key "contrl"`},
+		"unknown table":            {`[control]`, `[contrl]`, `line 37, column 2: unknown key "contrl"`},
 		"unknown key in a list":    {`pin =`, `pim =`, `line 31, column 1: unknown key "modem.pim"`},
 		"key twice":                {`name = "mllp"`, "name = \"mllp\"\nname = \"again\"", `line 13, column 1: `},
 		"no TOML":                  {`id = "clinic-7"`, `id = clinic-7`, `line 2, column 6: `},
@@ -133,6 +141,9 @@ func TestConfigBad(t *testing.T) {
 		"two on one device":        {`[control]`, "[[modem]]\nname = \"modem2\"\ndevice = \"/dev/pinward/modem-1\"\n[control]", `modem[1].device`},
 		"modem without a name":     {`name = "modem1"`, ``, `modem[0].name`},
 		"relative device":          {`"/dev/pinward/modem-1"`, `"ttyUSB0"`, `modem[0].device: must be an absolute path`},
+		"settings":                 {`cgsms = 0`, `cgsms = 4`, `modem[0].cgsms: must be 0 to 3`},
+		"radio of another kind":    {`radio = "3g"`, `radio = "5g"`, `modem[0].radio: must be auto, 2g`},
+		"ims neither on nor off":   {`ims = "off"`, `ims = "yes"`, `modem[0].ims: must be on or off`},
 		"credential with a path":   {`pin = "sim1"`, `pin = "../sim1"`, `modem[0].pin`},
 	} {
 		t.Run(name, func(t *testing.T) {

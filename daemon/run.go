@@ -218,7 +218,7 @@ func (b *box) newModem(p ModemPort, iccid string) *modem.Modem {
 	return modem.New(func(ctx context.Context) (io.ReadWriteCloser, error) {
 		return b.openModem(ctx, p)
 	}, modem.Options{
-		Name: p.Name, PIN: credential(p.PIN), ICCID: iccid, BalanceCode: p.Balance, Log: b.log,
+		Name: p.Name, PIN: credential(p.PIN), ICCID: iccid, BalanceCode: p.Balance, Settings: p.Settings, Log: b.log,
 		// Without a prompt nothing has left, and another modem may take the code: wait no longer than is usual.
 		Timing: modem.Timing{Prompt: promptPatience},
 	})

@@ -26,6 +26,7 @@ var remedies = map[modem.Alarm]string{
 	modem.AlarmSending:       "run: pinward modem test NAME, and ask the carrier what it refuses",
 	modem.AlarmSupply:        "give it a powered hub or a shorter cable: a modem draws 2 A while it sends",
 	modem.AlarmStorage:       "run: pinward modem watch NAME; texts to this SIM will be lost when it is full",
+	modem.AlarmSettings:      "take them out of its [[modem]] block, or look at pinward modem watch NAME after pinward modem reset NAME",
 }
 
 // alarmTroubles are the alarms of a modem in words, the root cause first: a modem that its power supply
@@ -56,6 +57,9 @@ func alarmTroubles(st modem.Status) []admin.Trouble {
 			cause = "its storage for texts is full"
 		}
 		add(modem.AlarmStorage, cause)
+	}
+	if own(modem.AlarmSettings) {
+		add(modem.AlarmSettings, "the modem does not take these settings: "+st.Unset)
 	}
 	for _, a := range st.Alarms.List() { // an alarm that this page does not know yet is told all the same
 		if !slices.ContainsFunc(out, func(t admin.Trouble) bool { return t.Name == a.String() }) {

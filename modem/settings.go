@@ -41,15 +41,15 @@ type Settings struct {
 	NationalTOA bool `json:"national_toa" toml:"national_toa"`
 }
 
-// Check says what is wrong with the settings; whether a module knows them is seen when it is there.
+// Check says what is wrong with the settings, by their keys; whether a module knows them is seen when it is there.
 func (s Settings) Check() error {
 	switch {
 	case s.CGSMS != nil && (*s.CGSMS < 0 || *s.CGSMS > 3):
-		return errors.New("CGSMS is not 0 to 3")
+		return errors.New("cgsms: must be 0 to 3")
 	case !slices.Contains([]string{"", RadioAuto, Radio2G, Radio3G, Radio4G}, s.Radio):
-		return errors.New("radio is none of auto, 2g, 3g, 4g")
+		return errors.New("radio: must be auto, 2g, 3g or 4g")
 	case !slices.Contains([]string{"", IMSOn, IMSOff}, s.IMS):
-		return errors.New("IMS is neither on nor off")
+		return errors.New("ims: must be on or off")
 	}
 	return nil
 }
