@@ -56,11 +56,15 @@ func (l *testLog) add(n int) {
 
 // put appends an entry with the header given, which may be a wrong one.
 func (l *testLog) put(h Header, i uint64) {
-	a := Actor{Kind: KindClient, ID: fmt.Sprintf("AC%02d", i%3)}
 	e := Entry{Action: "test.done", Outcome: OK, Object: fmt.Sprintf("VE%d", i), Subject: "site|4711", Attrs: []Attr{{"n", fmt.Sprint(i)}}}
 	if i%5 == 4 {
 		e.Outcome = Refused
 	}
+	l.record(h, i, e)
+}
+
+func (l *testLog) record(h Header, i uint64, e Entry) {
+	a := Actor{Kind: KindClient, ID: fmt.Sprintf("AC%02d", i%3)}
 	h.Epoch, h.Action, h.Outcome = 1, e.Action, e.Outcome
 	h.Actor = Pseudonym{15: byte(i % 3)}
 	body := AppendBody(nil, l.at, &a, &e)

@@ -89,8 +89,8 @@ type anchoring struct {
 func (v *verifier) checkAnchors() error {
 	w := anchoring{v: v}
 	used := 0
-	for _, m := range v.marks {
-		if err := w.overdue(m); err != nil {
+	for i, m := range v.marks {
+		if err := w.overdue(m, starting(v.marks[i:])); err != nil {
 			return err
 		}
 		switch m.action {
@@ -121,21 +121,39 @@ func (v *verifier) checkAnchors() error {
 	return nil
 }
 
+// starting reports whether the first mark is of a start: the daemon's own entry, or what the store
+// records while it opens, before that.
+func starting(marks []mark) bool {
+	for _, m := range marks {
+		if m.second-marks[0].second > int64(anchorGrace/time.Second) {
+			return false
+		}
+		switch m.action {
+		case ActionStart:
+			return true
+		case ActionAnchorLost, ActionCounter, ActionRollback, ActionRestored:
+		default:
+			return false
+		}
+	}
+	return false
+}
+
 // overdue refuses a time without anchors of which no entry says that they are late. Where the daemon
 // ended and started again it could not say so: then it is a finding.
-func (w *anchoring) overdue(m mark) error {
+func (w *anchoring) overdue(m mark, start bool) error {
 	if w.due == 0 || m.action == ActionAnchorLate {
 		return nil
 	}
 	until := m.before
-	if m.action == ActionAnchor || m.action == ActionAnchorLost {
+	if start || m.action == ActionAnchor || m.action == ActionAnchorLost {
 		until = m.second // an honest box says first that it is late, also if nothing else happened
 	}
 	if until <= w.due {
 		return nil
 	}
 	since := clockOf(w.due - int64((AnchorLate+anchorGrace)/time.Second))
-	if m.action == ActionStart {
+	if start {
 		w.v.find("from %s to %s there is no anchor; then the daemon was started anew", since, clockOf(until))
 		return nil
 	}
@@ -154,7 +172,7 @@ func (w *anchoring) anchor(a *attested, m mark) error {
 			return refuse("the anchor of entry %d is of another counter than the one before", a.seq)
 		case a.Counter != p.Counter+1+w.lost:
 			return refuse("the counter goes from %d to %d at entry %d: anchors are missing, or the store was set back", p.Counter, a.Counter, a.seq)
-		case a.ResetCount < p.ResetCount:
+		case a.ResetCount < p.ResetCount, a.ResetCount == p.ResetCount && a.RestartCount < p.RestartCount:
 			return refuse("the TPM's count of restarts goes back at entry %d", a.seq)
 		case a.ResetCount > p.ResetCount && !w.started:
 			return refuse("the machine was restarted before entry %d, and no entry says that the daemon started", a.seq)
