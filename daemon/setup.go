@@ -2,6 +2,9 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -97,7 +100,7 @@ func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error
 	if err != nil {
 		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
-	err = b.found(ctx, h.store, req, hash)
+	err = b.found(ctx, h.store, req, hash, b.chip(ctx))
 	if err == nil {
 		err = tpm.SaveState(b.statePath(), st)
 	}
@@ -159,8 +162,33 @@ func (b *box) mayCommission(ctx context.Context, again bool) error {
 	return nil
 }
 
+// chip tells which TPM it is, for the record: what it says of itself, and its maker's certificates of
+// its endorsement keys, by which anybody can tell later that it was this one. Many firmware TPMs have
+// none.
+func (b *box) chip(ctx context.Context) (attrs []store.Attr) {
+	info, err := b.device.Info(ctx)
+	if err != nil {
+		b.log.Warn("ask TPM what it is", "error", err)
+		return nil
+	}
+	attrs = append(attrs, store.Attr{Key: "tpm", Value: fmt.Sprintf("%s %s, firmware %s, TPM %s", info.Manufacturer, info.Model, info.Firmware, info.Revision)})
+	certs, err := b.device.EndorsementCertificates(ctx)
+	if err != nil {
+		b.log.Warn("read endorsement certificates of the TPM", "error", err)
+	}
+	for _, der := range certs {
+		sum := sha256.Sum256(der)
+		a := store.Attr{Key: "ek_certificate_sha256", Value: hex.EncodeToString(sum[:])}
+		if text := base64.StdEncoding.EncodeToString(der); len(text) <= 4096 { // what an entry takes
+			a = store.Attr{Key: "ek_certificate", Value: text}
+		}
+		attrs = append(attrs, a)
+	}
+	return attrs
+}
+
 // found writes what a new box begins with: its site and its first person.
-func (b *box) found(ctx context.Context, s *store.Store, req admin.Setup, hash access.PasswordHash) error {
+func (b *box) found(ctx context.Context, s *store.Store, req admin.Setup, hash access.PasswordHash, chip []store.Attr) error {
 	return s.Update(ctx, store.Actor{Kind: "root", ID: "setup"}, func(tx *store.Tx) error {
 		wanted := req.Site.Mode
 		req.Site.Mode = contact.Shadow
@@ -177,7 +205,7 @@ func (b *box) found(ctx context.Context, s *store.Store, req admin.Setup, hash a
 		for i, holder := range req.Holders {
 			attrs = append(attrs, store.Attr{Key: fmt.Sprintf("holder%d", i+1), Value: holder})
 		}
-		return tx.Record(store.Entry{Action: actSetup, Outcome: store.OK, Attrs: attrs})
+		return tx.Record(store.Entry{Action: actSetup, Outcome: store.OK, Attrs: append(attrs, chip...)})
 	})
 }
 
