@@ -41,6 +41,13 @@ type testChip struct {
 	anchors int
 }
 
+// set makes Anchor fail from here on, or no more.
+func (c *testChip) set(before error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.before = before
+}
+
 func newCountingKeys(t testing.TB) *countingKeys {
 	return &countingKeys{newTestKeys(t), &testChip{counter: 100, resets: 1, began: time.Now()}}
 }
@@ -333,7 +340,7 @@ func TestAnchorLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newCountingKeys(t)
 		s := openCounting(t, dir, k)
-		k.chip.before = errors.New("the TPM is away")
+		k.chip.set(errors.New("the TPM is away"))
 		for range 7 * 60 {
 			time.Sleep(time.Minute)
 			mustSave(t, s, 1, "x")
@@ -341,7 +348,7 @@ func TestAnchorLate(t *testing.T) {
 		if s.Anchors().Trouble == nil {
 			t.Error("no trouble to see")
 		}
-		k.chip.before = nil
+		k.chip.set(nil)
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
 		want := []string{"store.counter ok", "store.anchor.late failed", "store.anchor.late failed", "store.anchor.late failed", "store.anchor ok"}

@@ -93,6 +93,9 @@ func (s *Store) backup(ctx context.Context, w io.Writer, o BackupOptions) (Backu
 		return info, asFull(err)
 	}
 	defer os.Remove(copied)
+	if err := s.at("live file copied"); err != nil {
+		return info, err
+	}
 	info.Format, info.Made, info.Origin, info.Store = backupFormat, time.Now().UTC().Round(0), s.origin, s.id
 	info.Clear = o.Clear
 	if info.Signer, err = audit.MarshalKey(s.keys.Signer()); err != nil {
@@ -119,7 +122,8 @@ func (s *Store) backup(ctx context.Context, w io.Writer, o BackupOptions) (Backu
 	if out.aead, err = newAEAD(key); err != nil {
 		return info, err
 	}
-	if out.top, err = writeTop(w, &info.BackupHeader); err != nil {
+	top := 0
+	if out.top, top, err = writeTop(w, &info.BackupHeader); err != nil {
 		return info, err
 	}
 	t := tar.NewWriter(out)
@@ -131,7 +135,7 @@ func (s *Store) backup(ctx context.Context, w io.Writer, o BackupOptions) (Backu
 	if err := errors.Join(putFile(ctx, t, copied, fileName), t.Close(), out.Close()); err != nil {
 		return info, err
 	}
-	info.Bytes = out.bytes
+	info.Bytes = int64(top) + out.bytes
 	return info, nil
 }
 
@@ -154,6 +158,9 @@ func (s *Store) needBackupKey(ctx context.Context) error {
 // copyLive copies the live file as one durable snapshot has it, and fills in what the header says of it.
 // If we crash, the copy is removed at the next start.
 func (s *Store) copyLive(ctx context.Context, h *BackupHeader) (path string, segs []*segment, err error) {
+	if err := s.space.room(uint64(usedSize(s.durable.Load().file.db))); err != nil {
+		return "", nil, fmt.Errorf("copy live file: %w", err)
+	}
 	var suffix [8]byte
 	_, _ = rand.Read(suffix[:])
 	path = filepath.Join(filepath.Dir(s.path), fileNew+hex.EncodeToString(suffix[:]))
@@ -167,14 +174,29 @@ func (s *Store) copyLive(ctx context.Context, h *BackupHeader) (path string, seg
 		_, note := p.live.Bucket(bucketHeads).Cursor().Last()
 		h.Head = bytes.Clone(note)
 		segs = p.file.segments
-		_, err := p.live.WriteTo(f)
-		return true, err
+		out := &failure{w: f}
+		if _, err := p.live.WriteTo(out); err != nil {
+			return false, errors.Join(out.err, err) // bbolt says what failed in words alone
+		}
+		return true, nil
 	})
 	if err = errors.Join(err, f.Close()); err != nil {
 		_ = os.Remove(path)
 		return "", nil, fmt.Errorf("copy live file: %w", err)
 	}
 	return path, segs, nil
+}
+
+// failure is a writer that keeps the error with which it failed.
+type failure struct {
+	w   io.Writer
+	err error
+}
+
+func (f *failure) Write(p []byte) (n int, err error) {
+	n, err = f.w.Write(p)
+	f.err = errors.Join(f.err, err)
+	return n, err
 }
 
 // putFile adds one file to the archive.

@@ -20,9 +20,9 @@ import (
 func (s *Store) commitLoop() {
 	for {
 		s.mu.Lock()
-		if fn := s.interlude; fn != nil {
+		if fn, failed := s.interlude, s.err; fn != nil {
 			s.mu.Unlock()
-			fn()
+			fn(failed)
 			s.mu.Lock()
 			s.interlude = nil
 		}
@@ -34,6 +34,12 @@ func (s *Store) commitLoop() {
 				return
 			}
 			<-s.wake
+			continue
+		}
+		if s.err != nil { // it is open which file is the live one: nothing more goes into either
+			s.batch = newBatch(b.previous)
+			s.mu.Unlock()
+			b.finish(s.err)
 			continue
 		}
 		s.committing, s.batch = b, newBatch(b.state)

@@ -89,15 +89,14 @@ func (s *Store) openLive(ctx context.Context, dir string, o Options) error {
 // unfreeze takes away the segment's name that a roll had given to the live file when we crashed.
 func (s *Store) unfreeze(number uint32) error {
 	path := filepath.Join(filepath.Dir(s.path), fmt.Sprintf(segmentName, number))
-	frozen, err := os.Stat(path)
+	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	live, err2 := os.Stat(s.path)
-	if err := errors.Join(err, err2); err != nil {
+	if err != nil {
 		return fmt.Errorf("end roll: %w", err)
 	}
-	if os.SameFile(frozen, live) {
+	if sameFile(path, s.path) {
 		return os.Remove(path)
 	}
 	_, err = putAside(path) // a copy of the folder keeps no hard links; or somebody's file
@@ -176,6 +175,16 @@ func syncDir(dir string) error {
 		return fmt.Errorf("sync folder: %w", err)
 	}
 	return nil
+}
+
+// sameFile reports whether two names are of one file that is there.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 func (s *Store) fileSize() int64 {

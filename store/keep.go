@@ -14,8 +14,10 @@ const (
 	keepEvery = time.Minute
 	// keepAgain is how long it waits after a piece of upkeep failed.
 	keepAgain = time.Hour
-	// rollBytes is the size at which the live file is frozen before its month is over.
-	rollBytes = 4 << 30
+	// rollBytes is the size at which the live file is frozen before its month is over, if it holds
+	// rollEntries: what the tables take would be as large in the next file.
+	rollBytes   = 4 << 30
+	rollEntries = 1 << 20
 	// compactBytes is the least that a compaction has to free.
 	compactBytes = 64 << 20
 )
@@ -65,10 +67,9 @@ func (s *Store) rollIfDue(ctx context.Context, now time.Time) error {
 	if since.IsZero() {
 		since = s.began
 	}
-	if month(now) <= month(since) && s.fileSize() < s.rollAt {
-		return nil
-	}
-	if d.size == d.file.place.Base {
+	grown := d.size - d.file.place.Base
+	large := s.fileSize() >= s.rollAt && grown >= s.rollLeast
+	if grown == 0 || month(now) <= month(since) && !large {
 		return nil
 	}
 	return s.Roll(ctx)
@@ -83,6 +84,12 @@ func (s *Store) compactIfDue(ctx context.Context, _ time.Time) error {
 		return nil
 	}
 	return s.Compact(ctx)
+}
+
+// liveBytes is about how much a copy of the live file without its free pages takes.
+func (s *Store) liveBytes() uint64 {
+	db := s.durable.Load().file.db
+	return uint64(max(0, usedSize(db)-int64(db.Stats().FreePageN)*int64(db.Info().PageSize)))
 }
 
 // usedSize is how far the file is in use; it is allocated in larger steps.

@@ -112,6 +112,10 @@ func TestRollsWhenLarge(t *testing.T) {
 		mustSave(t, s, n, "x")
 	}
 	s.rollAt = 1 << 20
+	if err := s.rollIfDue(context.Background(), time.Now()); err != nil || segments(t, dir) != 0 {
+		t.Errorf("a file that is large by its tables rolled: %v", err)
+	}
+	s.rollLeast = 20
 	if err := s.rollIfDue(context.Background(), time.Now()); err != nil {
 		t.Fatal(err)
 	}

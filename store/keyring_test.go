@@ -91,6 +91,8 @@ func TestPolicyKeysAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, dir, k)
 		s.keepFor = 60 * 24 * time.Hour // six years are too many minutes for a test
+		s.cancel()                      // the upkeep: so many minutes take a test long
+		s.wg.Wait()
 		years := func(d time.Duration) {
 			t.Helper()
 			time.Sleep(d)

@@ -214,6 +214,9 @@ func (s *Store) loadLog(snap *bolt.Tx, d *durable) error {
 		_, h, _, _ := cutRecord(0, e.bytes)
 		s.began = time.Unix(h.Second, 0).UTC()
 	}
+	if len(d.file.segments) > 0 {
+		s.began = d.file.segments[0].Frozen
+	}
 	if p.size() != d.size {
 		return fmt.Errorf("%w: the log does not end where its state says", ErrCorrupt)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -90,7 +91,7 @@ func (s *Store) refreshTables(ctx context.Context) (*use, error) {
 			if err != nil {
 				return nil, err
 			}
-			if err := s.sealAnew(ctx, t, stale); err != nil {
+			if err := s.sealAnew(ctx, t, stale, used); err != nil {
 				return nil, err
 			}
 		}
@@ -104,8 +105,9 @@ func isStale(t *tableInfo, r *ring, m sealMark) bool {
 	return m.purpose != t.purpose || m.schema < t.schema || t.purpose == PurposeQueue && m.epoch != epochOf(r, PurposeQueue)
 }
 
-// sealAnew writes values as they are, through the same door as everybody.
-func (s *Store) sealAnew(ctx context.Context, t *tableInfo, keys [][]byte) error {
+// sealAnew writes values as they are, through the same door as everybody. One that does not open stays,
+// for the scrub to report, and so does its key.
+func (s *Store) sealAnew(ctx context.Context, t *tableInfo, keys [][]byte, used *use) error {
 	if len(keys) == 0 {
 		return nil
 	}
@@ -119,10 +121,16 @@ func (s *Store) sealAnew(ctx context.Context, t *tableInfo, keys [][]byte) error
 				continue // gone, or being written anew anyway
 			}
 			plain, schema, err := tx.ring.unseal(&s.id, t.bucket, key, t.schema, value, t.name)
-			if err != nil {
-				return err
+			if err == nil {
+				plain, err = t.forward(plain, schema)
 			}
-			if plain, err = t.forward(plain, schema); err != nil {
+			if m, _, ok := cutSealed(value); errors.Is(err, ErrCorrupt) {
+				if ok {
+					used[m.purpose][m.epoch] = true
+				}
+				continue
+			}
+			if err != nil {
 				return err
 			}
 			must := tx.must

@@ -17,6 +17,7 @@ import (
 // as it is, and every live value is sealed anew under another id and new keys.
 func reincarnate(ctx context.Context, dir string, keys Keys, o RestoreOptions, h *BackupHeader) (err error) {
 	s := newStore(dir, Options{Keys: keys, Log: o.Log})
+	s.crash = o.crash
 	if err := s.openFile(ctx, dir, Options{Keys: keys, LockTimeout: time.Second}); err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func (s *Store) restart(ctx context.Context, by audit.Actor, h *BackupHeader) er
 	if counts && err != nil {
 		return fmt.Errorf("read counter: %w", err)
 	}
-	return s.update(ctx, &Tx{actor: by}, func(tx *Tx) error {
+	return s.update(ctx, &Tx{actor: by, renews: true}, func(tx *Tx) error {
 		var made []Purpose
 		for p := range purposes {
 			if len(tx.ring.keys[p]) == 0 {
@@ -89,16 +90,21 @@ func (s *Store) restart(ctx context.Context, by audit.Actor, h *BackupHeader) er
 	})
 }
 
-// value is what a value becomes in the new file: the same, or sealed anew for another store.
+// value is what a value becomes in the new file: the same, or sealed anew for another store. One that is
+// damaged goes along as it is: it opens there as little as here, and all the others are saved.
 func (w *rewrite) value(r *ring, bucket string, key, sealed []byte) ([]byte, error) {
 	if w.as == nil || !strings.HasPrefix(bucket, "t/") {
 		return sealed, nil
 	}
 	plain, schema, err := r.unseal(&w.store.id, bucket, key, ^uint16(0), sealed, bucket[2:])
+	if errors.Is(err, ErrCorrupt) {
+		return sealed, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	m, _, _ := cutSealed(sealed)
+	w.sealed[m.purpose]++
 	return last(r.keys[m.purpose]).seal(nil, w.as, m.purpose, bucket, key, schema, plain), nil
 }
 
@@ -114,7 +120,7 @@ func (w *rewrite) rename(dst *bolt.Tx, old *durable, next *file) error {
 	}
 	var seals [purposes]uint64
 	for i := range seals {
-		seals[i] = w.store.seals[i].Load()
+		seals[i] = w.store.seals[i].Load() + w.sealed[i]
 	}
 	sealed := last(old.ring.keys[PurposeData]).seal(nil, w.as, PurposeData, string(bucketMeta), keyState, 0, encodeState(&old.state, &seals))
 	err = errors.Join(m.Put(keyID, w.as[:]), m.Put(keyState, sealed), m.Put(keyRestored, at), m.Delete(keyScrub))

@@ -156,6 +156,15 @@ type RestoreOptions struct {
 	// needed. A segment that none of them holds stays missing, and the rest goes on without it.
 	Earlier []io.Reader
 	Log     *slog.Logger
+
+	crash func(point string) error // in tests of crashes
+}
+
+func (o *RestoreOptions) at(point string) error {
+	if o.crash == nil {
+		return nil
+	}
+	return o.crash(point)
 }
 
 // Restore makes a store of a backup in dir, on this machine or another; keys hold the same root key,
@@ -196,11 +205,17 @@ func restore(ctx context.Context, r io.Reader, dir string, keys Keys, o RestoreO
 	if err := fetchSkipped(ctx, &info.BackupHeader, keys, tmp, o.Earlier); err != nil {
 		return info, err
 	}
+	if err := o.at("unpacked"); err != nil {
+		return info, err
+	}
 	if err := reincarnate(ctx, tmp, keys, o, &info.BackupHeader); err != nil {
 		return info, err
 	}
 	// If we crash before this, dir is empty; after it, it is whole.
-	if err := errors.Join(syncDir(tmp), os.Rename(tmp, dir), syncDir(filepath.Dir(dir))); err != nil {
+	if err := errors.Join(syncDir(tmp), o.at("made")); err != nil {
+		return info, err
+	}
+	if err := errors.Join(os.Rename(tmp, dir), syncDir(filepath.Dir(dir)), o.at("named")); err != nil {
 		return info, fmt.Errorf("name folder: %w", err)
 	}
 	return info, nil

@@ -28,6 +28,8 @@ type rewrite struct {
 
 	mu      sync.Mutex
 	changed map[string]map[string]struct{} // bucket -> keys written since they were copied
+
+	sealed [purposes]uint64 // values sealed anew on the way
 }
 
 // rewritePiece is how many bytes are copied under one snapshot, about.
@@ -39,7 +41,11 @@ func (s *Store) beginRewrite(whole bool) (*rewrite, error) {
 	_, _ = rand.Read(suffix[:])
 	w := &rewrite{store: s, whole: whole, tmp: filepath.Join(filepath.Dir(s.path), fileNew+hex.EncodeToString(suffix[:]))}
 	var err error
+	if err := s.space.room(s.liveBytes()); err != nil {
+		return nil, err
+	}
 	if w.dst, err = openBolt(w.tmp, 0); err != nil {
+		_ = os.Remove(w.tmp)
 		return nil, err
 	}
 	w.dst.NoSync = true // until it is whole: if we crash before that, it is removed
@@ -185,6 +191,7 @@ func (w *rewrite) take() map[string]map[string]struct{} {
 
 // catchUp copies again what was written since.
 func (w *rewrite) catchUp(changed map[string]map[string]struct{}, src, dst *bolt.Tx) error {
+	r := w.store.durable.Load().ring
 	for name, set := range changed {
 		to, err := dst.CreateBucketIfNotExists([]byte(name))
 		if err != nil {
@@ -198,7 +205,9 @@ func (w *rewrite) catchUp(changed map[string]map[string]struct{}, src, dst *bolt
 		slices.Sort(keys)
 		for _, k := range keys {
 			if v := from.Get([]byte(k)); v != nil {
-				err = to.Put([]byte(k), v)
+				if v, err = w.value(r, name, []byte(k), v); err == nil {
+					err = to.Put([]byte(k), v)
+				}
 			} else {
 				err = to.Delete([]byte(k))
 			}
@@ -242,7 +251,7 @@ func (w *rewrite) nearly(ctx context.Context) error {
 }
 
 // between has the committer run fn between two batches, and waits for it. Until fn returns, nothing
-// becomes durable.
+// becomes durable. After a failed commit fn is not run: what the file holds is open then.
 func (s *Store) between(fn func() error) error {
 	done := make(chan error, 1)
 	s.mu.Lock()
@@ -252,7 +261,12 @@ func (s *Store) between(fn func() error) error {
 	case s.closed || s.interlude != nil:
 		done <- ErrClosed
 	default:
-		s.interlude = func() { done <- fn() }
+		s.interlude = func(err error) {
+			if err == nil {
+				err = fn()
+			}
+			done <- err
+		}
 	}
 	s.mu.Unlock()
 	s.wakeUp()

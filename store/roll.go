@@ -84,11 +84,16 @@ func (w *rewrite) replace() error {
 			return asFull(fmt.Errorf("freeze file: %w", err))
 		}
 	}
-	if err := os.Rename(w.tmp, s.path); err != nil {
-		if frozen != nil {
-			_ = os.Remove(frozen.path)
+	if err := s.rename(w.tmp, s.path); err != nil {
+		err = fmt.Errorf("replace file: %w", err)
+		if _, gone := os.Stat(w.tmp); gone == nil { // it was not done
+			if frozen != nil {
+				_ = os.Remove(frozen.path)
+			}
+			return err
 		}
-		return fmt.Errorf("replace file: %w", err)
+		s.fail(err) // it was done: the old file's other name is all that it has
+		return err
 	}
 	if err := errors.Join(syncDir(filepath.Dir(s.path)), s.at("renamed")); err != nil {
 		s.fail(fmt.Errorf("replace file: %w", err)) // which file is the live one after a power cut is open

@@ -53,6 +53,19 @@ func (s *space) ask() error {
 	return nil
 }
 
+// room returns ErrFull if so many bytes more would take half of what is kept free: a copy that the store
+// makes for its own upkeep must not take the last space from commits.
+func (s *space) room(need uint64) error {
+	free, total, err := s.free(s.dir)
+	if err != nil {
+		return fmt.Errorf("ask for free space: %w", err)
+	}
+	if free < need+max(total/minFreePart, minFreeBytes)/2 {
+		return fmt.Errorf("%w: %d MB are needed for a copy of the live file, %d MB are free", ErrFull, need>>20, free>>20)
+	}
+	return nil
+}
+
 // failed notes a commit that failed; worked, one that did not.
 func (s *space) failed(err error) {
 	if errors.Is(err, ErrFull) {

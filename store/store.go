@@ -61,6 +61,7 @@ type Store struct {
 	since    time.Time                    // when it was opened
 	seals    [purposes]atomic.Uint64      // what was sealed under each current key
 	write    func(*bolt.Tx) error         // (*bolt.Tx).Commit but in tests of its failure
+	rename   func(from, to string) error  // os.Rename but in tests of its failure
 
 	// turn is taken before mu by transactions alone, so that the committer and the Views, which need
 	// mu for a moment, wait for one transaction and not for all that wait for their turn.
@@ -79,7 +80,7 @@ type Store struct {
 	rewriting atomic.Pointer[rewrite]
 	scrubbing sync.Mutex         // one scrub at a time
 	scrubOnce atomic.Bool        // the upkeep has one under way
-	interlude func()             // what the committer does before the next batch; owned by mu
+	interlude func(error)        // what the committer does before the next batch, or why not; owned by mu
 	crash     func(string) error // in tests of crashes: fails or ends the process
 
 	wake    chan struct{} // the batch is no longer empty
@@ -90,10 +91,11 @@ type Store struct {
 	wgc     sync.WaitGroup // committer
 	heading sync.Mutex     // one head at a time
 
-	began     time.Time // of the live file's first entry, if it is the first file
+	began     time.Time // when the log began, or its first part was frozen
 	keepFor   time.Duration
 	refreshed uint32 // the day of the last Refresh; owned by the upkeep
 	rollAt    int64  // rollBytes, but in tests
+	rollLeast uint64 // rollEntries, but in tests
 	compactAt int64  // compactBytes, but in tests
 
 	broken bool // a commit panicked: the file's locks may be held for ever
@@ -165,8 +167,8 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 func newStore(dir string, o Options) *Store {
 	s := &Store{
 		keepFor: o.Keep,
-		keys:    hold(o.Keys), log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit,
-		rollAt: rollBytes, compactAt: compactBytes,
+		keys:    hold(o.Keys), log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit, rename: os.Rename,
+		rollAt: rollBytes, rollLeast: rollEntries, compactAt: compactBytes,
 		names: map[[2]string]audit.Pseudonym{},
 		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
 	}

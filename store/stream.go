@@ -33,21 +33,21 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// writeTop writes what comes before the frames and returns its hash.
-func writeTop(w io.Writer, h *BackupHeader) (sum [sha256.Size]byte, err error) {
+// writeTop writes what comes before the frames and returns its hash and size.
+func writeTop(w io.Writer, h *BackupHeader) (sum [sha256.Size]byte, n int, err error) {
 	header, err := json.Marshal(h)
 	if err != nil {
-		return sum, fmt.Errorf("encode header: %w", err)
+		return sum, 0, fmt.Errorf("encode header: %w", err)
 	}
 	if len(header) > maxBackupTop {
-		return sum, errors.New("encode header: what the caller adds is too large")
+		return sum, 0, errors.New("encode header: what the caller adds is too large")
 	}
 	top := append([]byte(backupMagic), binary.BigEndian.AppendUint32(nil, uint32(len(header)))...)
 	top = append(top, header...)
 	if _, err := w.Write(top); err != nil {
-		return sum, fmt.Errorf("write header: %w", err)
+		return sum, 0, fmt.Errorf("write header: %w", err)
 	}
-	return sha256.Sum256(top), nil
+	return sha256.Sum256(top), len(top), nil
 }
 
 // readTop is the inverse of writeTop.

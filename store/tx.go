@@ -17,14 +17,15 @@ import (
 // Tx is one transaction: a decision with all that it changes. It is valid only until its function
 // returns, and is for one goroutine only.
 type Tx struct {
-	store *Store
-	actor audit.Actor
-	now   time.Time
-	ring  *ring
-	view  bool
-	own   bool // the store's own: it may write in clear, and records as the daemon
-	over  bool // its function has returned
-	err   error
+	store  *Store
+	actor  audit.Actor
+	now    time.Time
+	ring   *ring
+	view   bool
+	own    bool // the store's own: it may write in clear, and records as the daemon
+	renews bool // it makes new keys itself, after an entry of its own
+	over   bool // its function has returned
+	err    error
 
 	// layers are what the transaction sees over the file, topmost first. In an Update the first is
 	// its own overlay; the others belong to batches that are not durable yet.

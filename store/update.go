@@ -60,7 +60,9 @@ func (s *Store) apply(tx *Tx, fn func(*Tx) error) (wait *batch, err error) {
 		return nil, ErrClosed
 	}
 	now := time.Now().UTC().Round(0)
-	err = s.rotate(now)
+	if !tx.renews {
+		err = s.rotate(now)
+	}
 	if err == nil {
 		err = s.run(tx, now, fn)
 	}
