@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"pinward/store"
@@ -60,7 +61,11 @@ func admit(tx *store.Tx, r *record) error {
 	if err != nil {
 		return err
 	}
-	if wait := estimate(free, ahead, y.now); wait > AdmitWait {
+	shunned, err := y.suspected(r)
+	if err != nil {
+		return err
+	}
+	if wait := estimate(free, shunned, ahead, y.now); wait > AdmitWait {
 		return &Busy{RetryAfter: seconds(wait - AdmitWait), Reason: "the line before it is too long"}
 	}
 	return nil
@@ -136,13 +141,20 @@ func (s Sender) partTime() time.Duration {
 
 // estimate is how long a new code waits until its hand-over begins: each sender first ends what it
 // has on air, then all of them take from the line. What is on air for long is taken to need that long
-// again.
-func estimate(free []*member, ahead int, now time.Time) time.Duration {
+// again. One that is suspected of filtering is left alone for shunFor while another is there.
+func estimate(free []*member, shunned []suspect, ahead int, now time.Time) time.Duration {
+	suspected := func(m *member) bool {
+		return slices.ContainsFunc(shunned, func(s suspect) bool { return s.SIM == m.SIM })
+	}
+	other := slices.ContainsFunc(free, func(m *member) bool { return !suspected(m) })
 	ready := make([]time.Duration, len(free))
 	for i, m := range free {
 		if m.Hand != "" {
 			on := now.Sub(m.Since)
 			ready[i] = max(m.partTime()-on, on/2)
+		}
+		if other && suspected(m) {
+			ready[i] = max(ready[i], shunFor(OTP))
 		}
 	}
 	for ; ; ahead-- {

@@ -30,7 +30,8 @@ const (
 )
 
 // A suspected way gets one message each trialEvery, to see whether it still filters; a code only where
-// none other came, and only one whose route goes on by itself.
+// none other came, and only one whose route goes on by itself. Where nothing goes by it for filterSpan,
+// a trial neither, the suspicion is over: nothing of what it rests on counts any more.
 const (
 	trialEvery = time.Hour
 	trialCode  = 2 * time.Hour
@@ -133,7 +134,10 @@ func (y *yard) judge() error {
 }
 
 func (y *yard) judgeWay(key []byte, w way) error {
-	if n := w.silence(y.now); n >= filterTexts && w.Suspect.IsZero() {
+	if !w.Suspect.IsZero() {
+		return y.outlive(key, w)
+	}
+	if n := w.silence(y.now); n >= filterTexts {
 		p, err := y.expectation(&w)
 		if err != nil {
 			return err
@@ -146,6 +150,22 @@ func (y *yard) judgeWay(key []byte, w way) error {
 		return nil // the next text plans the next look
 	}
 	if err := y.planJudgement(key, &w); err != nil {
+		return err
+	}
+	return y.keepWay(key, w)
+}
+
+// outlive ends a suspicion without traffic, or looks again when its latest text will be too old.
+func (y *yard) outlive(key []byte, w way) error {
+	last := w.Suspect
+	if n := len(w.Texts); n > 0 && w.Texts[n-1].At.After(last) {
+		last = w.Texts[n-1].At
+	}
+	if w.Judge = last.Add(filterSpan); w.Judge.After(y.now) {
+		if err := judgements.Put(y.tx, append(instant(w.Judge), key...), struct{}{}); err != nil {
+			return fmt.Errorf("plan judgement: %w", err)
+		}
+	} else if err := y.clear(&w, "time"); err != nil {
 		return err
 	}
 	return y.keepWay(key, w)
@@ -190,7 +210,7 @@ func (y *yard) expectation(w *way) (float64, error) {
 // suspect begins an episode.
 func (y *yard) suspect(key []byte, w way, silent int) error {
 	w.Suspect = y.now
-	if err := y.keepWay(key, w); err != nil {
+	if err := y.outlive(key, w); err != nil {
 		return err
 	}
 	s := suspect{SIM: w.SIM, Prefix: w.Prefix, Since: y.now, Trial: y.now}
@@ -216,7 +236,7 @@ func (y *yard) suspect(key []byte, w way, silent int) error {
 		attr("sender", sender), attr("carrier", s.Carrier), attr("prefix", w.Prefix), attr("silent", silent)}})
 }
 
-// clear ends an episode: a text that was part of the silence has arrived.
+// clear ends an episode: a text that was part of the silence has arrived, or the silence is long past.
 func (y *yard) clear(w *way, by string) error {
 	key := suspectKey(y.tx, w.Prefix)
 	list, _, err := suspects.Get(y.tx, key)
@@ -282,6 +302,18 @@ func (r *record) isTrial(tx *store.Tx, s suspect) (bool, error) {
 	}
 	sim, _, err := SIMOf(tx, s.SIM)
 	return r.Essential || sim.carries(r.Lane, tx.Now()), err
+}
+
+// suspected lists the SIMs that a code is kept from on its first step, for admission.
+func (y *yard) suspected(r *record) ([]suspect, error) {
+	if r.Route[0].Channel != SMS || r.SIM != "" || r.To.IsZero() {
+		return nil, nil
+	}
+	list, _, err := suspects.Get(y.tx, suspectKey(y.tx, r.To.Prefix()))
+	if err != nil {
+		return nil, fmt.Errorf("read suspected SIMs: %w", err)
+	}
+	return list, nil
 }
 
 // holdsOff tells whether the sender should leave a message to SIMs that are not suspected.

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -213,6 +214,72 @@ func TestFilteringTrial(t *testing.T) {
 		b.settle(b.must("c"), sentAs(6))
 		b.receive(job, 5, 0) // it was open after all
 		b.recorded("sim-a", ActionSIMSet, ActionFiltered, ActionCleared)
+	})
+}
+
+// Nothing goes by the suspected way any more, a trial neither: after a day nothing speaks against it. A
+// text by it within that day, and were it lost as well, holds the suspicion up.
+func TestFilteringEndsWithoutTraffic(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBox(t)
+		b.filter(true)
+		time.Sleep(filterSpan - time.Hour)
+		b.expire()
+		b.say(40, map[string]carrier{"a": {drops: true}}) // there is no other
+		time.Sleep(2 * time.Hour)
+		b.only("a") // it is still there
+		b.expire()
+		if !b.filtered("a") {
+			t.Fatal("a day after it began it is over, with a lost text of two hours ago")
+		}
+		time.Sleep(filterSpan)
+		b.only("a")
+		b.expire()
+		if b.filtered("a") {
+			t.Fatal("a suspicion stays for ever where nothing goes")
+		}
+		b.recorded("sim-a", ActionSIMSet, ActionFiltered, ActionCleared)
+		b.only("all")
+		b.put(code(1))
+		b.must("a") // who wrote to this patient before
+	})
+}
+
+// Admission reckons with a suspected sender only after the time for which codes are kept from it.
+func TestAdmitKnowsSuspectedWays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBox(t)
+		b.filter(true)
+		b.only("all")
+		busy := func(n int) bool {
+			err := b.try(func(tx *store.Tx) error { return Admit(tx, code(n)) })
+			_, is := errors.AsType[*Busy](err)
+			if err != nil && !is {
+				t.Fatal(err)
+			}
+			return is
+		}
+		for i, name := range []string{"b", "c"} {
+			s := modem(name, map[string]string{"b": "red", "c": "blue"}[name])
+			s.PartTime = 30 * time.Second
+			b.report(s)
+			b.put(code(10_000 + i)) // to another prefix
+			b.must(name)
+		}
+		if busy(50) {
+			t.Error("refused, though the suspected sender takes it after a while")
+		}
+		b.put(code(50)) // it is before the next one, and the suspected sender takes it in ten seconds
+		if !busy(51) {
+			t.Error("admitted, as if the suspected sender took it at once")
+		}
+		if busy(10_050) {
+			t.Error("a code to a prefix where nobody is suspected is refused")
+		}
+		b.only("a")
+		if busy(51) {
+			t.Error("refused where there is no other sender")
+		}
 	})
 }
 
