@@ -1,6 +1,8 @@
 package contact
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -80,7 +82,7 @@ var ErrNoAppointment = errors.New("no appointment named")
 
 var (
 	appointments = store.NewTable[Appointment]("contact.appointments")
-	// bySubject is keyed by blinded subject, then blinded appointment.
+	// bySubject is keyed by blinded subject, then start, then blinded appointment.
 	bySubject = store.NewTable[AppointmentID]("contact.appointments-by-subject")
 )
 
@@ -179,8 +181,49 @@ func AppointmentsOf(tx *store.Tx, id SubjectID) ([]Appointment, error) {
 			list = append(list, a)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Appointment) int { return a.Start.Compare(b.Start) })
 	return list, nil
+}
+
+// AppointmentsBetween lists a subject's appointments that start in [from, to), by start, ended ones as
+// well.
+func AppointmentsBetween(tx *store.Tx, id SubjectID, from, to time.Time) ([]Appointment, error) {
+	s, _, err := survivor(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	prefix := s.ID.blind(tx)
+	begin, end := startKey(prefix, from), startKey(prefix, to)
+	var ids []AppointmentID
+	err = bySubject.Each(tx, store.Range{Prefix: prefix, From: begin}, func(key []byte, id AppointmentID) error {
+		if bytes.Compare(key, end) >= 0 {
+			return store.Stop
+		}
+		ids = append(ids, id)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list appointments: %w", err)
+	}
+	var list []Appointment
+	for _, id := range ids {
+		a, ok, err := FindAppointment(tx, id)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			list = append(list, a)
+		}
+	}
+	return list, nil
+}
+
+// startKey is where a subject's appointments of a start begin; seconds before 1970 sort before those after.
+func startKey(subject []byte, start time.Time) []byte {
+	return binary.BigEndian.AppendUint64(slices.Clip(subject), uint64(start.Unix())^1<<63)
+}
+
+func (a Appointment) bySubject(tx *store.Tx, key []byte) []byte {
+	return append(startKey(a.Subject.blind(tx), a.Start), key...)
 }
 
 func appointmentIDs(tx *store.Tx, subject SubjectID) ([]AppointmentID, error) {
@@ -202,18 +245,18 @@ func keepAppointment(tx *store.Tx, prev Appointment, a *Appointment) error {
 	if err := appointments.Put(tx, key, *a); err != nil {
 		return fmt.Errorf("keep appointment: %w", err)
 	}
-	if prev.Subject == a.Subject {
+	if prev.Subject == a.Subject && prev.Start.Equal(a.Start) {
 		return nil
 	}
 	if !prev.Subject.IsZero() {
-		if err := bySubject.Delete(tx, append(slices.Clip(prev.Subject.blind(tx)), key...)); err != nil {
+		if err := bySubject.Delete(tx, prev.bySubject(tx, key)); err != nil {
 			return fmt.Errorf("unlink appointment: %w", err)
 		}
 	}
 	if a.Subject.IsZero() {
 		return nil
 	}
-	if err := bySubject.Put(tx, append(slices.Clip(a.Subject.blind(tx)), key...), a.ID); err != nil {
+	if err := bySubject.Put(tx, a.bySubject(tx, key), a.ID); err != nil {
 		return fmt.Errorf("link appointment: %w", err)
 	}
 	return nil

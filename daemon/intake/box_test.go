@@ -60,6 +60,7 @@ func newBoxIn(t testing.TB, l Listener) *box {
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, PartTime: time.Second})
 	})
 	b.listen(l)
+	b.policy(Policy{})
 	return b
 }
 
@@ -81,6 +82,9 @@ func (b *box) site(change func(*contact.Site)) {
 
 func (b *box) policy(p Policy) {
 	b.t.Helper()
+	if p.Gather == 0 {
+		p.Gather = 1 // nobody waits in a test
+	}
 	b.do(func(tx *store.Tx) error { return SetPolicy(tx, p) })
 	b.in.ground.Store(nil)
 }

@@ -205,9 +205,9 @@ func TestDeathOfMerged(t *testing.T) {
 		sendOK(t, b, siu("S12", time.Now().Add(50*time.Hour), "")) // of the loser, and comes over
 		sendOK(t, b, "ADT^A08\n"+survivor)
 		sendOK(t, b, "ADT^A40\n"+survivor+"\nMRG|4711^^^RIV^MR")
-		sendOK(t, b, strings.NewReplacer(jane, survivor, "A77", "A78").Replace(siu("S12", time.Now().Add(60*time.Hour), "")))
+		sendOK(t, b, strings.NewReplacer(jane, survivor, "A77", "A78").Replace(siu("S12", time.Now().Add(80*time.Hour), "")))
 		sendOK(t, b, "ADT^A08\n"+survivor+"\nZNT|1|OTP^login|R1")
-		if got := b.whats(); got != "portal-login 24h 24h 2h 2h" {
+		if got := b.whats(); got != "portal-login 24h 2h 24h 2h" {
 			t.Fatalf("%s: texts are %q", name, got)
 		}
 		sendOK(t, b, "ADT^A08\n"+pid+dead)

@@ -240,6 +240,9 @@ func (h held) release(tx *store.Tx) (bool, error) {
 		if !known || a.Status != h.Visit.Status || !a.Start.Equal(h.Visit.Start) {
 			return false, nil
 		}
+		if sole, err := h.sole(tx); err != nil || !sole {
+			return false, err
+		}
 	}
 	_, known, err := notice.Send(tx, h.Text)
 	if notice.Refusal(err) {

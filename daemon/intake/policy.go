@@ -28,6 +28,9 @@ type Policy struct {
 	// Leads are how long before an appointment its reminders go, the longest first, in nanoseconds;
 	// none is 24 and 2 hours.
 	Leads []time.Duration `json:"leads"`
+	// Gather is how long a text that would go at once waits for others about the patient's same day, so
+	// that one tells of all; 0 is DefaultGather.
+	Gather Span `json:"gather,omitzero"`
 	// WorkPhones lets numbers at work (PID-14, use WPN) be texted.
 	WorkPhones bool `json:"work_phones"`
 	// ZSegment is the name of the segment that asks for a code or a text; "" is ZNT.
@@ -119,6 +122,9 @@ func (p Policy) validate() error {
 	}
 	if p.BreakerFloor < 0 {
 		return errors.New("breaker_floor is negative")
+	}
+	if p.Gather < 0 || time.Duration(p.Gather) > maxGather {
+		return fmt.Errorf("gather is not between 0 and %s", maxGather)
 	}
 	if len(p.Leads) > maxLeads {
 		return fmt.Errorf("more than %d reminders", maxLeads)

@@ -11,6 +11,14 @@ import (
 	"pinward/daemon/text"
 )
 
+// Templates of the texts about an appointment; with perDay, about all of a patient's on one day.
+const (
+	reminderText  = "appointment.reminder"
+	movedText     = "appointment.moved"
+	cancelledText = "appointment.cancelled"
+	perDay        = ".day"
+)
+
 // bookVisit keeps an appointment and makes its reminders agree with it.
 func (w *work) bookVisit() error {
 	if w.ends() != "" {
@@ -32,10 +40,14 @@ func (w *work) bookVisit() error {
 	if err != nil {
 		return err
 	}
+	another := !c.New && !prev.Subject.IsZero() && prev.Subject != a.Subject
 	switch {
 	case w.visit.status == "STARTED":
 		w.did("appointment has started")
 		return w.withdraw(a, "the appointment has started")
+	case another:
+		w.did("appointment given to another patient")
+		return w.giveVisit(prev, a)
 	case c.Moved:
 		w.did("appointment moved")
 		return w.moveVisit(prev, a)
@@ -47,16 +59,32 @@ func (w *work) bookVisit() error {
 	return nil
 }
 
+// giveVisit withdraws what waits for the patient who had the appointment, and reminds the one who has it.
+func (w *work) giveVisit(prev, a contact.Appointment) error {
+	if err := w.withdraw(prev, "the appointment is another patient's"); err != nil {
+		return err
+	}
+	if err := w.remindRest(prev); err != nil {
+		return err
+	}
+	return w.remind(a, true)
+}
+
 // moveVisit withdraws what waits for the old time. The person is told of another time, and of another
 // place if they had read the old one.
 func (w *work) moveVisit(prev, a contact.Appointment) error {
 	if err := w.withdraw(a, "the appointment moved"); err != nil {
 		return err
 	}
+	if !w.day(prev.Start).same(a.Start) {
+		if err := w.remindRest(prev); err != nil {
+			return err
+		}
+	}
 	if a.Start.Equal(prev.Start) && prev.SiteName == "" {
 		return w.remind(a, true)
 	}
-	if err := w.tell(a, "appointment.moved", "moved@"+stamp(a.Start)); err != nil {
+	if err := w.tell(a, movedText, "moved@"+stamp(a.Start)); err != nil {
 		return err
 	}
 	return w.remind(a, true)
@@ -81,12 +109,15 @@ func (w *work) endVisit() error {
 	if err := w.withdraw(prev, "the appointment was "+string(status)); err != nil {
 		return err
 	}
+	if err := w.remindRest(prev); err != nil {
+		return err
+	}
 	discontinued := w.rule.does(EndVisit) && w.rule.Notice.Template == ""
 	if status != contact.Cancelled || discontinued {
 		return nil
 	}
 	prev.Status = status
-	return w.tell(prev, "appointment.cancelled", "cancelled@"+stamp(prev.Start))
+	return w.tell(prev, cancelledText, "cancelled@"+stamp(prev.Start))
 }
 
 func (w *work) withdraw(a contact.Appointment, why string) error {
@@ -97,9 +128,11 @@ func (w *work) withdraw(a contact.Appointment, why string) error {
 	return err
 }
 
-// tell sends a text about an appointment now, if it is still of use.
+// tell sends a text about an appointment, if it is still of use. It waits a moment for others of the
+// same day, which it then tells of as well.
 func (w *work) tell(a contact.Appointment, template, key string) error {
-	switch now := w.tx.Now(); {
+	now := w.tx.Now()
+	switch {
 	case a.Subject.IsZero() || !a.Start.After(now):
 		return nil
 	case w.tooOld():
@@ -110,12 +143,16 @@ func (w *work) tell(a contact.Appointment, template, key string) error {
 	if err != nil || quiet {
 		return err
 	}
+	first, template, err := w.gather(a, template)
+	if err != nil {
+		return err
+	}
 	expires := a.Start
-	if latest := w.tx.Now().Add(notBefore); expires.After(latest) {
+	if latest := now.Add(notBefore); expires.After(latest) {
 		expires = latest
 	}
 	got, err := w.text(notice.Request{
-		Template: template, Subject: a.Subject, Slots: w.slots(a), Expires: expires,
+		Template: template, Subject: a.Subject, Slots: w.slots(first), At: now.Add(w.policy.gather()), Expires: expires,
 		Group: a.Key, Key: key, Mode: w.mode,
 	}, a)
 	if got == taken {
@@ -160,9 +197,9 @@ func (w *work) slots(a contact.Appointment) text.Values {
 	return v
 }
 
-// remind schedules the reminders of an appointment: one at each lead that is still to come, or one at
-// once when there is none and the start is not now. A reminder that went for another start does not
-// stand in for this one if the appointment is known to be another (again).
+// remind schedules the reminders of an appointment, together with those of the patient's others of the
+// day. A reminder that went for another start does not stand in for this one if the appointment is known
+// to be another (again).
 func (w *work) remind(a contact.Appointment, again bool) error {
 	now := w.tx.Now()
 	switch {
@@ -171,9 +208,7 @@ func (w *work) remind(a contact.Appointment, again bool) error {
 		return nil
 	case a.Start.Before(now.Add(soonest)):
 		return nil
-	}
-	if h, m, _ := a.Start.In(w.zone).Clock(); h == 0 && m == 0 {
-		// What is only a day reads as its midnight, and so do those who pad it with zeros.
+	case w.dayOnly(a):
 		w.because("reminders: the start has no time of day")
 		return nil
 	}
@@ -181,6 +216,20 @@ func (w *work) remind(a contact.Appointment, again bool) error {
 	if err != nil || quiet {
 		return err
 	}
+	return w.remindDay(a, again)
+}
+
+// dayOnly tells whether only the day of a start is known: that reads as its midnight, and so do those who
+// pad it with zeros.
+func (w *work) dayOnly(a contact.Appointment) bool {
+	h, m, _ := a.Start.In(w.zone).Clock()
+	return h == 0 && m == 0
+}
+
+// schedule queues the reminders that hang on an appointment: one at each lead that is still to come, or
+// one at once when there is none and the start is not now.
+func (w *work) schedule(a contact.Appointment, template string, again bool) error {
+	now := w.tx.Now()
 	queued, late := 0, true
 	for _, lead := range w.policy.leads() {
 		at := a.Start.Add(-lead)
@@ -192,7 +241,7 @@ func (w *work) remind(a contact.Appointment, again bool) error {
 			w.because("reminders: the start is too far ahead")
 			continue
 		}
-		ok, err := w.reminder(a, leadKey(lead), at, again)
+		ok, err := w.reminder(a, template, leadKey(lead), at, again)
 		if err != nil && w.refused("reminder", err) != nil {
 			return err
 		}
@@ -203,8 +252,8 @@ func (w *work) remind(a contact.Appointment, again bool) error {
 			queued++
 		}
 	}
-	if late && !w.told {
-		ok, err := w.reminder(a, "now", now, again)
+	if late && !(w.told && a.ID == w.visit.appointment.ID) {
+		ok, err := w.reminder(a, template, atOnceKey, now.Add(w.policy.gather()), again)
 		if w.refused("reminder", err) != nil {
 			return err
 		}
@@ -219,18 +268,24 @@ func (w *work) remind(a contact.Appointment, again bool) error {
 }
 
 // reminder queues one reminder, and tells whether it did.
-func (w *work) reminder(a contact.Appointment, key string, at time.Time, again bool) (bool, error) {
+func (w *work) reminder(a contact.Appointment, template, key string, at time.Time, again bool) (bool, error) {
 	req := notice.Request{
-		Template: "appointment.reminder", Subject: a.Subject, Slots: w.slots(a), At: at, Expires: a.Start,
+		Template: template, Subject: a.Subject, Slots: w.slots(a), At: at, Expires: a.Start,
 		Group: a.Key, Key: key, Mode: w.mode,
 	}
 	got, err := w.text(req, a)
 	if got == already && again {
-		req.Key += "@" + stamp(a.Start)
+		req.Key = restarted(key, a)
 		got, err = w.text(req, a)
 	}
 	return got == taken, err
 }
+
+// atOnceKey is the key of a reminder for which no lead is left.
+const atOnceKey = "now"
+
+// restarted is the key of a reminder whose first one went for another start.
+func restarted(key string, a contact.Appointment) string { return key + "@" + stamp(a.Start) }
 
 // remindAll schedules reminders of somebody who could not be texted until now. What waits or went out
 // already stays.
@@ -240,13 +295,15 @@ func (w *work) remindAll(id contact.SubjectID) error {
 		return err
 	}
 	soon := w.tx.Now().Add(soonest)
+	var done span
 	for _, a := range list[max(len(list)-maxAppointments, 0):] {
-		if a.Status != contact.Booked || a.Start.Before(soon) || a.ID == w.visit.appointment.ID {
+		if a.Status != contact.Booked || a.Start.Before(soon) || a.ID == w.visit.appointment.ID || done.same(a.Start) {
 			continue // the one at hand has its turn
 		}
 		if err := w.remind(a, false); err != nil {
 			return err
 		}
+		done = w.day(a.Start)
 	}
 	return nil
 }

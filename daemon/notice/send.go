@@ -59,8 +59,10 @@ var perNumber = limit.Budget{Name: "notice.number.day", Max: 12, Window: 24 * ti
 var perNumberAsked = limit.Budget{Name: "notice.number.asked", Max: 1000, Window: 24 * time.Hour, Reserve: 100}
 
 // cancellation is the template of the text that perNumber never holds: who does
-// not get it comes for nothing.
+// not get it comes for nothing. The one about a day's appointments begins with it.
 const cancellation = "appointment.cancelled"
+
+func (n Notice) cancels() bool { return strings.HasPrefix(n.Template, cancellation) }
 
 // Send queues a notice; already says that the key's notice was there before and
 // nothing was done. Refusals (see Refusal) are recorded in tx and must be
@@ -122,7 +124,7 @@ func send(tx *store.Tx, req Request) (Notice, bool, error) {
 	if err != nil {
 		return n, false, err
 	}
-	if n.Template != cancellation {
+	if !n.cancels() {
 		if err := limit.Take(tx, perNumberAsked.For(n.Staff), n.To.E164()); err != nil {
 			return n, false, err
 		}

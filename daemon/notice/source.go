@@ -52,7 +52,7 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 		err := limit.Take(tx, perNumber.For(n.Staff), n.To.E164())
 		full, ok := errors.AsType[*limit.Exceeded](err)
 		switch {
-		case ok && n.Template != cancellation:
+		case ok && !n.cancels():
 			n.At = tx.Now().Add(full.RetryAfter)
 			return hold(tx, n, t, site, cause(full))
 		case err != nil && !ok:
@@ -204,7 +204,7 @@ func cancelAll(tx *store.Tx, ids []string, why string) (n int, err error) {
 }
 
 func cancel(tx *store.Tx, n Notice, why string) (bool, error) {
-	if waits, err := waiting(tx, n); err != nil || !waits {
+	if waits, err := Waiting(tx, n); err != nil || !waits {
 		return false, err
 	}
 	if _, err := outbox.CancelRef(tx, n.ID); err != nil {
@@ -220,8 +220,8 @@ func cancel(tx *store.Tx, n Notice, why string) (bool, error) {
 	return true, record(tx, n, ActionCancel, store.OK, attr("cause", n.Cause))
 }
 
-// waiting reports whether nothing of the notice has left the box yet.
-func waiting(tx *store.Tx, n Notice) (bool, error) {
+// Waiting reports whether nothing of the notice has left the box yet.
+func Waiting(tx *store.Tx, n Notice) (bool, error) {
 	if !n.Canceled.IsZero() {
 		return false, nil
 	}
@@ -243,7 +243,7 @@ func Move(tx *store.Tx, group, key string, at, expires time.Time, slots text.Val
 	if err != nil {
 		return Notice{}, false, err
 	}
-	if waits, err := waiting(tx, n); err != nil || !waits {
+	if waits, err := Waiting(tx, n); err != nil || !waits {
 		return n, false, err
 	}
 	site, err := contact.SiteOf(tx)

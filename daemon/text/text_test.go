@@ -99,6 +99,7 @@ func TestEveryTemplateStandsInBothLanguages(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"verification", "appointment.reminder", "appointment.moved", "appointment.cancelled", "result.ready",
+		"appointment.reminder.day", "appointment.moved.day", "appointment.cancelled.day",
 		"prescription.ready", "telehealth.link", "optout.confirm", "optout.codes", "optout.doubtful", "optin.confirm", "help", "unread", "test"} {
 		if !names[name] {
 			t.Errorf("%s is not shipped", name)
