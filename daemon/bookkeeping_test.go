@@ -27,6 +27,7 @@ var bookkeeping = map[string]string{
 	"intake.seen":         "outcomes of messages, so that a repeat gets the same answer; what a message did has entries of its own",
 	"limit.counters":      "how often something was done lately; what was done is an entry of its own",
 	"limit.failures":      "failures in a row; each failed check is an entry of its own",
+	"modem.pins":          "how often a SIM was given a PIN; each refusal is an entry",
 	"modem.testing":       "how far a self-test has come; each step is an entry of its message",
 	"modem.tests":         "what a self-test's text is known by; beginning, arrival and end are entries",
 	"notice.due":          "orders notices by when they are deleted; deleting them is an entry",

@@ -148,7 +148,7 @@ func (h *house) start(b *box) {
 	rest, stopRest := context.WithCancel(context.Background())
 	h.stopSend, h.stopRest = stopSend, stopRest
 	for _, p := range b.cfg.Modems {
-		m := b.newModem(p, h.fits[p.Name].SIM)
+		m := b.newModem(h, p)
 		s := &sender{port: p, modem: m, wiring: &b.wiring, fit: h.fits[p.Name], store: h.store, sources: sources, log: b.log, pulse: b.pulses.add("sender " + p.Name)}
 		h.senders = append(h.senders, s)
 		h.rest.Go(func() {

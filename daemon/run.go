@@ -212,13 +212,14 @@ func openPort(ctx context.Context, p ModemPort) (io.ReadWriteCloser, error) {
 	return port.Open(ctx, p.Device, port.Options{})
 }
 
-// newModem makes a modem behind its port, in which the SIM iccid is expected ("": the first one met);
+// newModem makes a modem behind its port, in which the last accepted SIM is expected, or the first one met;
 // nothing is opened before it runs.
-func (b *box) newModem(p ModemPort, iccid string) *modem.Modem {
+func (b *box) newModem(h *house, p ModemPort) *modem.Modem {
 	return modem.New(func(ctx context.Context) (io.ReadWriteCloser, error) {
 		return b.openModem(ctx, p)
 	}, modem.Options{
-		Name: p.Name, PIN: credential(p.PIN), ICCID: iccid, BalanceCode: p.Balance, Settings: p.Settings, Log: b.log,
+		Name: p.Name, PIN: credential(p.PIN), PINs: h.pinLog(p.Name), ICCID: h.fits[p.Name].SIM,
+		BalanceCode: p.Balance, Settings: p.Settings, Log: b.log,
 		// Without a prompt nothing has left, and another modem may take the code: wait no longer than is usual.
 		Timing: modem.Timing{Prompt: promptPatience},
 	})

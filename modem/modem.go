@@ -20,6 +20,8 @@ type Options struct {
 	// PIN gives the SIM's PIN when it asks for one; nil if no PIN is kept. It is called once for each PIN that the SIM takes or
 	// refuses: a refused PIN is never tried again.
 	PIN func(ctx context.Context) (string, error)
+	// PINs is what is kept of PINs beyond this process.
+	PINs PINLog
 	// Log gets changes of phase and what a person should know; nil is slog.Default(). No number and no text is logged.
 	Log *slog.Logger
 	// Trace is told the name of each command, like "AT+CMGS", just before its first byte is written. Never an argument. It must
@@ -143,13 +145,17 @@ func (m *Modem) Run(ctx context.Context) error {
 	lost := ""
 	for ctx.Err() == nil {
 		m.ladder.started = time.Now()
+		typed := m.waitingPIN()
 		err := m.once(ctx)
 		if ctx.Err() != nil {
 			break
 		}
 		wait := m.ladder.after(err, m.o.Timing)
 		cause, phase := plain(err), PhaseDown
-		m.answerPIN(fmt.Errorf("%w: %s", ErrNotUp, cause))
+		// A PIN that came after the SIM had refused the one before it is for the next session, which begins at once.
+		if !isSIM(err) || m.waitingPIN() == typed {
+			m.answerPIN(fmt.Errorf("%w: %s", ErrNotUp, cause))
+		}
 		if isSIM(err) {
 			phase = PhaseBlocked
 		}

@@ -2,13 +2,9 @@ package modem
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-
-	"pinward/modem/line"
 )
 
 // minTries is how many PIN tries must be left for us to use one: the last one belongs to a person with a telephone (callpilot#112).
@@ -32,6 +28,17 @@ func (e *PINError) Error() string {
 		return "the SIM refused the PIN: " + left
 	}
 	return "PIN not given to the SIM: " + left
+}
+
+// PINLog is what must be known of PINs after the process has ended: a wrong one that each start gives once reaches the PUK by a
+// crash loop, where the module does not tell the tries left. It must hold no PIN in clear. The zero value keeps nothing.
+type PINLog struct {
+	// Begin is asked before the PIN that is kept for a SIM is given to it, and keeps that this happens. left are the tries left, -1
+	// where the modem does not tell. false: it was refused before, or too many were given without success. A PIN that an operator
+	// types is not asked for.
+	Begin func(ctx context.Context, sim, pin string, left int) (bool, error)
+	// End keeps what the SIM said to a PIN, of whomever. After a crash between the two it is not called.
+	End func(ctx context.Context, sim, pin string, taken bool) error
 }
 
 // usedPIN is a PIN that was given to the SIM in a modem.
@@ -96,137 +103,16 @@ func (m *Modem) takePIN() *pinOrder {
 	return order
 }
 
+// waitingPIN is the order that nobody has taken yet.
+func (m *Modem) waitingPIN() *pinOrder {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.typed
+}
+
 // answerPIN ends the wait for a PIN that was not used.
 func (m *Modem) answerPIN(err error) {
 	if order := m.takePIN(); order != nil {
 		order.done <- err
 	}
-}
-
-// enterPIN gives the SIM its PIN once: the one that an operator has just typed, or else the one that is kept for it.
-func (s *session) enterPIN() error {
-	if s.m.o.PIN == nil && !s.m.hasPIN() {
-		return &simError{"the SIM asks for a PIN and none is kept for it", AlarmPIN}
-	}
-	left, err := s.pinTries()
-	if err != nil {
-		return err
-	}
-	if left >= 0 && left < minTries {
-		s.m.answerPIN(&PINError{Left: left})
-		return &simError{fmt.Sprintf("the SIM has %d PIN tries left: a person must enter it in a telephone", left), AlarmPIN}
-	}
-	if order := s.m.takePIN(); order != nil {
-		err := s.givePIN(order.pin)
-		order.done <- s.told(err)
-		return err
-	}
-	pin, err := s.m.o.PIN(s.ctx)
-	if err != nil {
-		return fmt.Errorf("read PIN: %w", err)
-	}
-	if !validPIN(pin) {
-		return &simError{"the PIN kept for the SIM is not 4 to 8 digits", AlarmPIN}
-	}
-	if s.m.refusedPIN(pin) {
-		return errPINRefused
-	}
-	return s.givePIN(pin)
-}
-
-// errPINRefused blocks a modem until a person has done something about it.
-var errPINRefused = &simError{"the SIM refused its PIN; it is not tried again", AlarmPIN}
-
-// told is what the operator hears of givePIN's error.
-func (s *session) told(err error) error {
-	if !errors.Is(err, errPINRefused) {
-		return err
-	}
-	left, err := s.pinTries()
-	if err != nil {
-		left = -1
-	}
-	return &PINError{Refused: true, Left: left}
-}
-
-// givePIN uses up a try if the PIN is wrong. If we crash between here and the answer, nobody knows that a try is used: the tries
-// left are read again before the next.
-func (s *session) givePIN(pin string) error {
-	_, err := s.l.Do(context.WithoutCancel(s.ctx), line.Cmd{Text: `+CPIN="` + pin + `"`, Class: line.Rest}, s.m.o.Timing.SIM)
-	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
-	used := usedPIN{s.m.status.IMEI, sha256.Sum256([]byte(pin))}
-	var r *line.ResultError
-	switch {
-	case errors.As(err, &r):
-		s.m.badPIN[used] = true
-		return errPINRefused
-	case err == nil:
-		delete(s.m.badPIN, used) // it was another SIM's
-	}
-	return err
-}
-
-// refusedPIN says that this PIN was refused in this modem before.
-func (m *Modem) refusedPIN(pin string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.badPIN[usedPIN{m.status.IMEI, sha256.Sum256([]byte(pin))}]
-}
-
-func (m *Modem) hasPIN() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.typed != nil
-}
-
-// pinTries asks how often the PIN may still be tried; -1 where the modem does not tell.
-func (s *session) pinTries() (left int, err error) {
-	for _, cmd := range s.p.PINTries {
-		info, err := s.ask(cmd)
-		if err != nil {
-			return -1, err
-		}
-		for _, l := range info {
-			if n, ok := triesIn(l); ok {
-				return n, nil
-			}
-		}
-	}
-	return -1, nil
-}
-
-// triesIn reads the tries of PIN1 from the answers of the vendors:
-//
-//	+CPINR: SIM PIN,3,3        27.007, 8.65
-//	+QPINC: "SC",3,10          Quectel
-//	+SPIC: 3,10,3,10           SIMCom: PIN1 first
-//	^CPIN: READY,,10,3,10,3    Huawei: code, times, PUK, PIN, ...
-//	#PCT: 3                    Telit: of what +CPIN? asks for
-func triesIn(l string) (int, bool) {
-	name, rest, ok := strings.Cut(l, ":")
-	if !ok {
-		return 0, false
-	}
-	f := fields(rest)
-	at := -1
-	switch strings.TrimSpace(name) {
-	case "+CPINR":
-		if len(f) > 0 && f[0] == "SIM PIN" {
-			at = 1
-		}
-	case "+QPINC":
-		if len(f) > 0 && f[0] == "SC" {
-			at = 1
-		}
-	case "+SPIC", "#PCT":
-		at = 0
-	case "^CPIN":
-		at = 3
-	}
-	if at < 0 || at >= len(f) {
-		return 0, false
-	}
-	n, err := strconv.Atoi(f[at])
-	return n, err == nil
 }

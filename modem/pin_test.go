@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +61,6 @@ func TestEnterPINRefusedTellsTheTriesLeft(t *testing.T) {
 		if err := w.enterPIN("1111"); !errors.As(err, &e) || !e.Refused || e.Left != 1 {
 			w.t.Fatalf("%v", err)
 		}
-		w.blocked()
 		// One try is left: neither a wrong nor the right PIN is given now.
 		if err := w.enterPIN("4711"); !errors.As(err, &e) || e.Refused || e.Left != 1 {
 			w.t.Fatalf("%v", err)
@@ -71,6 +72,69 @@ func TestEnterPINRefusedTellsTheTriesLeft(t *testing.T) {
 			w.t.Fatal("the error shows the PIN")
 		}
 		w.quietAbout("0000", "1111", "4711")
+	})
+}
+
+// Whoever mistypes types again at once: the second PIN is used by the next session, not answered by the end of the one that
+// refused the first.
+func TestEnterPINRightAfterARefusal(t *testing.T) {
+	for _, profile := range allProfiles {
+		t.Run(profile, func(t *testing.T) {
+			inWorld(t, setup{sim: modemsim.ModemOptions{Profile: profile, PIN: "4711"}}, func(w *world) {
+				w.blocked()
+				var e *PINError
+				if err := w.enterPIN("0000"); !errors.As(err, &e) || !e.Refused {
+					w.t.Fatalf("the wrong one: %v", err)
+				}
+				if err := w.enterPIN("4711"); err != nil {
+					w.t.Fatalf("the right one, right after it: %v", err)
+				}
+				w.ready()
+			})
+		})
+	}
+}
+
+// What is kept beyond the process is told of each PIN that is given, and can hold a kept one back.
+func TestPINLog(t *testing.T) {
+	var told []string
+	log := PINLog{
+		Begin: func(_ context.Context, sim, pin string, left int) (bool, error) {
+			told = append(told, fmt.Sprintf("%s %s with %d left", sim, pin, left))
+			return false, nil
+		},
+		End: func(_ context.Context, sim, pin string, taken bool) error {
+			told = append(told, fmt.Sprintf("%s %s %v", sim, pin, taken))
+			return nil
+		},
+	}
+	sim := modemsim.ModemOptions{Profile: "ec25", PIN: "4711", ICCID: "8900101000000000011"}
+	inWorld(t, setup{sim: sim, options: Options{PIN: pin("4711"), PINs: log}}, func(w *world) {
+		if st := w.blocked(); st.Alarm != AlarmPIN {
+			w.t.Fatalf("%v", st)
+		}
+		if err := w.enterPIN("0000"); err == nil {
+			w.t.Fatal("a wrong one was taken")
+		}
+		if err := w.enterPIN("4711"); err != nil {
+			w.t.Fatal(err)
+		}
+		for _, want := range []string{sim.ICCID + " 4711 with 3 left", sim.ICCID + " 0000 false", sim.ICCID + " 4711 true"} {
+			if !slices.Contains(told, want) {
+				w.t.Errorf("it was not told %q, but %q", want, told)
+			}
+		}
+	})
+}
+
+// A PIN that cannot be kept on record is not given: the next start could not know of it.
+func TestPINNotGivenWithoutARecord(t *testing.T) {
+	log := PINLog{Begin: func(context.Context, string, string, int) (bool, error) { return true, errors.New("disk full") }}
+	inWorld(t, setup{sim: modemsim.ModemOptions{PIN: "4711"}, options: Options{PIN: pin("4711"), PINs: log}}, func(w *world) {
+		time.Sleep(time.Minute)
+		if n := w.traced("AT+CPIN="); n != 0 || w.m.Status().Ready {
+			w.t.Errorf("the PIN was given %d times", n)
+		}
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"pinward/modem"
 	"pinward/store"
@@ -91,28 +90,11 @@ func (d *door) pin(w http.ResponseWriter, r *http.Request, s *store.Store) error
 	if !digits(req.PIN, 4, 8) {
 		return refuse(http.StatusBadRequest, "a PIN is 4 to 8 digits")
 	}
-	err = d.order(r, s, name, actPIN, nil, func(ctx context.Context) error { return enterPIN(ctx, m, req.PIN) })
+	err = d.order(r, s, name, actPIN, nil, func(ctx context.Context) error { return m.EnterPIN(ctx, req.PIN) })
 	if err == nil {
 		w.WriteHeader(http.StatusNoContent)
 	}
 	return err
-}
-
-// enterPIN waits for the modem's next session where it is between two, as it is for a moment after a PIN
-// was refused: ErrNotUp says that this one was not used.
-func enterPIN(ctx context.Context, m *modem.Modem, pin string) error {
-	const tries = 20
-	for i := 1; ; i++ {
-		err := m.EnterPIN(ctx, pin)
-		if !errors.Is(err, modem.ErrNotUp) || i == tries {
-			return err
-		}
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-ctx.Done():
-			return err
-		}
-	}
 }
 
 // pinWords says what became of a PIN, "" if the error is not about one.

@@ -67,6 +67,7 @@ var faultList = []FaultInfo{
 	{"registration", kindNumber, "the stat of +CREG: 0 idle, 2 searching, 3 denied, 6 texts only, 8 emergency only, 11 limited ..."},
 	{"sim_removed", kindFlag, "there is no SIM"},
 	{"sim_busy", kindCount, "answers +CPIN? with CME 14"},
+	{"hides_tries", kindFlag, "does not tell how many tries for the PIN are left"},
 	{"slow_ready", kindSeconds, "answers CMS 515 so long after a start"},
 	{"lte_only", kindFlag, "tells of its registration by +CEREG alone"},
 	{"signal", kindNumber, "what +CSQ tells, 1 to 31 or 99"},

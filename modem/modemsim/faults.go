@@ -115,6 +115,8 @@ type Faults struct {
 	SIMRemoved bool `json:"sim_removed,omitempty"`
 	// SIMBusy answers the next n +CPIN? with CME 14.
 	SIMBusy int `json:"sim_busy,omitempty"`
+	// HidesTries refuses each command that tells how many tries for the PIN are left.
+	HidesTries bool `json:"hides_tries,omitempty"`
 	// SlowReady: so long after a start the message service answers CMS 515.
 	SlowReady Duration `json:"slow_ready,omitempty"`
 	// LTEOnly: +CREG and +CGREG stay at 0, +CEREG alone tells.

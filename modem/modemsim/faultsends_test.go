@@ -168,6 +168,7 @@ var worldFaults = map[string]seen{
 	}},
 	"sim_removed":  {"4 CPIN 10", `true`, "", tells("AT+CIMI", "\r\n+CPIN: NOT INSERTED\r\n\r\n+CME ERROR: 10\r\n")},
 	"sim_busy":     {"4 13/14 busy", `1`, "", tells("AT+CPIN?", "\r\n+CME ERROR: 14\r\n")},
+	"hides_tries":  {"4 tries left", `true`, "", tells("AT+CPINR", "\r\nERROR\r\n")},
 	"lte_only":     {"4 CREG may stay 0", `true`, "", tells("AT+CREG?;+CEREG?", "\r\n+CREG: 0,0\r\n\r\n+CEREG: 0,1\r\n\r\nOK\r\n")},
 	"signal":       {"4 CSQ 99", `99`, "", says("\r\n+CSQ: 99,99\r\n\r\nOK\r\n")},
 	"three_stores": {"4 E3372", `true`, "", tells(`AT+CPMS="ME"`, "\r\n+CMS ERROR: 302\r\n")},

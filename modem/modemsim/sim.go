@@ -116,6 +116,9 @@ func commandPIN(m *Modem, c command) reply {
 
 // The commands that tell how many tries are left: 27.007 section 8.65, and by vendor.
 func commandPINTries(m *Modem, c command) reply {
+	if m.faults.HidesTries {
+		return m.unsupported()
+	}
 	pin, puk := m.sim.tries, m.sim.pukTries
 	switch c.name {
 	case "+CPINR":
