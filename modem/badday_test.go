@@ -233,6 +233,38 @@ func TestRefusedRecipientsDoNotQuarantine(t *testing.T) {
 	})
 }
 
+// Some carriers answer 21 when the balance is used up (reference 5.2), others bar destinations with 10: one recipient that is refused
+// says nothing of the SIM, three in a row do.
+func TestRejectedRecipientsQuarantine(t *testing.T) {
+	for _, answer := range []string{"+CMS ERROR: 21", "+CMS ERROR: 10"} {
+		var answers []string
+		for range 7 {
+			answers = append(answers, answer)
+		}
+		inWorld(t, setup{faults: modemsim.Faults{SendErrors: answers}}, func(w *world) {
+			w.ready()
+			for range 5 {
+				_, err := w.send("hello")
+				w.want("one recipient", err, ErrRefused)
+			}
+			if st := w.m.Status(); !st.Ready {
+				w.t.Fatalf("one bad number took the modem out: %v", st)
+			}
+			for _, to := range []string{"+16175551235", "+16175551236"} {
+				_, err := w.m.Send(context.Background(), w.encodeTo(to, "hello"))
+				w.want("another recipient", err, ErrRefused)
+			}
+			if st := w.m.Status(); st.Phase != PhaseQuarantined || st.Alarm != AlarmSending {
+				w.t.Fatalf("after three recipients: %v", st)
+			}
+			w.ready()
+			if _, err := w.send("hello"); err != nil {
+				w.t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestRegistrationLost(t *testing.T) {
 	inWorld(t, setup{}, func(w *world) {
 		w.ready()

@@ -42,6 +42,10 @@ func (e *CMSError) Error() string {
 	return fmt.Sprintf("+%s ERROR %d (%s)", e.Kind, e.Code, e.Class)
 }
 
+// Doubtful says that a refusal of the recipient may as well be one of the SIM: 10 is also a service that its contract bars, 21 also an
+// empty balance. Another SIM may be asked once.
+func (e *CMSError) Doubtful() bool { return e.Kind == "CMS" && (e.Code == 10 || e.Code == 21) }
+
 // cmsClasses is the table of reference 5.2 (27.005, 3.2.5; 24.011; 23.040): the field's experience, code by code. A code that is
 // not in it is ambiguous: a wrong guess there would send a text twice, or never.
 var cmsClasses = map[Class][]int{

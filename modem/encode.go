@@ -49,6 +49,7 @@ func (s SMS) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // TPDU is one encoded SMS-SUBMIT, ready for AT+CMGS in PDU mode. It holds number and text, and shows neither.
 type TPDU struct {
 	hex         string // SMSC "00" (use the SIM's), then the TPDU; upper case
+	to          string // digits of TP-DA; never shown
 	octets      int    // of the TPDU alone
 	part, parts int
 }
@@ -142,6 +143,7 @@ func encode(s SMS, national bool) ([]TPDU, error) {
 		}
 		out = append(out, TPDU{
 			hex:    "00" + strings.ToUpper(hex.EncodeToString(b)), // real clients send upper case (defect 16)
+			to:     da.Addr,
 			octets: len(b),
 			part:   i + 1,
 			parts:  len(segments),

@@ -135,7 +135,7 @@ func (m *Modem) send(ctx context.Context, h hold, t TPDU) (Sent, error) {
 	info, err := h.s.l.SMS(ctx, line.Cmd{Text: cmd, Class: line.Code}, pdu, timing.Prompt, timing.Answer)
 	sent, err := result(info, err)
 	if ctx.Err() == nil || errors.Is(err, ErrNotSent) {
-		m.account(h.s, err)
+		m.account(h.s, t.to, err)
 	}
 	if err == nil {
 		sent.ICCID, sent.Took = h.sim.iccid, time.Since(start)

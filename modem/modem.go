@@ -107,6 +107,7 @@ type Modem struct {
 	identity simIdentity             // of the SIM in cur
 	inbox    map[[32]byte]inboxState // texts that were offered, by hash
 	failures int                     // sends that failed in a row
+	rejected map[string]bool         // recipients that were doubtfully refused since a text was taken, at most quarantineAfter
 	barred   quarantine
 	penalty  time.Duration // the last quarantine
 	expected string        // ICCID

@@ -87,8 +87,8 @@ func cmsError(r *line.ResultError) *CMSError {
 const quarantineAfter = 3
 
 // account draws the consequences of an outcome for the modem: a message that was left without an answer, a SIM that was refused,
-// a storage that is full, too many failures in a row.
-func (m *Modem) account(s *session, err error) {
+// a storage that is full, too many failures in a row. to is the recipient's address field.
+func (m *Modem) account(s *session, to string, err error) {
 	var e *CMSError
 	errors.As(err, &e)
 	if s.l.Dirty() && s.l.Err() == nil {
@@ -99,6 +99,7 @@ func (m *Modem) account(s *session, err error) {
 		})
 	}
 	switch {
+	case m.rejects(to, e, err == nil): // with one recipient after another it is the SIM
 	case err == nil, errors.Is(err, ErrRefused), e != nil && e.Class == ClassFault:
 		// The modem is well; the recipient is not, or we are not.
 		m.mu.Lock()
@@ -118,16 +119,20 @@ func (m *Modem) account(s *session, err error) {
 	m.mu.Lock()
 	m.failures++
 	sim := e != nil && e.Class == ClassSIM
-	if m.failures < quarantineAfter && !sim {
+	rejected := len(m.rejected) >= quarantineAfter
+	if m.failures < quarantineAfter && !sim && !rejected {
 		m.mu.Unlock()
 		return
 	}
-	m.failures = 0
+	m.failures, m.rejected = 0, nil
 	m.penalty = min(max(2*m.penalty, m.o.Timing.Quarantine), time.Hour)
 	m.barred.until = time.Now().Add(m.penalty)
 	m.barred.cause, m.barred.alarm = fmt.Sprintf("%d sends in a row failed", quarantineAfter), AlarmSending
-	if sim {
+	switch {
+	case sim:
 		m.barred.cause, m.barred.alarm = "the network refuses the SIM: "+e.Error(), simAlarm(e)
+	case rejected:
+		m.barred.cause = fmt.Sprintf("the network refused %d recipients in a row: credit, or what the SIM's contract bars", quarantineAfter)
 	}
 	bar := m.barred
 	m.mu.Unlock()
@@ -138,6 +143,25 @@ func (m *Modem) account(s *session, err error) {
 		}
 	})
 	signal(s.credit)
+}
+
+// rejects says whether so many recipients were refused in a row, and for a reason that may as well be the SIM's, that they cannot
+// all be at fault: some carriers answer so for an empty balance (reference 5.2). One recipient counts once, however often it is
+// tried. e is nil for what the network did not refuse.
+func (m *Modem) rejects(to string, e *CMSError, taken bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if taken {
+		m.rejected = nil
+	}
+	if e == nil || !e.Doubtful() {
+		return false
+	}
+	if m.rejected == nil {
+		m.rejected = map[string]bool{}
+	}
+	m.rejected[to] = true
+	return len(m.rejected) >= quarantineAfter
 }
 
 // checkCredit asks for the balance of a SIM whose sends fail: an empty one fails in any way there is (reference 5.2). It runs

@@ -160,7 +160,12 @@ func (w *world) ready() Status {
 
 func (w *world) encode(text string) TPDU {
 	w.t.Helper()
-	ts, err := Encode(SMS{To: patient, Text: text, Validity: 5 * time.Minute, Report: true})
+	return w.encodeTo(patient, text)
+}
+
+func (w *world) encodeTo(to, text string) TPDU {
+	w.t.Helper()
+	ts, err := Encode(SMS{To: to, Text: text, Validity: 5 * time.Minute, Report: true})
 	if err != nil || len(ts) != 1 {
 		w.t.Fatalf("encode: %d parts, %v", len(ts), err)
 	}

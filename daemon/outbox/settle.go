@@ -201,6 +201,11 @@ func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
 		return expired, 0, nil
 	case a.Outcome == NotSent:
 		return tryAgain, 0, nil
+	case a.Outcome == Refused && !r.Stopped && !late && a.doubtful() && r.refusals() == 1:
+		if other, err := y.another(r, a); other || err != nil {
+			return tryAgain, 0, err
+		}
+		fallthrough
 	case a.Outcome == Refused && !r.Stopped && !late:
 		// Another text would be refused as well, but a landline takes calls.
 		step, ok, err := y.stepAhead(r, Call, false)
@@ -212,6 +217,35 @@ func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
 		return tryAgain, 0, nil
 	}
 	return over, 0, nil
+}
+
+// doubtful tells whether a refusal may as well be one of the SIM: +CMS ERROR 10 is also a service that
+// its contract bars, 21 also an empty balance (modem reference 5.2). Nothing was sent, so one more SIM is
+// asked; what two refuse is refused.
+func (a *Attempt) doubtful() bool { return a.Outcome == Refused && (a.Code == 10 || a.Code == 21) }
+
+func (r *record) refusals() (n int) {
+	for _, a := range r.Attempts {
+		if a.Outcome == Refused {
+			n++
+		}
+	}
+	return n
+}
+
+// another tells whether a SIM that has not refused the message could take it now, by a text.
+func (y *yard) another(r *record, a *Attempt) (bool, error) {
+	all, err := y.all()
+	if err != nil {
+		return false, err
+	}
+	c := r.stepClass(r.Step)
+	for _, m := range all {
+		if m.Ready && m.SIM != a.SIM && m.can(r.Lane, c) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (y *yard) follow(r *record, a *Attempt, v verdict, step int) error {
