@@ -82,8 +82,16 @@ func (b *box) backup(ctx context.Context, by store.Actor, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("encode keys for backup: %w", err)
 	}
-	_, err = h.store.Backup(ctx, w, store.BackupOptions{By: by, Clear: clear})
-	return err
+	if _, err = h.store.Backup(ctx, w, store.BackupOptions{By: by, Clear: clear}); err != nil {
+		return err
+	}
+	// If the root key was replaced meanwhile, the shares in it may not open the keyring in it.
+	b.turning.Lock()
+	defer b.turning.Unlock()
+	if _, _, now, err := b.sealedKeys(); err != nil || !now.Equal(st) {
+		return errors.Join(fmt.Errorf("%w: the keys were changed while the backup was made: make it again", admin.ErrState), err)
+	}
+	return nil
 }
 
 // verifyBackup reads a backup of this box whole: everything in it must open and fit.

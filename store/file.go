@@ -30,6 +30,9 @@ func (s *Store) openFile(ctx context.Context, dir string, o Options) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
+	if err := s.checkMount(dir); err != nil {
+		return err
+	}
 	s.path = filepath.Join(dir, fileName)
 	var err error
 	if s.folder, err = lockFolder(dir, o.LockTimeout); err != nil {

@@ -37,6 +37,8 @@ type Options struct {
 	// Free tells how many bytes are free for the store, and how many there are in all; nil asks the
 	// file system of dir.
 	Free func(dir string) (free, total uint64, err error)
+
+	mounted func(dir string) (mount, error) // askMount but in tests
 }
 
 // headAfter is the number of entries after which a head is signed before its time: what has no head
@@ -54,6 +56,7 @@ type Store struct {
 	log      *slog.Logger
 	every    time.Duration
 	space    space
+	mounted  func(dir string) (mount, error)
 	watch    watchers
 	opened   opened
 	durable  atomic.Pointer[durable]
@@ -122,7 +125,7 @@ type signedHead struct {
 // Open opens the store in the folder dir, and makes one if there is none. It checks that the log is
 // the one that its last head signed, and reads again every entry that came after that.
 //
-// Errors to branch on: [ErrLocked], [ErrNewer], [ErrWrongKey], [ErrCorrupt], [ErrFull].
+// Errors to branch on: [ErrLocked], [ErrNewer], [ErrWrongKey], [ErrCorrupt], [ErrFull], [ErrFileSystem].
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	if o.Keys == nil || o.Keys.Signer() == nil {
 		return nil, errors.New("open store: no keys")
@@ -180,6 +183,9 @@ func newStore(dir string, o Options) *Store {
 	}
 	s.pool = &pool{log: s.log}
 	s.space = space{dir: dir, free: o.Free}
+	if s.mounted = o.mounted; s.mounted == nil {
+		s.mounted = askMount
+	}
 	if s.space.free == nil {
 		s.space.free = statfs
 	}
