@@ -82,6 +82,9 @@ var pages = map[string]page{
 	"GET /services":                   {access.StatusRead, (*console).services, false},
 	"GET /audit":                      {access.AuditRead, (*console).audit, false},
 	"POST /audit":                     {access.AuditRead, (*console).audit, false},
+	"GET /reports":                    {access.AuditRead, (*console).reports, false},
+	"POST /reports":                   {access.AuditRead, (*console).showReport, false},
+	"POST /reports/csv":               {access.AuditRead, (*console).saveReport, false},
 	"GET /health":                     {access.StatusRead, (*console).health, false},
 }
 

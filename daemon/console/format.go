@@ -29,6 +29,7 @@ var navigation = []link{
 	{"/services", "Services", access.StatusRead},
 	{"/health", "Health", access.StatusRead},
 	{"/audit", "Audit", access.AuditRead},
+	{"/reports", "Reports", access.AuditRead},
 }
 
 // Nav is the part of the navigation that this person may use.
@@ -163,7 +164,7 @@ func parsePages() map[string]*template.Template {
 	}
 	base := template.Must(template.New("").Funcs(funcs).ParseFS(files, "pages/layout.html"))
 	made := map[string]*template.Template{}
-	for _, name := range []string{"login", "desk", "verification", "messages", "contacts", "work", "services", "audit", "health", "error"} {
+	for _, name := range []string{"login", "desk", "verification", "messages", "contacts", "work", "services", "audit", "reports", "health", "error"} {
 		made[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "pages/"+name+".html", "pages/sent.html"))
 	}
 	frame := template.Must(template.New("").Funcs(funcs).ParseFS(files, "pages/frame.html", "pages/sent.html"))

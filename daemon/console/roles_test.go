@@ -29,6 +29,9 @@ var maySee = map[string]string{
 	"GET /services":                   "NOUA",
 	"GET /audit":                      "U",
 	"POST /audit":                     "U",
+	"GET /reports":                    "U",
+	"POST /reports":                   "U",
+	"POST /reports/csv":               "U",
 	"GET /health":                     "NOUA",
 }
 
