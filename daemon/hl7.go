@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"pinward/daemon/contact"
+	"pinward/daemon/health"
 	"pinward/daemon/intake"
 	"pinward/hl7"
 	"pinward/hl7/mllp"
+	"pinward/store"
 )
 
 // check tells what cannot work about a listener, each as "key: why".
@@ -115,6 +118,26 @@ func (b *box) refusedConn(p hl7.Peer, err error) {
 	if h := b.house.Load(); h != nil {
 		h.intake[p.Listener].Refused(p, err)
 	}
+}
+
+// checkHL7 is what waits for a person at the HL7 door: nothing is broken, and patients do not hear.
+func (h *house) checkHL7() health.Check {
+	return health.Check{Name: "hl7", Ask: func() (health.State, string) {
+		var t intake.Trouble
+		err := h.store.View(context.Background(), func(tx *store.Tx) (err error) {
+			t, err = intake.TroubleOf(tx)
+			return err
+		})
+		switch {
+		case err != nil:
+			return health.Unknown, "what the rules hold cannot be read"
+		case len(t.Open) > 0:
+			return health.Warn, "far more texts than usual are held, of " + strings.Join(t.Open, ", ") + ": see pinward hl7 held"
+		case t.Held:
+			return health.Warn, "texts of a paused rule or peer are held: see pinward hl7 held"
+		}
+		return health.OK, ""
+	}}
 }
 
 // keepCounts puts what was counted of the peers into the store.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -17,11 +18,14 @@ func (c *client) clients() *cobra.Command {
 	add := &cobra.Command{
 		Use: "add NAME", Short: "Make an account; its secret is shown once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var made struct{ Account, Secret, Token string }
+			var made struct{ Account, Secret, Token, Mode string }
 			req := map[string]any{"name": args[0], "mode": mode, "scopes": scopes}
 			show, err := c.call(cmd.Context(), http.MethodPost, "/clients", req, &made)
 			if show {
 				fmt.Printf("account  %s\nsecret   %s\ntoken    %s\n", made.Account, made.Secret, made.Token)
+				if made.Mode != mode {
+					fmt.Printf("mode     %s: %s waits until another person says: pinward client mode %s %s\n", made.Mode, mode, made.Account, mode)
+				}
 			}
 			return err
 		},
@@ -41,8 +45,27 @@ func (c *client) clients() *cobra.Command {
 			return err
 		},
 	}
-	cmd.AddCommand(add, list)
+	change := &cobra.Command{
+		Use: "mode ACCOUNT shadow|pilot|live", Short: "Change how far a client's messages go; live needs two persons", Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var now struct{ Mode string }
+			show, err := c.call(cmd.Context(), http.MethodPut, "/clients/"+url.PathEscape(args[0])+"/mode", map[string]string{"mode": args[1]}, &now)
+			if show && err == nil {
+				printMode(now.Mode, args[1])
+			}
+			return err
+		},
+	}
+	cmd.AddCommand(add, list, change)
 	return cmd
+}
+
+// printMode tells which mode holds, and what is missing to the wanted one.
+func printMode(now, wanted string) {
+	fmt.Println("mode", now)
+	if now != wanted {
+		fmt.Printf("asked for %s: another person says the same within a day\n", wanted)
+	}
 }
 
 func (c *client) user() *cobra.Command {
@@ -82,7 +105,7 @@ func (c *client) site() *cobra.Command {
 		},
 	}
 	mode := &cobra.Command{
-		Use: "mode shadow|pilot|live", Short: "Change the site's mode", Args: cobra.ExactArgs(1),
+		Use: "mode shadow|pilot|live", Short: "Change the site's mode; live needs two persons", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			quiet := *c
 			quiet.json = false
@@ -91,9 +114,10 @@ func (c *client) site() *cobra.Command {
 				return err
 			}
 			site["mode"] = args[0]
-			show, err := c.call(cmd.Context(), http.MethodPut, "/site", site, nil)
-			if show {
-				fmt.Println("mode", args[0])
+			var now struct{ Mode string }
+			show, err := c.call(cmd.Context(), http.MethodPut, "/site", site, &now)
+			if show && err == nil {
+				printMode(now.Mode, args[0])
 			}
 			return err
 		},

@@ -445,21 +445,25 @@ func (w *world) commission() (acc account, printed string, err error) {
 	if err := call(w.control(), token, http.MethodPut, "http://control/limits", limits, nil); err != nil {
 		return acc, printed, err
 	}
-	if err := w.goLive(token); err != nil {
+	client := map[string]any{"name": "portal", "mode": "live", "scopes": []string{"portal", "engine"}}
+	if err := call(w.control(), token, http.MethodPost, "http://control/clients", client, &acc); err != nil {
 		return acc, printed, err
 	}
-	client := map[string]any{"name": "portal", "mode": "live", "scopes": []string{"portal", "engine"}}
-	return acc, printed, call(w.control(), token, http.MethodPost, "http://control/clients", client, &acc)
+	return acc, printed, w.goLive(token, acc.Account)
 }
 
-// goLive makes a second person known, who agrees that the HL7 listener goes live.
-func (w *world) goLive(token string) error {
+// goLive makes a second person known, who agrees that the HL7 listener and a client go live.
+func (w *world) goLive(token, client string) error {
 	second := map[string]any{"name": "second", "password": adminPassword, "roles": []string{"admin"}}
 	if err := call(w.control(), token, http.MethodPost, "http://control/users", second, nil); err != nil {
 		return err
 	}
 	other, err := w.loginAs("second")
 	if err != nil {
+		return err
+	}
+	live := map[string]any{"mode": "live"}
+	if err := call(w.control(), other, http.MethodPut, "http://control/clients/"+client+"/mode", live, nil); err != nil {
 		return err
 	}
 	for _, who := range []string{token, other} {

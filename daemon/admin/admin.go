@@ -90,6 +90,7 @@ func New(o Options) http.Handler {
 	open("POST /key/drill", access.SiteWrite, d.drill)
 	open("GET /clients", access.AccountsWrite, d.clients)
 	open("POST /clients", access.AccountsWrite, d.addClient)
+	open("PUT /clients/{sid}/mode", access.AccountsWrite, d.setClientMode)
 	open("POST /users", access.AccountsWrite, d.addUser)
 	open("GET /audit/export", access.AuditRead, d.export)
 	open("GET /audit/open/{seq}", access.AuditRead, d.reveal)

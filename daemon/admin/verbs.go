@@ -23,23 +23,6 @@ func (d *door) site(w http.ResponseWriter, r *http.Request, s *store.Store) erro
 	return err
 }
 
-func (d *door) setSite(w http.ResponseWriter, r *http.Request, s *store.Store) error {
-	var site contact.Site
-	if err := decode(w, r, &site); err != nil {
-		return err
-	}
-	err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error {
-		if err := d.shadowUntilFinished(tx, site); err != nil {
-			return err
-		}
-		return contact.SetSite(tx, site)
-	})
-	if err == nil {
-		answer(w, http.StatusOK, site)
-	}
-	return err
-}
-
 // NewClient is a program to be let in: a portal, a web server, a script.
 type NewClient struct {
 	Name   string        `json:"name"`
@@ -53,6 +36,8 @@ type Credentials struct {
 	Account string `json:"account"` // user name of HTTP Basic
 	Secret  string `json:"secret"`  // its password
 	Token   string `json:"token"`   // bearer token of the native API
+	// Mode is the one that holds: live waits for a second person.
+	Mode contact.Mode `json:"mode"`
 }
 
 func (d *door) addClient(w http.ResponseWriter, r *http.Request, s *store.Store) error {
@@ -69,12 +54,16 @@ func (d *door) addClient(w http.ResponseWriter, r *http.Request, s *store.Store)
 		if err != nil {
 			return err
 		}
-		c.Mode, c.Staff = req.Mode.String(), req.Staff
+		mode, err := d.agreed(tx, "client live "+c.SID, contact.Shadow, req.Mode)
+		if err != nil {
+			return err
+		}
+		c.Mode, c.Staff = mode.String(), req.Staff
 		if err := access.SetClient(tx, c); err != nil {
 			return err
 		}
 		_, token, err := access.CreateKey(tx, c.SID, "token", true)
-		made = Credentials{Account: c.SID, Secret: secret, Token: token}
+		made = Credentials{Account: c.SID, Secret: secret, Token: token, Mode: mode}
 		return err
 	})
 	if err != nil {

@@ -89,3 +89,29 @@ func (w *work) tooMany(name string) (bool, error) {
 	}
 	return !r.Open.IsZero(), nil
 }
+
+// Trouble is what waits for a person: rules whose breaker is open, and texts that are held.
+type Trouble struct {
+	Open []string // rules
+	Held bool
+}
+
+// TroubleOf tells what waits for a person. It is cheap: a health page asks it.
+func TroubleOf(tx *store.Tx) (t Trouble, err error) {
+	err = rates.Each(tx, store.Range{}, func(rule []byte, r rate) error {
+		if !r.Open.IsZero() {
+			t.Open = append(t.Open, string(rule))
+		}
+		return nil
+	})
+	if err == nil {
+		err = helds.Each(tx, store.Range{}, func([]byte, held) error {
+			t.Held = true
+			return store.Stop
+		})
+	}
+	if err != nil {
+		return Trouble{}, fmt.Errorf("read breakers: %w", err)
+	}
+	return t, nil
+}

@@ -40,6 +40,15 @@ func (b *box) release(rule string) (sent, dropped int) {
 	return sent, dropped
 }
 
+func (b *box) trouble() (tr Trouble) {
+	b.t.Helper()
+	b.see(func(tx *store.Tx) (err error) {
+		tr, err = TroubleOf(tx)
+		return err
+	})
+	return tr
+}
+
 // TestBreaker: a rule that would text far more than its usual is held, the feed still gets AA, a person
 // sees masked samples, and what they release goes, once.
 func TestBreaker(t *testing.T) {
@@ -66,6 +75,9 @@ func TestBreaker(t *testing.T) {
 	if b.count(ActionBreaker) != 1 || b.count(ActionHold) != 7 {
 		t.Errorf("%d openings, %d holds on record", b.count(ActionBreaker), b.count(ActionHold))
 	}
+	if tr := b.trouble(); !tr.Held || len(tr.Open) != 1 || tr.Open[0] != "oru.result" {
+		t.Errorf("trouble %+v", tr)
+	}
 	sendOK(t, b, resultOf(3)) // the same again: at release it is the same text
 	if sent, dropped := b.release("oru.result"); sent != 7 || dropped != 1 {
 		t.Errorf("released %d, dropped %d", sent, dropped)
@@ -77,6 +89,9 @@ func TestBreaker(t *testing.T) {
 	sendOK(t, b, resultOf(11))
 	if e := b.last(); !strings.Contains(e.Did, "queued") || len(b.held()) != 0 {
 		t.Errorf("after the release: %+v", e)
+	}
+	if tr := b.trouble(); tr.Held || len(tr.Open) != 0 {
+		t.Errorf("after the release: trouble %+v", tr)
 	}
 }
 
