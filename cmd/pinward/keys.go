@@ -80,7 +80,7 @@ func (c *client) key() *cobra.Command {
 			return err
 		},
 	}
-	cmd.AddCommand(unseal, drill, c.keyStatus(), c.keySuspend(), c.keyPassphrase(), c.keyLockout(), c.keyRotate())
+	cmd.AddCommand(unseal, drill, c.keyStatus(), c.keySuspend(), c.keyPassphrase(), c.keyLockout(), c.keyList(), c.keyShred(), c.keyRotate())
 	return cmd
 }
 
