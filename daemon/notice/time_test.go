@@ -1,0 +1,76 @@
+package notice
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"pinward/daemon/limit"
+	"pinward/daemon/outbox"
+	"pinward/store"
+)
+
+func TestQuietHoursHoldATextUntilTheMorning(t *testing.T) {
+	inBubble(t, func(b *box) {
+		night := time.Now().Add(11 * time.Hour) // 23:00
+		n := b.mustAsk(Request{To: patient, At: night})
+		urgent := b.mustAsk(Request{To: patient, At: night, Urgent: true})
+		time.Sleep(11*time.Hour + time.Second)
+		b.do(outbox.Expire)
+		job, ok := b.send(outbox.Sent)
+		if !ok || job.Message.Ref != urgent.ID {
+			t.Fatal("the urgent one does not go out at night")
+		}
+		if _, ok := b.send(outbox.Sent); ok {
+			t.Fatal("a text goes out at night")
+		}
+		time.Sleep(9 * time.Hour) // 08:00
+		b.do(outbox.Expire)
+		if job, ok := b.send(outbox.Sent); !ok || job.Message.Ref != n.ID {
+			t.Error("it does not go out in the morning")
+		}
+	})
+}
+
+// A backlog that drains into the night is held, and not lost.
+func TestFoundInQuietHoursIsQueuedAnew(t *testing.T) {
+	inBubble(t, func(b *box) {
+		n := b.mustAsk(Request{To: patient})
+		short := b.mustAsk(Request{To: patient, Expires: time.Now().Add(12 * time.Hour)})
+		time.Sleep(10 * time.Hour) // 22:00, and no sender took it before
+		if _, ok := b.send(outbox.Sent); ok {
+			t.Fatal("a text goes out at night")
+		}
+		if got, s := b.state(n.ID); s != outbox.Queued || got.Message == n.Message {
+			t.Fatalf("it is %s, same message %t", s, got.Message == n.Message)
+		}
+		if got, s := b.state(short.ID); s != outbox.Canceled || got.Cause != ErrPointless.Error() {
+			t.Errorf("one that is pointless in the morning is %s: %q", s, got.Cause)
+		}
+		time.Sleep(10*time.Hour + time.Second)
+		b.do(outbox.Expire)
+		if job, ok := b.send(outbox.Sent); !ok || job.Message.Ref != n.ID {
+			t.Error("it does not go out in the morning")
+		}
+	})
+}
+
+func TestTooLateIsRefusedAndCostsNothing(t *testing.T) {
+	inBubble(t, func(b *box) {
+		_, _, err := b.ask(Request{To: patient, At: time.Now().Add(11 * time.Hour), Expires: time.Now().Add(12 * time.Hour)})
+		if !errors.Is(err, ErrPointless) {
+			t.Fatalf("at night, pointless in the morning: %v", err)
+		}
+		if r := b.last(); r.Entry.Action != ActionSend || r.Entry.Outcome != store.Refused || value(r.Entry, "cause") != ErrPointless.Error() {
+			t.Errorf("entry is %v", r.Entry)
+		}
+		b.do(func(tx *store.Tx) error {
+			for _, budget := range []limit.Budget{perNumberAsked, perNumber} {
+				if left, _, err := limit.Peek(tx, budget, patient.E164()); err != nil || left != budget.Max {
+					t.Errorf("%s has %d left, %v", budget.Name, left, err)
+				}
+			}
+			return nil
+		})
+	})
+}
