@@ -291,6 +291,9 @@ func brief(st modem.Status) modem.Status {
 func (h *house) describe(s *admin.Status) {
 	s.Signer = h.store.Fingerprint()
 	s.Entries = h.store.Stats().Entries
+	if a := h.store.Anchors(); a.Counted {
+		s.Counter, s.Anchored = a.Counter, a.At
+	}
 	s.Modems = map[string]modem.Status{}
 	for _, sender := range h.senders {
 		s.Modems[sender.port.Name] = brief(sender.modem.Status())
@@ -301,6 +304,9 @@ func (h *house) describe(s *admin.Status) {
 			return err
 		}
 		s.Mode = site.Mode.String()
+		if s.Witnesses, err = h.witnesses(tx, s.Entries); err != nil {
+			return err
+		}
 		if s.Setup, err = setupProgress(tx); err != nil {
 			return err
 		}

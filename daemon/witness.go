@@ -173,6 +173,18 @@ func (h *house) checkWitnesses() health.Check {
 	}}
 }
 
+// witnesses tells how each witness stands; one that was named and never got a head is behind by all
+// entries.
+func (h *house) witnesses(tx *store.Tx, entries uint64) ([]record.WitnessStatus, error) {
+	list, err := record.Witnesses(tx)
+	for _, w := range h.named {
+		if !slices.ContainsFunc(list, func(s record.WitnessStatus) bool { return s.Name == w.Name }) {
+			list = append(list, record.WitnessStatus{Name: w.Name, OffBox: w.offBox(), Behind: entries})
+		}
+	}
+	return list, err
+}
+
 // index keeps the search index up. One that stops makes searches slow and nothing else: it is begun
 // again.
 func (h *house) index(ctx context.Context) {

@@ -176,26 +176,40 @@ func (c *client) auditHold() *cobra.Command {
 	return cmd
 }
 
+// witness is somebody who keeps the signed heads.
+type witness struct {
+	Name    string
+	OffBox  bool `json:"off_box"`
+	Size    uint64
+	At      time.Time
+	Behind  uint64
+	Trouble string
+}
+
+func (w witness) String() string {
+	where, has := "on this box", "no head yet"
+	if w.OffBox {
+		where = "off the box"
+	}
+	if !w.At.IsZero() {
+		has = fmt.Sprintf("%d entries since %s", w.Size, w.At.Local().Format(time.DateTime))
+	}
+	line := fmt.Sprintf("%-16s %s  %s, %d behind", w.Name, where, has, w.Behind)
+	if w.Trouble != "" {
+		line += ": " + w.Trouble
+	}
+	return line
+}
+
 func (c *client) auditWitnesses() *cobra.Command {
 	return &cobra.Command{
 		Use: "witnesses", Short: "List who keeps the signed heads, and which they have", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var list []struct {
-				Name    string
-				OffBox  bool `json:"off_box"`
-				Size    uint64
-				At      time.Time
-				Behind  uint64
-				Trouble string
-			}
+			var list []witness
 			show, err := c.call(cmd.Context(), http.MethodGet, "/audit/witnesses", nil, &list)
 			if show {
 				for _, w := range list {
-					where := "on this box"
-					if w.OffBox {
-						where = "off the box"
-					}
-					fmt.Printf("%-16s %s  %d entries since %s, %d behind  %s\n", w.Name, where, w.Size, w.At.Local().Format(time.DateTime), w.Behind, w.Trouble)
+					fmt.Println(w)
 				}
 			}
 			return err

@@ -18,7 +18,9 @@ import (
 type status struct {
 	State, Cause, Next, Box, Version, Signer, Mode string
 	Since                                          time.Time
-	Entries                                        uint64
+	Entries, Counter                               uint64
+	Anchored                                       time.Time
+	Witnesses                                      []witness
 	Accepts                                        bool
 	Queue                                          map[string]int
 	Modems                                         map[string]modem
@@ -71,6 +73,12 @@ func (st status) print(w io.Writer) {
 	}
 	if st.Signer != "" {
 		fmt.Fprintf(w, "audit    %d entries, signer %s\n", st.Entries, st.Signer)
+	}
+	if st.Counter > 0 {
+		fmt.Fprintf(w, "anchor   the TPM's counter stood at %d on %s\n", st.Counter, st.Anchored.Local().Format(time.DateTime))
+	}
+	for _, wi := range st.Witnesses {
+		fmt.Fprintf(w, "witness  %s\n", wi)
 	}
 	if len(st.Queue) > 0 {
 		var lanes []string

@@ -17,26 +17,32 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/health"
+	"pinward/daemon/record"
 	"pinward/modem"
 	"pinward/store"
 )
 
 // Status is what `pinward status` shows. It holds no number, no name and no text.
 type Status struct {
-	State   string                  `json:"state"` // empty, sealed or open
-	Cause   string                  `json:"cause,omitempty"`
-	Next    string                  `json:"next,omitempty"` // what the operator should do
-	Since   time.Time               `json:"since"`
-	Box     string                  `json:"box"`
-	Version string                  `json:"version"`
-	Signer  string                  `json:"signer,omitempty"` // fingerprint of the audit's signer
-	Mode    string                  `json:"mode,omitempty"`   // shadow, pilot or live
-	Accepts bool                    `json:"accepts"`          // a verification would be accepted now
-	Entries uint64                  `json:"entries"`          // audit entries so far
-	Queue   map[string]int          `json:"queue,omitempty"`  // messages waiting, by lane
-	Modems  map[string]modem.Status `json:"modems,omitempty"`
-	Setup   *Progress               `json:"setup,omitempty"` // nil once it is finished
-	Health  health.Node             `json:"health"`
+	State   string    `json:"state"` // empty, sealed or open
+	Cause   string    `json:"cause,omitempty"`
+	Next    string    `json:"next,omitempty"` // what the operator should do
+	Since   time.Time `json:"since"`
+	Box     string    `json:"box"`
+	Version string    `json:"version"`
+	Signer  string    `json:"signer,omitempty"` // fingerprint of the audit's signer
+	Mode    string    `json:"mode,omitempty"`   // shadow, pilot or live
+	Accepts bool      `json:"accepts"`          // a verification would be accepted now
+	Entries uint64    `json:"entries"`          // audit entries so far
+	// Counter is what the TPM's counter stood at when a head was last bound to it, at Anchored; 0 if the
+	// keys have none. An auditor compares it with that of a bundle.
+	Counter   uint64                  `json:"counter,omitempty"`
+	Anchored  time.Time               `json:"anchored,omitzero"`
+	Witnesses []record.WitnessStatus  `json:"witnesses,omitempty"`
+	Queue     map[string]int          `json:"queue,omitempty"` // messages waiting, by lane
+	Modems    map[string]modem.Status `json:"modems,omitempty"`
+	Setup     *Progress               `json:"setup,omitempty"` // nil once it is finished
+	Health    health.Node             `json:"health"`
 }
 
 // Options is what the program gives this door.
