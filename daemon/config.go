@@ -106,6 +106,9 @@ type HL7Peer struct {
 	Pins []string `toml:"pins"`
 	// Subjects are names of its certificate, such as "CN=engine1,O=Hospital"; they need a CA.
 	Subjects []string `toml:"subjects"`
+	// Secret is the name of the systemd credential with the password that its messages bear in MSH-8.
+	// Whoever reads along on a plain port has it.
+	Secret string `toml:"secret"`
 }
 
 // ModemPort is one attached modem. An attacker who controls Device can make the daemon talk AT to

@@ -135,6 +135,7 @@ func TestConfigBad(t *testing.T) {
 		"peer without a name":      {`name = "epic"`, ``, `hl7[0].peer: a name`},
 		"two peers of one name":    {`[[modem]]`, "[[hl7.peer]]\nname = \"epic\"\naddresses = [\"10.1.2.4/32\"]\n[[modem]]", `hl7[0].peer: "epic" is there twice`},
 		"peer known by nothing":    {`[[modem]]`, "[[hl7.peer]]\nname = \"lab\"\n[[modem]]", `hl7[0].peer: "lab" has neither`},
+		"secret with a path":       {`subjects =`, "secret = \"../epic\"\nsubjects =", `hl7[0].peer: secret of "epic" is the name`},
 		"listener without a name":  {`name = "mllp"`, ``, `hl7[0].name`},
 		"listener named https":     {`name = "mllp"`, `name = "https"`, `hl7[0].name`},
 		"two of one name":          {`[control]`, "[[modem]]\nname = \"modem1\"\ndevice = \"/dev/b\"\n[control]", `modem[1].name`},

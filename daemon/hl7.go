@@ -2,9 +2,13 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -54,8 +58,28 @@ func (l HL7Listener) check() (list []string) {
 		case len(p.Subjects) > 0 && (!secure || l.CA == ""):
 			bad("peer: %q has a subject, which needs TLS and a ca", p.Name)
 		}
+		if p.Secret != filepath.Base(p.Secret) && p.Secret != "" {
+			bad("peer: secret of %q is the name of a credential, not a path", p.Name)
+		}
 	}
 	return list
+}
+
+// secret reads the password of MSH-8; "" is none. Without its credential nobody is this peer: an error
+// comes with a password that no message bears.
+func (p HL7Peer) secret() (intake.Secret, error) {
+	if p.Secret == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(filepath.Join(os.Getenv("CREDENTIALS_DIRECTORY"), p.Secret))
+	s := strings.TrimSpace(string(b))
+	if err == nil && s == "" {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return intake.Secret(rand.Text()), fmt.Errorf("read secret of peer %s: %w", p.Name, err)
+	}
+	return intake.Secret(s), nil
 }
 
 // files are the credentials of a port with TLS.
@@ -84,7 +108,7 @@ func (l HL7Listener) allowed() func(netip.Addr) bool {
 }
 
 // intake is what the HL7 door needs to know of its listener.
-func (l HL7Listener) intake() intake.Listener {
+func (l HL7Listener) intake(log *slog.Logger) intake.Listener {
 	mode, err := contact.ParseMode(l.Mode)
 	if err != nil {
 		mode = contact.Shadow
@@ -95,7 +119,11 @@ func (l HL7Listener) intake() intake.Listener {
 	}
 	in := intake.Listener{Name: l.Name, Mode: mode, Zone: zone, ACK: l.ACK, MaxBytes: l.MaxFrame}
 	for _, p := range l.Peers {
-		in.Peers = append(in.Peers, intake.Peer{Name: p.Name, Addresses: p.Addresses, Pins: mllp.Pins(p.Pins), Subjects: p.Subjects})
+		secret, err := p.secret()
+		if err != nil {
+			log.Error("nobody is let in as this peer", "listener", l.Name, "error", err)
+		}
+		in.Peers = append(in.Peers, intake.Peer{Name: p.Name, Addresses: p.Addresses, Pins: mllp.Pins(p.Pins), Subjects: p.Subjects, Secret: secret})
 	}
 	return in
 }

@@ -135,7 +135,7 @@ func (h *house) buildDoors(b *box) {
 	h.console = console.New(console.Options{Store: h.store, Health: b.Health, Passwords: b.passwords, Log: b.log})
 	h.intake = map[string]*intake.Intake{}
 	for _, l := range b.cfg.HL7 {
-		in := l.intake()
+		in := l.intake(b.log)
 		in.TwoPersons = b.opts.Owner == "" // the demo has one person
 		h.intake[l.Name] = intake.New(intake.Options{Store: h.store, Log: b.log, Listener: in})
 	}

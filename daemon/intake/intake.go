@@ -219,7 +219,9 @@ func (in *Intake) accept(ctx context.Context, rd *reading) (out outcome, err err
 		}
 		w := &work{tx: tx, reading: rd}
 		if kind == reused {
-			w.because("the control id was used before, for another message")
+			if w.because("the control id was used before, for another message"); rd.sender.Reused == "AE" {
+				rd.refuse(errReused)
+			}
 		}
 		if err := w.run(); err != nil {
 			return err
@@ -258,6 +260,9 @@ func (in *Intake) accept(ctx context.Context, rd *reading) (out outcome, err err
 	})
 	return out, nil
 }
+
+// errReused is what a site's rule says to a control ID that is used for another message.
+var errReused = &hl7.Error{Code: hl7.CodeDuplicateKey, Segment: "MSH", Seq: 1, Field: 10, Reason: "the control id was used before, for another message"}
 
 // recordBusy keeps that a code was asked for and could not be taken; the transaction in which that
 // was found out is undone, as the engine will bring the whole message again.

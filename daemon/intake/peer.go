@@ -2,8 +2,11 @@ package intake
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -19,6 +22,28 @@ type Peer struct {
 	Addresses []netip.Prefix // none is every one that the listener lets in
 	Pins      []string       // SHA-256 of its certificate's key, as hl7.Peer.CertSPKI; none is any
 	Subjects  []string       // of its certificate, as hl7.Peer.CertSubject; none is any
+	Secret    Secret         // that its messages bear in MSH-8; "" is any
+}
+
+// Secret is a shared password in MSH-8. Where a sender has nothing better it is asked for beside its
+// address; it goes over the wire in each message. It shows itself nowhere.
+type Secret string
+
+// String redacts.
+func (s Secret) String() string { return "secret" }
+
+// GoString redacts.
+func (s Secret) GoString() string { return s.String() }
+
+// Format redacts for every verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// LogValue redacts.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// in compares in constant time.
+func (s Secret) in(m *hl7.Message) bool {
+	return s == "" || subtle.ConstantTimeCompare([]byte(s), []byte(m.MSH(8).String())) == 1
 }
 
 func (p Peer) at(conn hl7.Peer) bool {
@@ -53,6 +78,9 @@ type PeerPolicy struct {
 	YesMeans string `json:"pd1_12_yes_means,omitempty"`
 	// Unknown is what an event without a rule earns: "AA", or "AR" for a feed that is to send no other.
 	Unknown string `json:"unknown,omitempty"`
+	// Reused is what a control ID earns that comes again with another message: "new" takes it for a new
+	// one, as control IDs restart; "AE" refuses it with AE 205. "" is new.
+	Reused string `json:"reused,omitempty"`
 	// Paused holds the peer's texts, to be released or dropped; what it says of persons and
 	// appointments is kept.
 	Paused bool `json:"paused,omitempty"`
@@ -70,6 +98,9 @@ func (p PeerPolicy) validate() error {
 	}
 	if p.Unknown != "" && p.Unknown != "AA" && p.Unknown != "AR" {
 		return errors.New("unknown is neither AA nor AR")
+	}
+	if p.Reused != "" && p.Reused != "new" && p.Reused != "AE" {
+		return errors.New("reused is neither new nor AE")
 	}
 	return nil
 }
@@ -105,7 +136,7 @@ func (l Listener) senders(p Policy) []*sender {
 // bears. What is no message has no names.
 func (g *ground) recognise(conn hl7.Peer, m *hl7.Message) *sender {
 	for _, s := range g.senders {
-		if s.at(conn) && (m.Len() == 0 || s.names(m)) {
+		if s.at(conn) && (m.Len() == 0 || s.names(m) && s.Secret.in(m)) {
 			return s
 		}
 	}

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -93,6 +94,50 @@ func TestPeers(t *testing.T) {
 				return err
 			})
 		})
+	}
+}
+
+// TestSecretOfPeer: a message without the password of MSH-8 is nobody's, and the password is shown nowhere.
+func TestSecretOfPeer(t *testing.T) {
+	const secret = "correct-horse-8"
+	l := Listener{Name: "adt", Mode: contact.Live, Peers: []Peer{{Name: "epic", Secret: secret}}}
+	b := newBoxIn(t, l)
+	for given, code := range map[string]hl7.AckCode{secret: hl7.AA, "": hl7.AR, "correct-horse-9": hl7.AR, secret + "0": hl7.AR} {
+		msh := strings.Replace(header("ADT^A04", fmt.Sprintf("S%x", []byte(given)), time.Now()), "||ADT^A04", "|"+given+"|ADT^A04", 1)
+		if a := b.sendFrom(from("10.1.2.3", "", ""), msh+"\n"+jane); a.code != code || strings.Contains(a.raw, "|"+secret+"|") {
+			t.Errorf("with a password of %d letters: answered %s", len(given), a.code)
+		}
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		if s := fmt.Sprintf(format, l); strings.Contains(s, "horse") || strings.Contains(s, fmt.Sprintf("%x", "horse")) {
+			t.Errorf("%s shows it", format)
+		}
+	}
+	for _, e := range b.entries() {
+		if s := fmt.Sprintf("%+v", e); strings.Contains(s, "horse") {
+			t.Errorf("entry %s shows it", e.Entry.Action)
+		}
+	}
+}
+
+// TestReusedIsRefused: by the site's rule a control ID that comes again with another message is AE 205,
+// and so it stays; the first message again is still AA.
+func TestReusedIsRefused(t *testing.T) {
+	b := newPeerBox(t, contact.Live, map[string]PeerPolicy{"epic": {Reused: "AE"}})
+	epic, at := from("10.1.2.3", "", ""), time.Now()
+	first := header("ADT^A04", "7", at) + "\n" + jane
+	second := header("ADT^A04", "7", at) + "\n" + strings.Replace(jane, "6175551234", "6175554321", 1)
+	for i, c := range []struct {
+		in   string
+		code hl7.AckCode
+	}{{first, hl7.AA}, {second, hl7.AE}, {first, hl7.AA}, {second, hl7.AE}} {
+		a := b.sendFrom(epic, c.in)
+		if a.code != c.code || c.code == hl7.AE && !strings.Contains(a.raw, "|205^") {
+			t.Errorf("message %d answered %q", i, a.raw)
+		}
+	}
+	if got := b.numbers("4711"); len(got) != 1 || got[0] != "+16175551234" {
+		t.Error("the refused message changed the number")
 	}
 }
 
@@ -220,7 +265,7 @@ func TestReport(t *testing.T) {
 // TestPeerPolicyIsChecked when it is set.
 func TestPeerPolicyIsChecked(t *testing.T) {
 	for name, p := range map[string]PeerPolicy{
-		"ack": {ACK: "CA"}, "zone": {Zone: "Mars/Olympus"}, "yes": {YesMeans: "perhaps"}, "unknown": {Unknown: "AE"}, "local": {Zone: "Local"},
+		"reused": {Reused: "AR"}, "ack": {ACK: "CA"}, "zone": {Zone: "Mars/Olympus"}, "yes": {YesMeans: "perhaps"}, "unknown": {Unknown: "AE"}, "local": {Zone: "Local"},
 	} {
 		if err := (Policy{Peers: map[string]PeerPolicy{"epic": p}}).validate(); err == nil {
 			t.Errorf("%s: taken", name)
