@@ -13,11 +13,17 @@ import (
 // it notes in which stretches of the log that value occurs. A stretch is as long as what Search reads at
 // once, so that a key stands for many entries: a patient's texts come in a few bursts. Nothing in a key
 // leads back to a value without the index key.
+//
+// Blinded values are random, so an index in their order would be written all over, and each commit cost
+// more the longer the log is. Keys therefore begin with the era, a fixed number of entries: what is
+// written stays within the newest era, older ones are never touched again, and a search looks into one
+// place an era, the newest first.
 var index = store.NewTable[struct{}]("record.index",
 	store.Bookkeeping("in which stretches of the log a patient, number or actor occurs; made from the entries"))
 
-// indexer is the name of the follower that makes the index.
-const indexer = "index"
+// indexer is the name of the follower that makes the index. The number is that of the keys' form:
+// another one makes the index anew.
+const indexer = "index/2"
 
 // The purposes of the blinded values.
 const (
@@ -29,8 +35,16 @@ const (
 // stretch is the n-th run of chunk entries of the log.
 func stretch(seq uint64) uint64 { return seq / chunk }
 
+// perEra is how many stretches an era has: a stretch's place in its era is the last byte of a key.
+const perEra = 256
+
+// indexPrefix is what the keys of a value begin with in an era.
+func indexPrefix(blind []byte, era uint64) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(era)), blind[:16]...)
+}
+
 func indexKey(blind []byte, n uint64) []byte {
-	return binary.BigEndian.AppendUint64(blind[:16:16], n)
+	return append(indexPrefix(blind, n/perEra), byte(n%perEra))
 }
 
 // Index keeps the index up with the log until ctx ends.
@@ -118,10 +132,21 @@ func (q Query) stretchesBelow(tx *store.Tx, end uint64, fn func(from, to uint64)
 	if known == 0 {
 		return nil
 	}
-	blind := tx.Blind(purpose, value)
-	r := store.Range{Prefix: blind, From: indexKey(blind, stretch(known-1)), Reverse: true}
-	return index.Each(tx, r, func(key []byte, _ struct{}) error {
-		from := binary.BigEndian.Uint64(key[16:]) * chunk
-		return fn(from, min(from+chunk, known))
-	})
+	blind, last := tx.Blind(purpose, value), stretch(known-1)
+	for era, over := int64(last/perEra), false; era >= 0 && !over; era-- {
+		r := store.Range{Prefix: indexPrefix(blind, uint64(era)), Reverse: true}
+		if uint64(era) == last/perEra {
+			r.From = indexKey(blind, last)
+		}
+		err := index.Each(tx, r, func(key []byte, _ struct{}) error {
+			from := (uint64(era)*perEra + uint64(key[len(key)-1])) * chunk
+			err := fn(from, min(from+chunk, known))
+			over = err != nil // Each keeps a Stop to itself
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
