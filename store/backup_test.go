@@ -153,6 +153,7 @@ func comesFrom(t *testing.T, r *Store, info *BackupInfo, signer string) {
 // TestDamagedBackup: each byte that is altered, each cut and whatever is appended is found, and a
 // restore from it leaves the folder empty.
 func TestDamagedBackup(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	k := newTestKeys(t)
 	s := open(t, t.TempDir(), k)
@@ -212,6 +213,7 @@ func frameAt(data []byte, at int) bool {
 // TestIncrementalBackup: a second backup leaves out what the first has, and is restored with it; alone
 // it is restored too, but for those entries.
 func TestIncrementalBackup(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	k := newTestKeys(t)
 	s := open(t, t.TempDir(), k)

@@ -49,6 +49,7 @@ func child(dir string) {
 // TestKilledUnderLoad kills a writing process again and again: what was acknowledged is there, the
 // whole log verifies, and the next process goes on.
 func TestKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	acknowledged := map[int]bool{}
 	for round := range 6 {

@@ -113,9 +113,11 @@ func TestKilledInBackup(t *testing.T) {
 // TestKilledInRestore: before the folder has its name there is none, and the next restore works; from
 // then on there is a whole store, and a second restore is refused.
 func TestKilledInRestore(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	for _, point := range []string{"in the middle", "unpacked", "taken", "filled", "linked", "renamed", "made", "named"} {
 		t.Run(point, func(t *testing.T) {
+			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "store")
 			killChild(t, dir, point)
 			k := keysFrom(t, crashRoot[:])

@@ -65,6 +65,7 @@ func segments(t *testing.T, dir string) int {
 // TestRoll rolls at many sizes of the tree, so that its edge falls on every kind of place; all is
 // read across the segments, before and after a restart.
 func TestRoll(t *testing.T) {
+	t.Parallel()
 	dir, k := t.TempDir(), newTestKeys(t)
 	s := open(t, dir, k)
 	n := 0

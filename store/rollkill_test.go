@@ -36,6 +36,7 @@ func killedInRoll(dir, point string) {
 func TestKilledInRoll(t *testing.T) {
 	for _, point := range rollPoints {
 		t.Run(point, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), childEnv+"="+dir, rollEnv+"="+point)

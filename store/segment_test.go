@@ -14,6 +14,7 @@ import (
 // is read of it is true or an error that names it, the scrub says which entries are concerned, and the
 // file is put aside and never deleted.
 func TestDamagedSegment(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	base, k := t.TempDir(), newTestKeys(t)
 	s := open(t, base, k)
@@ -35,9 +36,7 @@ func TestDamagedSegment(t *testing.T) {
 	found := 0
 	for i := range 12 {
 		dir := t.TempDir()
-		if err := os.CopyFS(dir, os.DirFS(base)); err != nil {
-			t.Fatal(err)
-		}
+		copyStore(t, base, dir)
 		path := filepath.Join(dir, name)
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -53,9 +52,10 @@ func TestDamagedSegment(t *testing.T) {
 		case 2:
 			data = data[:rnd.IntN(used)]
 		}
-		if err := errors.Join(os.Remove(path), os.WriteFile(path, data, 0o600)); err != nil {
+		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
+		writeSparse(t, path, data)
 		s := open(t, dir, k)
 		for n := range 300 {
 			if v, ok := read(t, s, n); !ok || v.Count != n {
@@ -120,5 +120,21 @@ func TestQuarantine(t *testing.T) {
 	}
 	if _, err := os.Stat(file); err != nil {
 		t.Error(err)
+	}
+}
+
+// copyStore copies a store that is closed.
+func copyStore(t *testing.T, from, to string) {
+	t.Helper()
+	list, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range list {
+		data, err := os.ReadFile(filepath.Join(from, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeSparse(t, filepath.Join(to, f.Name()), data)
 	}
 }
