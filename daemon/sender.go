@@ -217,6 +217,11 @@ func (s *sender) handOver(ctx context.Context, job outbox.Job) error {
 	select {
 	case r := <-done:
 		s.figures.count(r)
+		// The turn that follows would report the same in a commit of its own.
+		if st := s.modem.Status(); !s.fit.news(st) {
+			now := s.state(st)
+			return s.settle(ctx, job, r, &now)
+		}
 		return s.settle(ctx, job, r, nil)
 	case <-doubt:
 	}
