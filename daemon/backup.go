@@ -96,11 +96,15 @@ func (b *box) backup(ctx context.Context, by store.Actor, w io.Writer) error {
 
 // verifyBackup reads a backup of this box whole: everything in it must open and fit.
 func (b *box) verifyBackup(r *http.Request, s *store.Store, by store.Actor) (any, error) {
+	b.turning.Lock()
 	h := b.house.Load()
 	if h == nil {
+		b.turning.Unlock()
 		return nil, errNotOpen
 	}
-	info, err := store.VerifyBackup(r.Context(), r.Body, h.keys, b.cfg.Box.State)
+	keys := h.keys // a rotation replaces them
+	b.turning.Unlock()
+	info, err := store.VerifyBackup(r.Context(), r.Body, keys, b.cfg.Box.State)
 	if err != nil {
 		return nil, fmt.Errorf("%w: this is no backup that this box could be restored from: %w", admin.ErrState, err)
 	}

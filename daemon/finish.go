@@ -131,5 +131,10 @@ func setupProgress(tx *store.Tx) (*admin.Progress, error) {
 	if err != nil || finished {
 		return nil, err
 	}
+	if c.Witness == "" { // finish keeps it; what is shown is not behind
+		if c.Witness, err = firstWitness(tx); err != nil {
+			return nil, err
+		}
+	}
 	return &admin.Progress{Holders: c.Holders, Drilled: c.Drilled, Witness: c.Witness, Left: c.left()}, nil
 }

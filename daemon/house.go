@@ -62,6 +62,7 @@ func (b *box) openHouse(ctx context.Context, keys store.Keys, accept *store.Acce
 func (b *box) openStore(ctx context.Context, keys store.Keys, accept *store.Acceptance) (*house, error) {
 	s, err := store.Open(ctx, b.storePath(), store.Options{
 		Origin: "pinward/" + b.cfg.Box.ID, Keys: counting(keys), Log: b.log, AcceptRollback: accept,
+		Existing: exists(b.statePath()), // set-up saves it after the store is made
 	})
 	if err != nil {
 		return nil, err

@@ -195,7 +195,9 @@ func (b *box) alter(r *http.Request, by store.Actor, act store.Action, req any,
 		return nil, errors.Join(fmt.Errorf("%w: %w", admin.ErrState, failed), err)
 	}
 	if err == nil && !after.Equal(st) {
-		err = tpm.SaveState(b.statePath(), after)
+		if err = tpm.SaveState(b.statePath(), after); err == nil && !after.Rotating() {
+			b.dropRotation() // it would put back what was just changed
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 const actRotate store.Action = "key.rotate"
 
 // rotation is a new root key that nobody depends on yet: its kit is on its way to the holders. It is
-// in memory only. If we crash, nothing has happened.
+// in memory only. If we crash, nothing has happened. Once its state is saved, it can only be finished.
 type rotation struct {
 	state   tpm.State
 	keys    *tpm.Keys
@@ -49,6 +49,9 @@ func (b *box) rotate(r *http.Request, _ *store.Store, _ store.Actor) (any, error
 	h, keys, st, err := b.sealedKeys()
 	if err != nil {
 		return nil, err
+	}
+	if st.Rotating() { // the keys of the one before may be those in use by now
+		return nil, fmt.Errorf("%w: a rotation did not end: run pinward key rotate --continue", admin.ErrState)
 	}
 	b.dropRotation()
 	o := tpm.RotateOptions{Passphrase: req.Passphrase}
@@ -98,8 +101,11 @@ func (b *box) finishRotation(r *http.Request, _ *store.Store, by store.Actor) (a
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case b.rotation != nil:
+	// One that was broken off after its state was saved, by an error or a crash, goes on from there.
+	if !st.Rotating() {
+		if b.rotation == nil {
+			return nil, fmt.Errorf("%w: no rotation is under way; one that was begun before the last start, or before the keys were changed, has to begin anew", admin.ErrState)
+		}
 		if st, err = tpm.Drill(b.rotation.state, req.Shares, time.Now()); err != nil {
 			return nil, fmt.Errorf("%w: nothing was changed: %w", admin.ErrState, err)
 		}
@@ -108,25 +114,27 @@ func (b *box) finishRotation(r *http.Request, _ *store.Store, by store.Actor) (a
 		if err := tpm.SaveState(b.statePath(), st); err != nil {
 			return nil, err
 		}
-		fresh := b.rotation.keys
-		if err := b.rewrap(r.Context(), h, by, fresh, st, b.rotation.holders); err != nil {
-			return nil, err
-		}
-		b.rotation = nil
-		return map[string]string{"done": string(actRotate)}, keys.Close()
-	case len(st.OldRoot) > 0:
-		if err := b.rewrap(r.Context(), h, by, keys, st, nil); err != nil {
-			return nil, err
-		}
-		return map[string]string{"done": string(actRotate)}, nil
 	}
-	return nil, fmt.Errorf("%w: no rotation is under way; one that was begun before the last start has to begin anew", admin.ErrState)
+	var holders []string
+	if b.rotation != nil {
+		keys, holders = b.rotation.keys, b.rotation.holders
+	}
+	if err := b.rewrap(context.WithoutCancel(r.Context()), h, by, keys, st, holders); err != nil {
+		return nil, err
+	}
+	b.rotation = nil
+	return map[string]string{"done": string(actRotate)}, nil
 }
 
 // rewrap has the store depend on the new root key alone, and gives the old one up.
 func (b *box) rewrap(ctx context.Context, h *house, by store.Actor, keys *tpm.Keys, st tpm.State, holders []string) error {
 	if err := h.store.Rewrap(ctx, by, counting(keys)); err != nil {
 		return err
+	}
+	if former, ok := h.keys.(*tpm.Keys); ok && former != keys {
+		if err := former.Close(); err != nil {
+			b.log.Warn("close former root key", "error", err)
+		}
 	}
 	h.keys = keys
 	after, err := tpm.Retire(st, keys)

@@ -53,6 +53,9 @@ func (s *Store) openLive(ctx context.Context, dir string, o Options) error {
 	}
 	switch info, err := os.Stat(s.path); {
 	case errors.Is(err, fs.ErrNotExist):
+		if o.Existing {
+			return fmt.Errorf("%w (%s): restore the newest backup into an empty folder", errMissing, s.path)
+		}
 		if err := mayCreate(dir); err != nil {
 			return err
 		}

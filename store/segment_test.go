@@ -138,3 +138,28 @@ func copyStore(t *testing.T, from, to string) {
 		writeSparse(t, filepath.Join(to, f.Name()), data)
 	}
 }
+
+// TestExisting: who knows that there was a store gets no empty one in its place.
+func TestExisting(t *testing.T) {
+	dir, k := filepath.Join(t.TempDir(), "store"), newTestKeys(t)
+	if _, err := Open(t.Context(), dir, Options{Keys: k, Existing: true}); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("a store that is gone: %v", err)
+	}
+	file := filled(t, dir, k, 5)
+	if err := os.Rename(file, file+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), dir, Options{Keys: k, Existing: true}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a file that is gone: %v", err)
+	}
+	if err := os.Rename(file+".away", file); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), dir, Options{Keys: k, Existing: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

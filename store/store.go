@@ -22,6 +22,9 @@ type Options struct {
 	// Origin names the log in its heads, "pinward/" and the box's id. It is set when the store is
 	// made, by default from the store's own random id; a later Open may leave it empty.
 	Origin string
+	// Existing refuses to make a store where none is: the caller knows that there was one, and an empty
+	// one in its place would look like a good start and be the loss of everything.
+	Existing bool
 	// Keep is how long the keys of consents, policy and entries are kept after they last were in
 	// effect; 0 is [Retention], and less is refused.
 	Keep time.Duration
