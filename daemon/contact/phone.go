@@ -57,11 +57,12 @@ func (p Phone) Prefix() string {
 // Country returns the ISO 3166-1 region of the number ("US", "PR", "CA"), or "" when the numbering
 // plan has none for it.
 func (p Phone) Country() string {
-	n, err := phonenumbers.Parse(p.E164(), "ZZ")
+	n, err := number(p.E164(), "ZZ")
 	if err != nil {
 		return ""
 	}
-	return phonenumbers.GetRegionCodeForNumber(n)
+	_, _, x := assigned(n)
+	return x.region
 }
 
 // LineType is what kind of line a number is, as far as is known.
@@ -77,11 +78,12 @@ const (
 
 // Line returns what the numbering plan alone says about the line.
 func (p Phone) Line() LineType {
-	n, err := phonenumbers.Parse(p.E164(), "ZZ")
+	n, err := number(p.E164(), "ZZ")
 	if err != nil {
 		return LineUnknown
 	}
-	switch phonenumbers.GetNumberType(n) {
+	_, _, x := assigned(n)
+	switch x.line {
 	case phonenumbers.MOBILE:
 		return LineMobile
 	case phonenumbers.FIXED_LINE:
@@ -194,20 +196,19 @@ func ParsePhone(raw string, plan Plan) (Phone, error) {
 	if err != nil {
 		return Phone{}, err
 	}
-	national := phonenumbers.GetNationalSignificantNumber(n)
+	national, e164, x := assigned(n)
 	if sameDigits(national) {
 		return Phone{}, &NumberError{Reason: Invalid}
 	}
 	// A number without a type is one that the plan does not assign, and the other way round.
-	line := phonenumbers.GetNumberType(n)
-	if premium(n, national, line) {
+	if premium(n, national, x.line) {
 		return Phone{}, &NumberError{Reason: Premium}
 	}
-	if line == phonenumbers.UNKNOWN {
+	if x.line == phonenumbers.UNKNOWN {
 		return Phone{}, &NumberError{Reason: Invalid}
 	}
-	p := phoneOf(phonenumbers.Format(n, phonenumbers.E164))
-	if !plan.allows(p, phonenumbers.GetRegionCodeForNumber(n), region) {
+	p := phoneOf(e164)
+	if !plan.allows(p, x.region, region) {
 		return Phone{}, &NumberError{Reason: Foreign}
 	}
 	return p, nil
