@@ -10,6 +10,7 @@ import (
 	"pinward/daemon/admin"
 	"pinward/daemon/contact"
 	"pinward/daemon/health"
+	"pinward/daemon/outbox"
 	"pinward/store"
 )
 
@@ -23,7 +24,20 @@ type balance struct {
 
 var balances = store.NewTable[balance]("modem.balances") // by SIM
 
-// askBalances asks for the balance of each SIM that has a code for it, once a day, until ctx ends. A
+// balanceCode is the code on record for a SIM. Three sends in a row that failed make the driver ask by
+// it: a SIM without credit fails in any way there is.
+func (h *house) balanceCode(iccid string) string {
+	var sim outbox.SIM
+	if err := h.store.View(context.Background(), func(tx *store.Tx) (err error) {
+		sim, _, err = outbox.SIMOf(tx, iccid)
+		return err
+	}); err != nil {
+		h.log.Error("read balance code", "error", err)
+	}
+	return sim.Balance.Code
+}
+
+// askBalances asks for the balance of each SIM that has a code for it on record, once a day, until ctx ends. A
 // modem that has something on air is asked later: a code is never held up. After failed sends the driver
 // asks by itself.
 func (h *house) askBalances(ctx context.Context) {
@@ -45,11 +59,15 @@ func (h *house) askBalances(ctx context.Context) {
 
 func (h *house) askBalance(ctx context.Context, s *sender) error {
 	st := s.modem.Status()
-	if s.port.Balance == "" || !st.Ready || st.ICCID == "" || !s.pulse.idle() {
+	if !st.Ready || st.ICCID == "" || !s.pulse.idle() {
 		return nil
 	}
 	due := false
 	if err := h.store.View(ctx, func(tx *store.Tx) error {
+		sim, _, err := outbox.SIMOf(tx, st.ICCID)
+		if err != nil || sim.Balance.Code == "" {
+			return err
+		}
 		site, err := contact.SiteOf(tx)
 		if err != nil {
 			return err
@@ -81,21 +99,23 @@ func (h *house) askBalance(ctx context.Context, s *sender) error {
 
 // balanceTrouble tells of a balance that is low, or that the carrier does not tell.
 func balanceTrouble(tx *store.Tx, s *sender) (*admin.Trouble, error) {
-	if s.port.Balance == "" {
-		return nil, nil
+	iccid := s.modem.Status().ICCID
+	sim, _, err := outbox.SIMOf(tx, iccid)
+	if err != nil || sim.Balance.Code == "" {
+		return nil, err
 	}
-	last, ok, err := balances.Get(tx, testedKey(tx, s.modem.Status().ICCID))
+	last, ok, err := balances.Get(tx, testedKey(tx, iccid))
 	if err != nil || !ok {
 		return nil, err
 	}
 	if last.Amount == "" {
-		return &admin.Trouble{Name: "balance", State: health.Warn, Cause: "the carrier told no balance", Next: "look at balance = in the configuration"}, nil
+		return &admin.Trouble{Name: "balance", State: health.Warn, Cause: "the carrier told no balance", Next: "ask it for its code, then run: pinward modem sim set " + s.port.Name + " --balance-code CODE"}, nil
 	}
 	left, err := strconv.ParseFloat(last.Amount, 64)
 	if err != nil {
 		return nil, errors.New("read balance: not an amount")
 	}
-	if left > s.port.BalanceLow {
+	if left > sim.Balance.Low {
 		return nil, nil
 	}
 	return &admin.Trouble{Name: "balance", State: health.Warn, Cause: "balance of the SIM is " + last.Amount, Next: "top the SIM up"}, nil

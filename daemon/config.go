@@ -122,10 +122,6 @@ type ModemPort struct {
 	// IMEI, where it is given, is the modem itself: it is found behind any other port when it is not at
 	// Device, and no other modem is taken for it. 15 digits, as `pinward modem probe` shows them.
 	IMEI string `toml:"imei"`
-	// Balance is the USSD code by which the carrier of a prepaid SIM tells its balance, as "*100#"; it is
-	// asked once a day. Empty: never. At BalanceLow or less health warns.
-	Balance    string  `toml:"balance"`
-	BalanceLow float64 `toml:"balance_low"`
 	// PIN names a systemd credential that holds the SIM's PIN; empty means the SIM asks for none.
 	PIN string `toml:"pin"`
 	// Settings are for a pair of module and SIM that does not send as it comes; their keys stand beside
@@ -262,9 +258,6 @@ func (c Config) Check() error {
 			bad("modem[%d].imei: another modem has it", i)
 		}
 		names["imei "+m.IMEI] = true
-		if len(m.Balance) > 20 || strings.Trim(m.Balance, "0123456789*#") != "" {
-			bad("modem[%d].balance: must be a code of digits, * and #", i)
-		}
 		if strings.ContainsRune(m.PIN, '/') {
 			bad("modem[%d].pin: must be the name of a credential, not a path", i)
 		}

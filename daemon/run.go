@@ -219,7 +219,7 @@ func (b *box) newModem(h *house, p ModemPort) *modem.Modem {
 		return b.openModem(ctx, p)
 	}, modem.Options{
 		Name: p.Name, PIN: credential(p.PIN), PINs: h.pinLog(p.Name), ICCID: h.fits[p.Name].SIM,
-		BalanceCode: p.Balance, Settings: p.Settings, Log: b.log,
+		BalanceCode: h.balanceCode, Settings: p.Settings, Log: b.log,
 		// Without a prompt nothing has left, and another modem may take the code: wait no longer than is usual.
 		Timing: modem.Timing{Prompt: promptPatience},
 	})

@@ -30,8 +30,9 @@ type Options struct {
 	// ICCID is the SIM that should be in the modem; "" expects the first one that is seen. Another one is told by Event.Swap and
 	// AlarmSIMSwapped.
 	ICCID string
-	// BalanceCode is the USSD code by which the carrier tells the balance, as "*100#"; "" is the profile's choice.
-	BalanceCode string
+	// BalanceCode is asked for the USSD code by which the carrier of a SIM (by ICCID) tells its balance, as "*100#"; "" and nil are
+	// the profile's choice.
+	BalanceCode func(iccid string) string
 	// Settings are for a module or SIM that does not send as it comes.
 	Settings Settings
 	Timing   Timing

@@ -68,7 +68,7 @@ func (m *Modem) Reset(ctx context.Context) error {
 }
 
 // Balance asks the network for the SIM's balance by USSD and gives the amount as the network writes it ("10.00"), never the rest
-// of its answer. The code is Options.BalanceCode, or the operator's or the profile's; the amount is found by the profile's
+// of its answer. The code is that of Options.BalanceCode, or the operator's or the profile's; the amount is found by the profile's
 // expression. ErrNoBalance says that there was no amount in the answer, or no answer. The modem can send meanwhile.
 func (m *Modem) Balance(ctx context.Context) (string, error) {
 	release, err := m.one(ctx)
@@ -84,9 +84,12 @@ func (m *Modem) Balance(ctx context.Context) (string, error) {
 }
 
 func (s *session) balance(ctx context.Context, p profile) (string, error) {
-	code := s.m.o.BalanceCode
+	st, code := s.m.Status(), ""
+	if s.m.o.BalanceCode != nil {
+		code = s.m.o.BalanceCode(st.ICCID)
+	}
 	if code == "" {
-		code = p.balanceCode(s.m.Status().Operator)
+		code = p.balanceCode(st.Operator)
 	}
 	cmd, err := p.ussdRequest(code)
 	if err != nil {

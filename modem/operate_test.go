@@ -3,6 +3,7 @@ package modem
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,23 @@ func TestBalanceCodes(t *testing.T) {
 		if _, err := p.ussdRequest(bad); !errors.Is(err, ErrNoBalance) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// What is known of the SIM wins over the operator's and the profile's code.
+func TestBalanceCodeOfTheSIM(t *testing.T) {
+	for code, want := range map[string]error{"": nil, "*123#": nil, "no code": ErrNoBalance} {
+		var asked []string
+		own := func(iccid string) string { asked = append(asked, iccid); return code }
+		inWorld(t, setup{options: Options{BalanceCode: own}}, func(w *world) {
+			w.ready()
+			if _, err := w.m.Balance(context.Background()); !errors.Is(err, want) {
+				w.t.Errorf("%q: %v", code, err)
+			}
+			if !slices.Equal(asked, []string{w.sim.ICCID()}) {
+				w.t.Errorf("asked for %v", asked)
+			}
+		})
 	}
 }
 

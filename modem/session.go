@@ -330,6 +330,10 @@ func (s *session) restart(why string) error {
 		s.m.days.resets.add(time.Now())
 		st.set(PhaseStarting, "modem is restarting", AlarmNone)
 	})
+	select {
+	case <-s.rebooted: // of a start before this one
+	default:
+	}
 	if err := s.l.Reset(s.ctx, s.profile().Reset, t.Step); err != nil && (s.ctx.Err() != nil || errors.Is(err, line.ErrStuck)) {
 		return err
 	}
@@ -338,8 +342,24 @@ func (s *session) restart(why string) error {
 	if wait == 0 {
 		wait = time.Duration(s.profile().ResetWait)
 	}
-	sleep(s.ctx, wait)
+	s.awaitBoot(wait)
 	return fmt.Errorf("%w: %s", errReset, why)
+}
+
+// bootRest is how long a module that told of its start is left alone: the first commands of a start get lost (reference 3).
+const bootRest = 2 * time.Second
+
+// awaitBoot waits for a module that was sent into a restart. One that stays at its port tells when it has started; one that leaves
+// the bus does not, and its port must not be opened before it has gone.
+func (s *session) awaitBoot(limit time.Duration) {
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.ctx.Done():
+	case <-s.rebooted:
+		sleep(s.ctx, min(bootRest, limit))
+	}
 }
 
 // profile is the one of this modem, also before the session has asked it again.

@@ -21,6 +21,10 @@ type simRecord struct {
 		Reference string
 		On, Until time.Time
 	}
+	Balance struct {
+		Code string
+		Low  float64
+	}
 	Lanes       []string
 	PerMinute   int `json:"per_minute"`
 	PerDay      int `json:"per_day"`
@@ -48,10 +52,10 @@ func (c *client) simList() *cobra.Command {
 				return err
 			}
 			t := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-			fmt.Fprintln(t, "ICCID\tNUMBER\tOWNER\tCARRIER\tPLAN\tPERMISSION\tUNTIL\tRENEWAL\tMINUTE\tDAY\tPORT-OUT LOCK")
+			fmt.Fprintln(t, "ICCID\tNUMBER\tOWNER\tCARRIER\tPLAN\tPERMISSION\tUNTIL\tRENEWAL\tMINUTE\tDAY\tBALANCE\tPORT-OUT LOCK")
 			for _, s := range all {
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%v\n", s.ICCID, cmp.Or(s.Number, "-"), cmp.Or(s.Owner, "-"), cmp.Or(s.Carrier, "-"),
-					cmp.Or(s.Plan, "-"), cmp.Or(s.Permission.Reference, "none"), day(s.Permission.Until), day(s.Renewal), capWords(s.PerMinute), capWords(s.PerDay), s.PortOutLock)
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%v\n", s.ICCID, cmp.Or(s.Number, "-"), cmp.Or(s.Owner, "-"), cmp.Or(s.Carrier, "-"),
+					cmp.Or(s.Plan, "-"), cmp.Or(s.Permission.Reference, "none"), day(s.Permission.Until), day(s.Renewal), capWords(s.PerMinute), capWords(s.PerDay), cmp.Or(s.Balance.Code, "-"), s.PortOutLock)
 			}
 			return t.Flush()
 		},
@@ -97,6 +101,8 @@ func (c *client) simSet() *cobra.Command {
 	f.StringSlice("lanes", nil, "otp, notice, bulk: what it may carry (default: all that the permission allows)")
 	f.Int("per-minute", 0, "parts a minute at the most; 0: the default of 10, -1: no cap")
 	f.Int("per-day", 0, "parts a day at the most; 0: the default of 200, -1: no cap")
+	f.String("balance-code", "", "USSD code of a prepaid SIM by which its carrier tells the balance; it is asked once a day")
+	f.Float64("balance-low", 0, "warn at this balance or less")
 	f.Bool("port-out-lock", false, "the carrier lets nobody take the number away")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		body, err := simChanges(cmd)
@@ -149,6 +155,16 @@ func simChanges(cmd *cobra.Command) (map[string]any, error) {
 		if f.Changed(name) {
 			body[strings.ReplaceAll(name, "-", "_")], _ = f.GetInt(name)
 		}
+	}
+	balance := map[string]any{}
+	if f.Changed("balance-code") {
+		balance["code"], _ = f.GetString("balance-code")
+	}
+	if f.Changed("balance-low") {
+		balance["low"], _ = f.GetFloat64("balance-low")
+	}
+	if len(balance) > 0 {
+		body["balance"] = balance
 	}
 	if f.Changed("port-out-lock") {
 		body["port_out_lock"], _ = f.GetBool("port-out-lock")

@@ -31,6 +31,8 @@ type SIM struct {
 	PerMinute int `json:"per_minute,omitempty"`
 	PerDay    int `json:"per_day,omitempty"`
 
+	Balance Balance `json:"balance,omitzero"` // of a prepaid SIM
+
 	Renewal     time.Time `json:"renewal,omitzero"`        // when the plan ends if nobody renews it
 	PortOutLock bool      `json:"port_out_lock,omitempty"` // the carrier lets nobody take the number away
 	Note        string    `json:"note,omitempty"`
@@ -41,6 +43,12 @@ type Permission struct {
 	Reference string    `json:"reference,omitempty"` // where the paper is; "" is no permission
 	On        time.Time `json:"on,omitzero"`         // when it was given
 	Until     time.Time `json:"until,omitzero"`      // zero: no end
+}
+
+// Balance is how the balance of a prepaid SIM is watched.
+type Balance struct {
+	Code string  `json:"code,omitempty"` // USSD, by which its carrier tells it: "*100#"; "" is not prepaid
+	Low  float64 `json:"low,omitempty"`  // in the carrier's currency: warn at it or below
 }
 
 // What a SIM is given where its record says nothing (modem reference 5.7).
@@ -115,6 +123,11 @@ func (s SIM) check() error {
 			return bad("lanes", "has one that is none of otp, notice, bulk")
 		}
 	}
+	if b := s.Balance; len(b.Code) > 20 || strings.Trim(b.Code, "0123456789*#") != "" {
+		return bad("balance", "has a code that is not up to 20 of digits, * and #")
+	} else if b.Low < 0 || b.Low > 1e9 || b.Low != b.Low {
+		return bad("balance", "has a low mark that is no amount")
+	}
 	p := s.Permission
 	switch {
 	case s.PerMinute < -1 || s.PerDay < -1:
@@ -157,6 +170,8 @@ func (s SIM) changes(was SIM) []store.Attr {
 	add(!slices.Equal(s.Lanes, was.Lanes), "lanes", strings.Join(lanes, " "))
 	add(s.PerMinute != was.PerMinute, "per_minute", strconv.Itoa(s.PerMinute))
 	add(s.PerDay != was.PerDay, "per_day", strconv.Itoa(s.PerDay))
+	add(s.Balance.Code != was.Balance.Code, "balance_code", s.Balance.Code)
+	add(s.Balance.Low != was.Balance.Low, "balance_low", strconv.FormatFloat(s.Balance.Low, 'f', -1, 64))
 	add(!s.Renewal.Equal(was.Renewal), "renewal", day(s.Renewal))
 	add(s.PortOutLock != was.PortOutLock, "port_out_lock", strconv.FormatBool(s.PortOutLock))
 	add(s.Note != was.Note, "note", "changed")
