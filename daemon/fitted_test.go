@@ -38,7 +38,9 @@ func (f *flow) status() modem.Status { return f.senders[0].modem.Status() }
 func (f *flow) troubles() (names []string) {
 	f.t.Helper()
 	f.must(f.store.View(f.t.Context(), func(tx *store.Tx) error {
-		found, err := f.house.troubles(tx, f.senders[0])
+		standing, err := standings(tx)
+		f.must(err)
+		found, err := f.house.troubles(tx, f.senders[0], standing[f.senders[0].port.Name])
 		for _, t := range found {
 			names = append(names, t.Name)
 		}

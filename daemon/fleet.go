@@ -71,13 +71,16 @@ func (b *box) modems() admin.Modems {
 
 // troubles are what somebody should see to at a modem, the root cause first: where it is, what it tells
 // of itself, whether it proved itself last night, and what is known of its SIM.
-func (h *house) troubles(tx *store.Tx, s *sender) ([]admin.Trouble, error) {
+func (h *house) troubles(tx *store.Tx, s *sender, o outbox.Standing) ([]admin.Trouble, error) {
 	st := s.modem.Status()
 	var out []admin.Trouble
 	if why := s.wiring.spot(s.port.Name).wrong; why != "" {
 		out = append(out, misplaced(why))
 	}
 	out = append(out, alarmTroubles(st)...)
+	if st.Ready && o.Cause == noAnswer {
+		out = append(out, admin.Trouble{Name: "no-answer", State: health.Warn, Cause: o.Cause, Next: "wait, or run: pinward modem reset " + s.port.Name})
+	}
 	last, ok, err := tested.Get(tx, testedKey(tx, st.ICCID))
 	if err != nil {
 		return nil, fmt.Errorf("read last test: %w", err)
@@ -109,20 +112,26 @@ func (h *house) troubles(tx *store.Tx, s *sender) ([]admin.Trouble, error) {
 	return out, nil
 }
 
+// standings are the senders as the outbox sees them, by name.
+func standings(tx *store.Tx) (map[string]outbox.Standing, error) {
+	all, err := outbox.Senders(tx)
+	out := map[string]outbox.Standing{}
+	for _, s := range all {
+		out[s.Name] = s
+	}
+	return out, err
+}
+
 // fleet tells how each modem stands.
 func (h *house) fleet(tx *store.Tx) ([]admin.Modem, error) {
-	all, err := outbox.Senders(tx)
+	standing, err := standings(tx)
 	if err != nil {
 		return nil, err
-	}
-	standing := map[string]outbox.Standing{}
-	for _, s := range all {
-		standing[s.Name] = s
 	}
 	out := []admin.Modem{}
 	for _, s := range h.senders {
 		m := s.describe(standing[s.port.Name])
-		if m.Troubles, err = h.troubles(tx, s); err != nil {
+		if m.Troubles, err = h.troubles(tx, s, standing[s.port.Name]); err != nil {
 			return nil, err
 		}
 		last, ok, err := tested.Get(tx, testedKey(tx, s.modem.Status().ICCID))
@@ -160,17 +169,28 @@ func (s *sender) describe(o outbox.Standing) admin.Modem {
 // it is a warning.
 func (h *house) checkModems() health.Check {
 	modems := health.Check{Name: "modems"}
-	ready, why := 0, ""
+	ready, open, why := 0, 0, ""
 	err := h.store.View(context.Background(), func(tx *store.Tx) error {
+		standing, err := standings(tx)
+		if err != nil {
+			return err
+		}
 		for _, s := range h.senders {
-			found, err := h.troubles(tx, s)
+			o := standing[s.port.Name]
+			found, err := h.troubles(tx, s, o)
 			if err != nil {
 				return err
 			}
-			if s.modem.Status().Ready {
-				ready++
-			} else if len(found) > 0 {
+			switch st := s.modem.Status(); {
+			case !st.Ready && len(found) > 0:
 				why += "; " + s.port.Name + ": " + found[0].Cause
+			case st.Ready:
+				ready++
+				if o.Hindrance == "" {
+					open++
+				} else {
+					why += "; " + s.port.Name + ": " + o.Hindrance
+				}
 			}
 			modems.Children = append(modems.Children, checkModem(s.port.Name, found))
 		}
@@ -182,6 +202,8 @@ func (h *house) checkModems() health.Check {
 	case ready == 0:
 		// What stands on it is not judged any more, so the causes are named here.
 		modems.Ask = known(health.Fail, "no modem can send"+why)
+	case open == 0:
+		modems.Ask = known(health.Fail, "no modem takes a code now"+why)
 	}
 	return modems
 }

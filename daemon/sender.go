@@ -226,13 +226,16 @@ func (s *sender) handOver(ctx context.Context, job outbox.Job) error {
 	case <-doubt:
 	}
 	held := s.state(s.modem.Status())
-	held.Ready, held.Cause = false, "the network has not answered for the last message"
+	held.Ready, held.Cause = false, noAnswer
 	err := s.settle(ctx, job, outbox.Result{Outcome: outbox.Unknown, Cause: "no answer within " + codePatience.String()}, &held)
 	// If we crash while it is awaited the attempt stays unknown, which is what is known of it.
 	late := <-done
 	s.figures.count(late)
 	return errors.Join(err, s.amend(ctx, job, late))
 }
+
+// noAnswer is why a modem that is well takes nothing.
+const noAnswer = "the network has not answered for the last message"
 
 // amend keeps the answer that came after all; what is still unknown was said before.
 func (s *sender) amend(ctx context.Context, job outbox.Job, late outbox.Result) error {

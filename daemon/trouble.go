@@ -20,6 +20,7 @@ var remedies = map[modem.Alarm]string{
 	modem.AlarmSIMSwapped:    "if this was meant, run: pinward modem accept NAME; if not, find out who was at the box",
 	modem.AlarmSIMFault:      "try the SIM in a phone, and ask the carrier for another",
 	modem.AlarmPIN:           "run: pinward modem pin NAME",
+	modem.AlarmLocked:        "put the SIM into a telephone and enter its PIN, or the PUK of the carrier's papers, there; then run: pinward modem reset NAME",
 	modem.AlarmNotRegistered: "look at antenna and signal, and ask the carrier whether the SIM is active here",
 	modem.AlarmBarred:        "call the carrier: it refuses this SIM or its service",
 	modem.AlarmNoCredit:      "top the SIM up",

@@ -24,7 +24,8 @@ const (
 	AlarmSIMRemoved          // no SIM
 	AlarmSIMSwapped          // another SIM than before; see Modem.AcceptSIM
 	AlarmSIMFault            // the SIM does not work, or lacks something
-	AlarmPIN                 // PIN or PUK wanted, and not to be given by us
+	AlarmPIN                 // PIN wanted, which a person may give by EnterPIN
+	AlarmLocked              // PUK wanted, or the last PIN try: only a telephone takes them
 	AlarmNotRegistered       // no network that takes SMS
 	AlarmBarred              // the network refuses the SIM or its service
 	AlarmNoCredit            // the balance is used up
@@ -37,7 +38,7 @@ const (
 
 // alarmNames are used in JSON, metrics and logs.
 var alarmNames = [alarms]string{
-	"", "unplugged", "port-busy", "silent", "setup", "sim-removed", "sim-swapped", "sim-fault", "pin", "not-registered", "barred",
+	"", "unplugged", "port-busy", "silent", "setup", "sim-removed", "sim-swapped", "sim-fault", "pin", "sim-locked", "not-registered", "barred",
 	"no-credit", "sending", "supply", "storage", "settings",
 }
 
@@ -128,8 +129,10 @@ func simAlarm(e *CMSError) Alarm {
 		switch e.Code {
 		case 10:
 			return AlarmSIMRemoved
-		case 11, 12, 16, 17, 18:
+		case 11, 16, 17:
 			return AlarmPIN
+		case 12, 18:
+			return AlarmLocked
 		}
 		return AlarmSIMFault
 	}
@@ -138,8 +141,10 @@ func simAlarm(e *CMSError) Alarm {
 		return AlarmBarred
 	case 310:
 		return AlarmSIMRemoved
-	case 311, 312, 316, 317, 318:
+	case 311, 312, 317:
 		return AlarmPIN
+	case 316, 318:
+		return AlarmLocked
 	}
 	return AlarmSIMFault
 }

@@ -51,8 +51,8 @@ func TestTroubleIsNamed(t *testing.T) {
 		"SIM removed":         {faults: modemsim.Faults{SIMRemoved: true}, phase: PhaseBlocked, alarm: AlarmSIMRemoved},
 		"no PIN kept":         {sim: pinned, phase: PhaseBlocked, alarm: AlarmPIN, lasts: true},
 		"wrong PIN":           {sim: pinned, o: Options{PIN: pin("0000")}, phase: PhaseBlocked, alarm: AlarmPIN, lasts: true},
-		"one try left":        {sim: modemsim.ModemOptions{PIN: "4711", PINTries: 1}, o: Options{PIN: pin("4711")}, phase: PhaseBlocked, alarm: AlarmPIN, lasts: true},
-		"PUK wanted":          {sim: modemsim.ModemOptions{PIN: "4711", PINTries: -1}, o: Options{PIN: pin("4711")}, phase: PhaseBlocked, alarm: AlarmPIN, lasts: true},
+		"one try left":        {sim: modemsim.ModemOptions{PIN: "4711", PINTries: 1}, o: Options{PIN: pin("4711")}, phase: PhaseBlocked, alarm: AlarmLocked, lasts: true},
+		"PUK wanted":          {sim: modemsim.ModemOptions{PIN: "4711", PINTries: -1}, o: Options{PIN: pin("4711")}, phase: PhaseBlocked, alarm: AlarmLocked, lasts: true},
 		"registration denied": {faults: modemsim.Faults{Registration: 3}, phase: PhaseRegistering, alarm: AlarmNotRegistered},
 		"no network":          {faults: modemsim.Faults{Registration: 2}, phase: PhaseRegistering, alarm: AlarmNotRegistered},
 		"limited service":     {faults: modemsim.Faults{Registration: 11}, phase: PhaseRegistering, alarm: AlarmNotRegistered},
@@ -78,7 +78,7 @@ func TestTroubleIsNamed(t *testing.T) {
 func TestRefusalsOfTheSIMAreNamed(t *testing.T) {
 	for answer, alarm := range map[string]Alarm{
 		"+CMS ERROR: 8": AlarmBarred, "+CMS ERROR: 50": AlarmBarred, "+CMS ERROR: 310": AlarmSIMRemoved, "+CMS ERROR: 311": AlarmPIN,
-		"+CMS ERROR: 313": AlarmSIMFault, "+CME ERROR: 10": AlarmSIMRemoved, "+CME ERROR: 12": AlarmPIN, "+CME ERROR: 13": AlarmSIMFault,
+		"+CMS ERROR: 313": AlarmSIMFault, "+CME ERROR: 10": AlarmSIMRemoved, "+CME ERROR: 12": AlarmLocked, "+CMS ERROR: 316": AlarmLocked, "+CME ERROR: 13": AlarmSIMFault,
 	} {
 		t.Run(answer, func(t *testing.T) {
 			inWorld(t, setup{faults: modemsim.Faults{SendErrors: []string{answer}}}, func(w *world) {

@@ -22,12 +22,19 @@ type PINError struct {
 func (e *PINError) Error() string {
 	left := "the modem does not tell how many tries are left"
 	if e.Left >= 0 {
-		left = fmt.Sprintf("%d tries left", e.Left)
+		left = tries(e.Left) + " left"
 	}
 	if e.Refused {
 		return "the SIM refused the PIN: " + left
 	}
-	return "PIN not given to the SIM: " + left
+	return "PIN not given to the SIM: " + left + "; enter it in a telephone"
+}
+
+func tries(n int) string {
+	if n == 1 {
+		return "1 try"
+	}
+	return fmt.Sprintf("%d tries", n)
 }
 
 // PINLog is what must be known of PINs after the process has ended: a wrong one that each start gives once reaches the PUK by a

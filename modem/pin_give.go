@@ -22,7 +22,7 @@ func (s *session) enterPIN() error {
 	}
 	if left >= 0 && left < minTries {
 		s.m.answerPIN(&PINError{Left: left})
-		return &simError{fmt.Sprintf("the SIM has %d PIN tries left: a person must enter it in a telephone", left), AlarmPIN}
+		return &simError{"the SIM's PIN has " + tries(left) + " left, which belongs to a person with a telephone", AlarmLocked}
 	}
 	if order := s.m.takePIN(); order != nil {
 		err := s.givePIN(order.pin)

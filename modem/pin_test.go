@@ -65,7 +65,7 @@ func TestEnterPINRefusedTellsTheTriesLeft(t *testing.T) {
 		if err := w.enterPIN("4711"); !errors.As(err, &e) || e.Refused || e.Left != 1 {
 			w.t.Fatalf("%v", err)
 		}
-		if st := w.blocked(); !strings.Contains(st.Cause, "1 PIN tries left") || st.Alarm != AlarmPIN {
+		if st := w.blocked(); !strings.Contains(st.Cause, "1 try left") || st.Alarm != AlarmLocked {
 			w.t.Fatalf("%v", st)
 		}
 		if strings.Contains(e.Error(), "4711") {

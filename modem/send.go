@@ -219,7 +219,7 @@ func (m *Modem) Query(ctx context.Context, cmd string) ([]string, error) {
 		return nil, ErrQuery
 	}
 	if s == nil {
-		return nil, errors.New("query modem: it is not up")
+		return nil, fmt.Errorf("query modem: %w", ErrNotUp)
 	}
 	return s.l.Do(ctx, line.Cmd{Text: cmd, Class: line.Rest, Answers: p.Answers[cmd]}, m.o.Timing.Step)
 }

@@ -52,7 +52,7 @@ func (s *session) unlock() error {
 			entered, end = true, time.Now().Add(s.m.o.Timing.SIM)
 			continue
 		case state == "SIM PUK", state == "SIM PUK2":
-			return &simError{"the SIM is blocked and needs its PUK, entered by a person", AlarmPIN}
+			return &simError{"the SIM is blocked and needs its PUK, entered by a person", AlarmLocked}
 		case state == "NOT INSERTED" && time.Now().After(end):
 			return &simError{"no SIM in the modem", AlarmSIMRemoved}
 		case time.Now().After(end):

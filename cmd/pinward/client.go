@@ -93,7 +93,7 @@ func said(resp *http.Response) error {
 		words = append(words, "("+p.Field+")")
 	}
 	if after := resp.Header.Get("Retry-After"); after != "" {
-		words = append(words, "(try again in "+after+" s)")
+		words = append(words, "try again in "+after+" s")
 	}
 	if len(words) == 0 {
 		return errors.New(resp.Status)

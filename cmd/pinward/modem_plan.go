@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"time"
 
@@ -47,13 +49,16 @@ func (c *client) modemPlan() *cobra.Command {
 					Advice  []string
 				}
 			}
+			if math.IsNaN(load.CodesPerMinute) || math.IsInf(load.CodesPerMinute, 0) {
+				return errors.New("--codes-per-minute is no number")
+			}
 			show, err := c.call(cmd.Context(), http.MethodPost, "/modems/plan", load, &out)
 			if err != nil {
 				return err
 			}
 			if show {
 				l, f := out.Load, out.Forecast
-				fmt.Printf("%g codes a minute for %d minutes, %d notices a day, %d modems\n", l.CodesPerMinute, l.Minutes, l.NoticesPerDay, len(l.Senders))
+				fmt.Printf("%.4g codes a minute for %d minutes, %d notices a day, modems: %d\n", l.CodesPerMinute, l.Minutes, l.NoticesPerDay, len(l.Senders))
 				f.All.print("all modems")
 				f.OneDead.print("without " + f.Dead)
 				for _, a := range f.Advice {

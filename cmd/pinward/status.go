@@ -171,14 +171,38 @@ func (st status) verdict() (code int, word, text string) {
 	case st.State != "open":
 		return pluginCritical, "CRITICAL", "the box is " + st.State
 	case !st.Accepts:
-		return pluginCritical, "CRITICAL", "a code would not be accepted"
+		return pluginCritical, "CRITICAL", st.Health.because("fail", "a code would not be accepted")
 	}
 	for _, name := range slices.Sorted(maps.Keys(st.Modems)) {
 		if !st.Modems[name].Ready {
-			return pluginWarning, "WARNING", "modem " + name + " cannot send"
+			return pluginWarning, "WARNING", st.Health.because("warn", "modem "+name+" cannot send")
 		}
 	}
+	if st.Health.first("warn") != "" || st.Health.first("fail") != "" {
+		return pluginWarning, "WARNING", st.Health.because("fail", st.Health.because("warn", "codes are accepted"))
+	}
 	return pluginOK, "OK", "codes are accepted"
+}
+
+// first is the first node of a state that names its cause, with it.
+func (n node) first(state string) string {
+	if n.State == state && n.Cause != "" {
+		return n.Name + ": " + n.Cause
+	}
+	for _, child := range n.Children {
+		if s := child.first(state); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// because is what, with the first cause of a state. A plugin's line ends its text with a bar.
+func (n node) because(state, what string) string {
+	if s := n.first(state); s != "" {
+		return what + "; " + strings.ReplaceAll(s, "|", "/")
+	}
+	return what
 }
 
 func printJSON(v any) error {

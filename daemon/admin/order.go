@@ -128,7 +128,7 @@ func (d *door) number(r *http.Request, s *store.Store, typed string) (p contact.
 		}
 		p, err = contact.ParsePhone(typed, site.Plan())
 		if _, ok := errors.AsType[*contact.NumberError](err); ok {
-			return refuse(http.StatusBadRequest, "%v", err)
+			return refuse(http.StatusBadRequest, "%v: write it whole, such as +16175551234", err)
 		}
 		return err
 	})

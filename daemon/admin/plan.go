@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 
 	"pinward/daemon/outbox"
@@ -21,6 +22,9 @@ func (d *door) plan(w http.ResponseWriter, r *http.Request, s *store.Store) erro
 		out.Load, out.Forecast, err = outbox.PlanNow(tx, load)
 		return err
 	})
+	if invalid, ok := errors.AsType[*outbox.InvalidError](err); ok {
+		return refuse(http.StatusBadRequest, "%v", invalid)
+	}
 	if err == nil {
 		answer(w, http.StatusOK, out)
 	}

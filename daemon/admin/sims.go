@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"pinward/daemon/contact"
 	"pinward/daemon/outbox"
 	"pinward/store"
 )
@@ -55,10 +56,23 @@ func (d *door) fillSIM(w http.ResponseWriter, r *http.Request, s *store.Store) e
 	}); err != nil {
 		return err
 	}
-	if err := decode(w, r, &sim); err != nil {
+	// A person types the number as the site writes them.
+	fields := struct {
+		*outbox.SIM
+		Number *string `json:"number"`
+	}{SIM: &sim}
+	if err := decode(w, r, &fields); err != nil {
 		return err
 	}
 	sim.ICCID = iccid
+	if fields.Number != nil {
+		sim.Number = contact.Phone{}
+	}
+	if fields.Number != nil && *fields.Number != "" {
+		if sim.Number, err = d.number(r, s, *fields.Number); err != nil {
+			return err
+		}
+	}
 	err = s.Update(r.Context(), actor(r), func(tx *store.Tx) error { return outbox.SetSIM(tx, sim) })
 	if invalid, ok := errors.AsType[*outbox.InvalidError](err); ok {
 		return refuse(http.StatusBadRequest, "%v", invalid)

@@ -87,6 +87,31 @@ func Plan(l Load) Forecast {
 	return f
 }
 
+// mostModems bounds the modems of a plan.
+const mostModems = 256
+
+// check refuses what is no hospital: a plan must not answer for another load than the one that was
+// asked about.
+func (l Load) check() error {
+	bad := func(field, reason string) error { return &InvalidError{Of: "plan", Field: field, Reason: reason} }
+	minutes := float64(cmp.Or(l.Minutes, 10))
+	switch {
+	case l.Minutes < 0 || l.Minutes > 24*60:
+		return bad("minutes", "are not 1 to 1440")
+	case !(l.CodesPerMinute >= 0 && l.CodesPerMinute*minutes <= mostPlanned):
+		return bad("codes a minute", fmt.Sprintf("are negative, or more than %d in the whole peak", mostPlanned))
+	case l.CodesPerDay < 0 || l.CodesPerDay > mostPlanned, l.NoticesPerDay < 0 || l.NoticesPerDay > mostPlanned:
+		return bad("codes and notices a day", fmt.Sprintf("are not 0 to %d", mostPlanned))
+	case (l.From != 0 || l.To != 0) && (l.From < 0 || l.To > 24 || l.From >= l.To):
+		return bad("hours", "of notices are not two from 0 to 24, the earlier one first")
+	case l.Life != 0 && (l.Life < time.Second || l.Life > time.Hour):
+		return bad("life", "is not one second to one hour")
+	case l.Modems < 0 || l.Modems > mostModems, len(l.Senders) > mostModems:
+		return bad("modems", fmt.Sprintf("are not 0 to %d", mostModems))
+	}
+	return nil
+}
+
 // complete fills in what was left open.
 func (l Load) complete() Load {
 	l.Minutes = cmp.Or(l.Minutes, 10)
@@ -157,7 +182,7 @@ func (l Load) advice(f Forecast) (out []string) {
 	for _, d := range []struct {
 		who string
 		day Day
-	}{{fmt.Sprintf("with all %d modems", len(l.Senders)), f.All}, {"without " + f.Dead, f.OneDead}} {
+	}{{"with " + plural(len(l.Senders), "modem"), f.All}, {"without " + f.Dead, f.OneDead}} {
 		if d.who == "without " {
 			continue
 		}
@@ -183,14 +208,25 @@ func (l Load) advice(f Forecast) (out []string) {
 	case f.Add > mostAdded:
 		out = append(out, fmt.Sprintf("not even %d more SIMs would do", mostAdded))
 	case f.Add > 0:
-		out = append(out, fmt.Sprintf("add %d SIMs, with permission to carry all that they are to carry", f.Add))
+		out = append(out, "add "+plural(f.Add, "SIM")+", with the carrier's permission on record where they are to carry notices")
 	}
 	return out
 }
 
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // PlanNow is Plan for the modems that there are, with what was learned of them. What the load leaves
-// open (codes, notices) is taken from the last day's use. It returns the load as it was completed.
+// open (codes, notices) is taken from the last day's use. It returns the load as it was completed; the
+// error is an *InvalidError for a load that is none.
 func PlanNow(tx *store.Tx, l Load) (Load, Forecast, error) {
+	if err := l.check(); err != nil {
+		return l, Forecast{}, err
+	}
 	y := look(tx)
 	all, err := y.all()
 	if err != nil {
@@ -231,5 +267,9 @@ func PlanNow(tx *store.Tx, l Load) (Load, Forecast, error) {
 		l.NoticesPerDay = notices
 	}
 	l = l.complete()
-	return l, Plan(l), nil
+	f := Plan(l)
+	if f.All.Codes+f.All.Notices == 0 {
+		f.Advice = append(f.Advice, "nothing to plan: none were sent in the last day; say how many codes a minute and notices a day there are to be")
+	}
+	return l, f, nil
 }

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -38,6 +39,9 @@ type Standing struct {
 	PerMinute int    `json:"-"` // budgets in parts, 0 for none; half is kept for lane OTP
 	PerDay    int    `json:"-"`
 	carries   [Bulk + 1]bool
+
+	// Hindrance is why it takes no code, in plain words; "" if it does, be it after what it has in hand.
+	Hindrance string `json:"-"`
 }
 
 // Carries tells whether the sender's SIM may carry messages of a lane that are not essential.
@@ -116,9 +120,24 @@ func Senders(tx *store.Tx) ([]Standing, error) {
 		}
 		st := s.Standing
 		st.Minute, st.Day = u.Minute.total(minute, y.now), u.Day.total(day, y.now)
+		st.Hindrance = s.hindrance(u, y.now)
 		out = append(out, st)
 	}
 	return out, nil
+}
+
+func (m *member) hindrance(u *usage, now time.Time) string {
+	switch {
+	case !m.Ready:
+		return cmp.Or(m.Cause, "it is not ready")
+	case !m.carries[OTP]:
+		return "its SIM's record keeps it from codes"
+	case !u.Day.room(day, m.PerDay, OTP, now, 1):
+		return "the budget of its SIM's day is used up"
+	case !u.Minute.room(minute, m.PerMinute, OTP, now, 1):
+		return "the budget of its SIM's minute is used up"
+	}
+	return ""
 }
 
 // yard is what one transaction knows of the senders: each is read once, and when it is needed.
