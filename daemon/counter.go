@@ -80,10 +80,16 @@ func holdLanes(tx *store.Tx) error {
 	return nil
 }
 
-// checkAnchors warns when the TPM has not bound the audit to its counter for two hours.
+// headLate is for how long the TPM may sign no head before health warns: it is asked each minute.
+const headLate = 15 * time.Minute
+
+// checkAnchors warns when no head can be signed, and when the TPM has not bound the audit to its counter for two hours.
 func (h *house) checkAnchors() health.Check {
 	return health.Check{Name: "anchors", Ask: func() (health.State, string) {
 		st := h.store.Anchors()
+		if u := h.store.Unsigned(); u != nil && time.Since(u.Since) > headLate {
+			return health.Warn, fmt.Sprintf("no head of the audit was signed for %v: %v", time.Since(u.Since).Round(time.Minute), u.Err)
+		}
 		since := time.Since(later(st.At, h.since))
 		if !st.Counted || since < audit.AnchorLate+10*time.Minute {
 			return health.OK, ""

@@ -277,6 +277,9 @@ func (h *house) check() health.Check {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}
+		if n := h.store.Stats().Rotten; n > 0 {
+			return health.Warn, fmt.Sprintf("%d reads met damaged values: the disk may be failing; make a backup, then restore it on another", n)
+		}
 		return health.OK, ""
 	}}
 }

@@ -68,6 +68,10 @@ type box struct {
 	turning sync.Mutex  // held while the state changes: opening, commissioning
 	device  *tpm.Device // guarded by turning; nil until the TPM is first asked
 
+	pause    time.Duration             // guarded by turning: of the last planned try
+	again    atomic.Pointer[time.Time] // when the TPM is asked again; nil if it is not
+	retrying sync.WaitGroup
+
 	rotation *rotation // guarded by turning; nil unless one is under way
 
 	judging sync.Mutex
@@ -117,6 +121,7 @@ func (b *box) work(ctx context.Context, doors *doors) error {
 		case <-tick.C:
 			b.feedWatchdog()
 			b.sealed.refused(false)
+			b.tryAgain(ctx)
 		}
 	}
 }
@@ -130,6 +135,7 @@ func (b *box) stop(doors *doors) error {
 		b.log.Warn("requests under way were cut off by the stop")
 		err = nil
 	}
+	b.retrying.Wait() // its context is done
 	b.turning.Lock()
 	defer b.turning.Unlock()
 	b.sealed.refused(true)

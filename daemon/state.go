@@ -82,6 +82,7 @@ func (b *box) unsealTPM(ctx context.Context, st tpm.State, passphrase string) {
 		resumed = true
 		return b.keep(after, keys)
 	})
+	b.retry(err)
 	if err != nil {
 		b.enter(Sealed, err.Error(), remedy(err))
 		return
@@ -144,6 +145,7 @@ func (b *box) open(ctx context.Context, keys store.Keys, accept *store.Acceptanc
 	h, err := b.openHouse(ctx, keys, accept)
 	if err != nil {
 		b.log.Error("open store", "error", err)
+		b.retry(err)
 		b.enter(Sealed, "the store cannot be opened: "+err.Error(), storeRemedy(err))
 		return
 	}

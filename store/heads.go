@@ -31,11 +31,35 @@ func (s *Store) headLoop(ctx context.Context) {
 				s.log.Warn("code keys not dropped", "error", err)
 			}
 		}
-		if err := s.signHead(ctx); err != nil && ctx.Err() == nil {
+		err := s.signHead(ctx)
+		if err != nil && ctx.Err() == nil {
 			s.log.Warn("head not signed", "error", err)
 		}
+		s.noteHead(err)
 	}
 }
+
+// Unsigned says since when no head could be signed, and why.
+type Unsigned struct {
+	Since time.Time
+	Err   error
+}
+
+// noteHead remembers the first of the failures since the last head.
+func (s *Store) noteHead(err error) {
+	if err == nil {
+		s.unsigned.Store(nil)
+		return
+	}
+	first := &Unsigned{Since: time.Now(), Err: err}
+	if was := s.unsigned.Load(); was != nil {
+		first.Since = was.Since
+	}
+	s.unsigned.Store(first)
+}
+
+// Unsigned tells since when no head could be signed; nil if the last one could.
+func (s *Store) Unsigned() *Unsigned { return s.unsigned.Load() }
 
 // Headed is signalled when a head was signed.
 var Headed = NewTopic("store.headed")

@@ -84,6 +84,8 @@ type Store struct {
 
 	rewrites  sync.Mutex // one rewrite of the file at a time
 	rewriting atomic.Pointer[rewrite]
+	rotten    atomic.Uint64
+	unsigned  atomic.Pointer[Unsigned]
 	scrubbing sync.Mutex         // one scrub at a time
 	scrubOnce atomic.Bool        // the upkeep has one under way
 	interlude func(error)        // what the committer does before the next batch, or why not; owned by mu
@@ -266,6 +268,7 @@ type Stats struct {
 	Size       int64  // of the live file, bytes; it is allocated in steps
 	Segments   []SegmentInfo
 	Damaged    []SegmentInfo // segments that cannot be read; the rest goes on without them
+	Rotten     uint64        // reads since Open that met a damaged value
 	LastCommit time.Time     // zero if none since Open
 	LastEntry  time.Time
 }
@@ -273,7 +276,7 @@ type Stats struct {
 // Stats returns the current figures.
 func (s *Store) Stats() Stats {
 	d := s.durable.Load()
-	st := Stats{Entries: d.size, Headed: d.head.size, Size: s.fileSize(), LastCommit: d.when, LastEntry: d.last}
+	st := Stats{Entries: d.size, Headed: d.head.size, Size: s.fileSize(), LastCommit: d.when, LastEntry: d.last, Rotten: s.rotten.Load()}
 	for _, g := range d.file.segments {
 		st.Segments = append(st.Segments, g.SegmentInfo)
 		if g.bad.Load() != nil {

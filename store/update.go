@@ -37,6 +37,7 @@ func (s *Store) update(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
 		return err
 	}
 	wait, err := s.apply(tx, fn)
+	s.notice(err)
 	if wait != nil {
 		<-wait.done
 		if wait.err != nil {
@@ -126,12 +127,26 @@ func (s *Store) View(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	tx := &Tx{store: s, view: true}
-	return guard(func() error {
+	err := guard(func() error {
 		if err := s.settle(tx); err != nil {
 			return err
 		}
 		return fn(tx)
 	}, tx.end)
+	s.notice(err)
+	return err
+}
+
+// notice looks at what a transaction met. A live file that does not hang together any more ends the
+// store: the process ends, and the next Open puts the file aside and says so, where going on would
+// answer every request with an error for ever. Single values that do not open are counted.
+func (s *Store) notice(err error) {
+	switch {
+	case errors.Is(err, errPages):
+		s.fail(fmt.Errorf("read live file: %w", err))
+	case errors.Is(err, ErrCorrupt):
+		s.rotten.Add(1)
+	}
 }
 
 // settle opens the View's snapshot and waits until that is durable: bbolt shows a commit to readers

@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": onProcess((*world).start), "down": onProcess((*world).stop),
+			"up": onProcess((*world).start), "gone": onProcess((*world).gone), "down": onProcess((*world).stop),
 			"crash": onProcess(func(w *world, name string) error { w.kill(name); return nil }),
 			"ready": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).awaitReady()) },
 			"raise": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).raise()) },

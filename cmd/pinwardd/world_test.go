@@ -298,6 +298,20 @@ func (w *world) stop(name string) error {
 	return nil
 }
 
+// gone waits for a process to end by itself, with an error.
+func (w *world) gone(name string) error {
+	p := w.procs[name]
+	select {
+	case <-p.ended:
+	case <-time.After(30 * time.Second):
+		return fmt.Errorf("%s goes on\n%s", name, w.log(name))
+	}
+	if p.err == nil {
+		return fmt.Errorf("%s ended as if all were well\n%s", name, w.log(name))
+	}
+	return nil
+}
+
 // kill ends a process as a power cut would.
 func (w *world) kill(name string) {
 	if p := w.procs[name]; p != nil {
