@@ -14,6 +14,7 @@ const (
 	actSIMFitted    store.Action = "sim.fitted"      // the first SIM that a modem was met with
 	actSIMSwapped   store.Action = "sim.swapped"     // another SIM than the accepted one
 	actSIMAccepted  store.Action = "sim.accepted"    // an operator made it the right one
+	actModemFitted  store.Action = "modem.fitted"    // the first device met under a name
 	actModemChanged store.Action = "modem.exchanged" // another device (IMEI) under the same name
 )
 
@@ -68,8 +69,12 @@ func meet(tx *store.Tx, name string, st modem.Status) (fitted, error) {
 	if st.IMEI != "" && st.IMEI != f.IMEI {
 		was := f.IMEI
 		f.IMEI = st.IMEI
-		attrs := []store.Attr{{Key: "imei", Value: f.IMEI}, {Key: "imei_before", Value: was}, {Key: "model", Value: st.Model}}
-		if err := fit(tx, name, f, store.Entry{Action: actModemChanged, Attrs: attrs}); err != nil {
+		e := store.Entry{Action: actModemFitted, Attrs: []store.Attr{{Key: "imei", Value: f.IMEI}, {Key: "model", Value: st.Model}}}
+		if was != "" {
+			e.Action = actModemChanged
+			e.Attrs = append(e.Attrs, store.Attr{Key: "imei_before", Value: was})
+		}
+		if err := fit(tx, name, f, e); err != nil {
 			return f, err
 		}
 	}

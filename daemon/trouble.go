@@ -39,8 +39,13 @@ func alarmTroubles(st modem.Status) []admin.Trouble {
 		out = append(out, admin.Trouble{Name: a.String(), State: health.Warn, Cause: cause, Next: next})
 	}
 	own := func(a modem.Alarm) bool { return st.Alarms.Has(a) && st.Alarm != a }
-	if st.Alarms.Has(modem.AlarmSupply) {
-		add(modem.AlarmSupply, fmt.Sprintf("it restarted by itself %d times in 24 hours", st.RebootsDay))
+	supply := func() {
+		if st.Alarms.Has(modem.AlarmSupply) {
+			add(modem.AlarmSupply, fmt.Sprintf("it restarted by itself %d times in 24 hours", st.RebootsDay))
+		}
+	}
+	if explained(st.Alarm) {
+		supply()
 	}
 	if own(modem.AlarmSIMSwapped) {
 		add(modem.AlarmSIMSwapped, "another SIM ("+admin.Masked(st.ICCID)+") than the accepted one is in it")
@@ -51,6 +56,9 @@ func alarmTroubles(st modem.Status) []admin.Trouble {
 	case !st.Ready:
 		// It starts, or looks for a network: nothing to do yet.
 		out = append(out, admin.Trouble{Name: string(st.Phase), State: health.Warn, Cause: st.Cause})
+	}
+	if !explained(st.Alarm) {
+		supply()
 	}
 	if own(modem.AlarmStorage) {
 		cause := fmt.Sprintf("%d of %d places for texts are used", st.StorageUsed, st.StorageSize)
@@ -68,6 +76,13 @@ func alarmTroubles(st modem.Status) []admin.Trouble {
 		}
 	}
 	return out
+}
+
+// explained tells whether a power supply that dips may be why: not where the SIM or the carrier is.
+func explained(a modem.Alarm) bool {
+	return slices.Contains([]modem.Alarm{
+		modem.AlarmNone, modem.AlarmSupply, modem.AlarmUnplugged, modem.AlarmSilent, modem.AlarmSetup, modem.AlarmSending,
+	}, a)
 }
 
 // misplaced is the trouble of a modem that is not where its configuration says.

@@ -3,6 +3,8 @@ package admin
 import (
 	"errors"
 	"net/http"
+	"reflect"
+	"slices"
 
 	"pinward/daemon/contact"
 	"pinward/daemon/outbox"
@@ -49,13 +51,15 @@ func (d *door) fillSIM(w http.ResponseWriter, r *http.Request, s *store.Store) e
 	if iccid == "" {
 		return refuse(http.StatusConflict, "the modem shows no SIM now")
 	}
-	var sim outbox.SIM
+	var before outbox.SIM
 	if err := s.View(r.Context(), func(tx *store.Tx) (err error) {
-		sim, _, err = outbox.SIMOf(tx, iccid)
+		before, _, err = outbox.SIMOf(tx, iccid)
 		return err
 	}); err != nil {
 		return err
 	}
+	sim := before
+	sim.Lanes = slices.Clone(before.Lanes) // what is read of policy is shared: decoding must not write into it
 	// A person types the number as the site writes them.
 	fields := struct {
 		*outbox.SIM
@@ -73,7 +77,14 @@ func (d *door) fillSIM(w http.ResponseWriter, r *http.Request, s *store.Store) e
 			return err
 		}
 	}
-	err = s.Update(r.Context(), actor(r), func(tx *store.Tx) error { return outbox.SetSIM(tx, sim) })
+	err = s.Update(r.Context(), actor(r), func(tx *store.Tx) error {
+		if now, _, err := outbox.SIMOf(tx, iccid); err != nil {
+			return err
+		} else if !reflect.DeepEqual(now, before) {
+			return refuse(http.StatusConflict, "somebody else changed this SIM's record meanwhile: look at it and try again")
+		}
+		return outbox.SetSIM(tx, sim)
+	})
 	if invalid, ok := errors.AsType[*outbox.InvalidError](err); ok {
 		return refuse(http.StatusBadRequest, "%v", invalid)
 	}
