@@ -22,6 +22,18 @@ func TestDoubtfulRefusalAsksOneMoreSIM(t *testing.T) {
 			b.none("b")
 			b.state(m.ID, Refused)
 		}
+		// The first part of a notice is out: it does not go again. A code may.
+		halfway := Result{Outcome: Refused, Code: answer, Class: "recipient", Parts: []Part{{Ref: 7, State: Sent}}}
+		for _, c := range []struct {
+			of   func(int) Message
+			want State
+		}{{notice, Refused}, {code, Queued}} {
+			b := newBox(t)
+			b.report(modem("a", "red"), modem("b", "red"))
+			m := b.put(c.of(1))
+			b.settle(b.must("a"), halfway)
+			b.state(m.ID, c.want)
+		}
 		b := newBox(t)
 		b.report(modem("a", "red"))
 		m := b.put(code(1))

@@ -201,7 +201,7 @@ func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
 		return expired, 0, nil
 	case a.Outcome == NotSent:
 		return tryAgain, 0, nil
-	case a.Outcome == Refused && !r.Stopped && !late && a.doubtful() && r.refusals() == 1:
+	case a.Outcome == Refused && !r.Stopped && !late && a.doubtful() && r.refusals() == 1 && (len(a.Parts) == 0 || r.repeatable()):
 		if other, err := y.another(r, a); other || err != nil {
 			return tryAgain, 0, err
 		}
@@ -220,8 +220,8 @@ func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
 }
 
 // doubtful tells whether a refusal may as well be one of the SIM: +CMS ERROR 10 is also a service that
-// its contract bars, 21 also an empty balance (modem reference 5.2). Nothing was sent, so one more SIM is
-// asked; what two refuse is refused.
+// its contract bars, 21 also an empty balance (modem reference 5.2). Where nothing was sent one more SIM is
+// asked; what two refuse is refused. A part that the network had taken before may not go out twice.
 func (a *Attempt) doubtful() bool { return a.Outcome == Refused && (a.Code == 10 || a.Code == 21) }
 
 func (r *record) refusals() (n int) {
