@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,8 +118,11 @@ func TestFlowProbe(t *testing.T) {
 			return all, err
 		}
 		var opened []string
+		var asking sync.Mutex // several ports are asked at once
 		f.box.openPort = func(ctx context.Context, p ModemPort) (io.ReadWriteCloser, error) {
+			asking.Lock()
 			opened = append(opened, p.Device)
+			asking.Unlock()
 			if b[p.Device] == nil { // no modem: it swallows what is written and says nothing
 				return silence(), nil
 			}

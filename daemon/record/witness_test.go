@@ -11,7 +11,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pinward/store"
@@ -140,13 +142,14 @@ func TestWitnessFindsTheOlderCopy(t *testing.T) {
 // TestWitnessAway: what the witness missed is one line when it is back, and health knows how long.
 func TestWitnessAway(t *testing.T) {
 	inBubble(t, func(b *box) {
-		away := errors.New("away")
-		var lines []string
+		var back atomic.Bool
+		lines := make(chan string, 10)
 		w := Witness{Name: "siem", OffBox: true, Give: func(_ context.Context, line string) error {
-			if away == nil {
-				lines = append(lines, line)
+			if !back.Load() {
+				return errors.New("away")
 			}
-			return away
+			lines <- line
+			return nil
 		}}
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
@@ -162,8 +165,9 @@ func TestWitnessAway(t *testing.T) {
 		if l := list(); len(l) != 1 || l[0].Lag < 3000 || l[0].Trouble != "away" {
 			t.Errorf("status %+v", l)
 		}
-		away = nil
+		back.Store(true)
 		time.Sleep(2 * witnessEvery)
+		synctest.Wait()
 		if l := list(); len(lines) != 1 || l[0].Lag != 0 || l[0].Trouble != "" {
 			t.Errorf("%d lines, status %+v", len(lines), list())
 		}
