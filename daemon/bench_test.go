@@ -81,7 +81,7 @@ func BenchmarkStartToFirstByte(b *testing.B) {
 	for !h.senders[0].modem.Status().Ready {
 		time.Sleep(10 * time.Millisecond)
 	}
-	var took []time.Duration
+	var took, behind []time.Duration // from the request, and from its commit
 	for i := 0; b.Loop(); i++ {
 		to, err := contact.ParsePhone(fmt.Sprintf("+1617555%04d", 1000+i%8000), contact.Plan{})
 		if err != nil {
@@ -93,7 +93,9 @@ func BenchmarkStartToFirstByte(b *testing.B) {
 			v, err = otp.Start(tx, otp.StartRequest{Service: "patient-signup", To: to, Channel: otp.ChannelSMS, Client: "AC", Mode: contact.Live})
 			return err
 		})
-		took = append(took, (<-seen).Sub(began))
+		committed := time.Now()
+		first := <-seen
+		took, behind = append(took, first.Sub(began)), append(behind, max(0, first.Sub(committed)))
 		for state := outbox.State(""); state != outbox.Delivered || !h.senders[0].pulse.idle(); {
 			time.Sleep(5 * time.Millisecond)
 			if err := h.store.View(b.Context(), func(tx *store.Tx) error {
@@ -106,7 +108,9 @@ func BenchmarkStartToFirstByte(b *testing.B) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	for name, d := range map[string][]time.Duration{"": took, "commit-": behind} {
+		slices.Sort(d)
+		b.ReportMetric(float64(d[len(d)/2].Microseconds())/1000, name+"p50-ms")
+		b.ReportMetric(float64(d[len(d)*99/100].Microseconds())/1000, name+"p99-ms")
+	}
 }
