@@ -8,14 +8,15 @@ import (
 	"testing"
 )
 
-// corpus is the folder of real samples, which is not part of the module.
+// corpus is the folder of real samples, which is not part of the module. packaging/test sets
+// PINWARD_CORPUS where it is there: then its absence fails.
 const corpus = "../../shared/hl7"
 
 // TestCorpus reads every sample of the corpus to its last subcomponent and holds
 // type and version against the corpus' own index.
 func TestCorpus(t *testing.T) {
 	index, err := os.ReadFile(filepath.Join(corpus, "INDEX.tsv"))
-	if os.IsNotExist(err) {
+	if os.IsNotExist(err) && os.Getenv("PINWARD_CORPUS") == "" {
 		t.Skip("the corpus is not here")
 	}
 	if err != nil {
