@@ -60,14 +60,28 @@ func (c *chip) start() {
 		c.t.Fatal(err)
 	}
 	for range 500 {
-		if conn, err := net.Dial("unix", c.sock); err == nil {
-			conn.Close()
+		if answers(c.sock) {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	c.kill()
-	c.t.Fatalf("swtpm does not listen: %s", said.String())
+	c.t.Fatalf("swtpm does not answer: %s", said.String())
+}
+
+// answers asks for random bytes. swtpm listens before it has started up its TPM: killed between the two, it counts no reset.
+func answers(sock string) bool {
+	conn, err := net.Dial("unix", sock)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Write([]byte{0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x7b, 0, 4}); err != nil { // TPM2_GetRandom(4)
+		return false
+	}
+	n, err := io.ReadFull(conn, make([]byte, 10+2+4))
+	return err == nil && n == 16
 }
 
 // kill ends swtpm as a power cut would.
