@@ -3,6 +3,8 @@ package record
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"time"
 
 	"pinward/store"
@@ -12,6 +14,9 @@ import (
 type cursor struct {
 	Next uint64    `json:"next"` // sequence number of the first entry that it has not seen
 	At   time.Time `json:"at"`
+	// Trouble is why the last try to go on failed, and Since when the tries began to fail.
+	Trouble string    `json:"trouble,omitzero"`
+	Since   time.Time `json:"since,omitzero"`
 }
 
 var cursors = store.NewTable[cursor]("record.cursors",
@@ -33,6 +38,24 @@ func Next(tx *store.Tx, name string, limit int) ([]store.Record, error) {
 	return between(tx, c.Next, c.Next+uint64(max(limit, 0)))
 }
 
+// Begin makes a follower that never was begin with the next entry to come, and
+// not with the first: who asks for news from today on is not told of the years
+// before. Of one that is known it changes nothing.
+func Begin(tx *store.Tx, name string) error {
+	_, known, err := cursors.Get(tx, []byte(name))
+	if err != nil {
+		return fmt.Errorf("read follower: %w", err)
+	}
+	if known {
+		return nil
+	}
+	end, err := size(tx)
+	if err != nil {
+		return err
+	}
+	return put(tx, name, cursor{Next: end, At: tx.Now()})
+}
+
 // Advance notes that the follower has seen all entries below next. It never
 // goes back.
 func Advance(tx *store.Tx, name string, next uint64) error {
@@ -43,10 +66,37 @@ func Advance(tx *store.Tx, name string, next uint64) error {
 	if next <= c.Next {
 		return nil
 	}
-	if err := cursors.Put(tx, []byte(name), cursor{Next: next, At: tx.Now()}); err != nil {
+	return put(tx, name, cursor{Next: next, At: tx.Now()})
+}
+
+// stuck notes why a follower does not go on.
+func stuck(tx *store.Tx, name, why string) error {
+	c, err := at(tx, name)
+	if err != nil || c.Trouble == why {
+		return err
+	}
+	if c.Trouble = why; c.Since.IsZero() {
+		c.Since = tx.Now()
+	}
+	return put(tx, name, c)
+}
+
+func put(tx *store.Tx, name string, c cursor) error {
+	if err := cursors.Put(tx, []byte(name), c); err != nil {
 		return fmt.Errorf("advance follower: %w", err)
 	}
 	return nil
+}
+
+// ForgetFollowers drops the cursors whose names begin with prefix and are not
+// to be kept: one that is named again later begins anew.
+func ForgetFollowers(tx *store.Tx, prefix string, keep func(name string) bool) error {
+	return cursors.Each(tx, store.Range{Prefix: []byte(prefix)}, func(name []byte, _ cursor) error {
+		if keep(string(name)) {
+			return nil
+		}
+		return cursors.Delete(tx, name)
+	})
 }
 
 // Backlog is how many entries a follower has yet to see.
@@ -62,6 +112,33 @@ func Backlog(tx *store.Tx, name string) (uint64, error) {
 	return end - min(end, c.Next), nil
 }
 
+// FollowerStatus is how a follower stands. It holds nothing of an entry.
+type FollowerStatus struct {
+	Next    uint64    `json:"next"`            // the first entry that it has not
+	Backlog uint64    `json:"backlog"`         // how many it has not
+	Oldest  time.Time `json:"oldest,omitzero"` // when the first of these was recorded
+	At      time.Time `json:"at,omitzero"`     // when it last went on
+	Trouble string    `json:"trouble,omitzero"`
+	Since   time.Time `json:"since,omitzero"` // since when it does not go on
+}
+
+// StatusOf tells how a follower stands.
+func StatusOf(tx *store.Tx, name string) (FollowerStatus, error) {
+	c, err := at(tx, name)
+	if err != nil {
+		return FollowerStatus{}, err
+	}
+	st := FollowerStatus{Next: c.Next, At: c.At, Trouble: c.Trouble, Since: c.Since}
+	if st.Backlog, err = Backlog(tx, name); err != nil || st.Backlog == 0 {
+		return st, err
+	}
+	r, ok, err := one(tx, c.Next)
+	if ok {
+		st.Oldest = r.Time
+	}
+	return st, err
+}
+
 func at(tx *store.Tx, name string) (cursor, error) {
 	c, _, err := cursors.Get(tx, []byte(name))
 	if err != nil {
@@ -74,6 +151,19 @@ func at(tx *store.Tx, name string) (cursor, error) {
 // cursor moves after fn has returned nil: if we crash between the two, fn gets
 // the same entries again, so what it does must bear that.
 func Follow(ctx context.Context, s *store.Store, by store.Actor, name string, fn func(context.Context, []store.Record) error) error {
+	return follow(ctx, s, by, name, func(ctx context.Context, records []store.Record) (int, error) {
+		if err := fn(ctx, records); err != nil {
+			return 0, err
+		}
+		return len(records), nil
+	})
+}
+
+// Give takes entries, oldest first, and tells how many of them need not come
+// again: all of them, or with an error those before the one that failed.
+type Give func(ctx context.Context, records []store.Record) (done int, err error)
+
+func follow(ctx context.Context, s *store.Store, by store.Actor, name string, give Give) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
@@ -86,12 +176,16 @@ func Follow(ctx context.Context, s *store.Store, by store.Actor, name string, fn
 			return err
 		}
 		if len(records) > 0 {
-			if err := fn(ctx, records); err != nil {
-				return fmt.Errorf("follow audit as %s: %w", name, err)
+			done, failed := give(ctx, records)
+			// What is given is given, also when the box is stopping: else it goes twice.
+			if done > 0 {
+				next := records[done-1].Seq + 1
+				if err := s.Update(context.WithoutCancel(ctx), by, func(tx *store.Tx) error { return Advance(tx, name, next) }); err != nil {
+					return err
+				}
 			}
-			next := records[len(records)-1].Seq + 1
-			if err := s.Update(ctx, by, func(tx *store.Tx) error { return Advance(tx, name, next) }); err != nil {
-				return err
+			if failed != nil {
+				return fmt.Errorf("follow audit as %s: %w", name, failed)
 			}
 		}
 		if len(records) == batch {
@@ -102,5 +196,48 @@ func Follow(ctx context.Context, s *store.Store, by store.Actor, name string, fn
 			return ctx.Err()
 		case <-tick.C:
 		}
+	}
+}
+
+// How long a follower that failed waits before it tries again: longer each time,
+// until one entry has gone.
+const (
+	firstPause = time.Second
+	maxPause   = time.Minute
+)
+
+// Deliver feeds give every entry in order until ctx ends, over whatever fails:
+// it tries again with growing pauses, and notes meanwhile why it is behind, for
+// [StatusOf]. The text of an error of give is kept and logged, and must hold
+// nothing of an entry. What if we crash after give has done its work: the
+// entries come again.
+func Deliver(ctx context.Context, s *store.Store, by store.Actor, name string, give Give, log *slog.Logger) {
+	pause := firstPause
+	for {
+		gone := false
+		err := follow(ctx, s, by, name, func(ctx context.Context, records []store.Record) (int, error) {
+			done, err := give(ctx, records)
+			gone = gone || done > 0
+			return done, err
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if gone {
+			pause = firstPause
+		}
+		why := strings.ToValidUTF8(err.Error(), "?")
+		if pause == firstPause {
+			log.Warn("entries wait", "follower", name, "error", why)
+		}
+		if err := s.Update(ctx, by, func(tx *store.Tx) error { return stuck(tx, name, why) }); err != nil && ctx.Err() == nil {
+			log.Error("note trouble of follower", "follower", name, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxPause)
 	}
 }
