@@ -39,6 +39,7 @@ var (
 	keyScrub    = []byte("scrub")    // vouched for: ScrubReport
 	keyRestored = []byte("restored") // vouched for: when this became another store than that of the backup
 	keyPlace    = []byte("place")    // vouched for: which generation this file is; none is the first
+	keySegments = []byte("segments") // vouched for: all of bucketSegments in one, for a fast start
 )
 
 // initialise writes what a new file needs: an id, a name, and a keyring with an index key. The other

@@ -107,9 +107,13 @@ func (s *Store) Compact(ctx context.Context) error {
 	return nil
 }
 
-// tellDamage records segments that were put aside since the store was opened.
+// tellDamage looks for segments that were cut or taken away, and records those that are out of use since
+// the store was opened.
 func (s *Store) tellDamage(ctx context.Context, _ time.Time) error {
 	for _, g := range s.durable.Load().file.segments {
+		if g.bad.Load() == nil {
+			g.look()
+		}
 		if g.bad.Load() == nil || g.told {
 			continue
 		}

@@ -45,6 +45,9 @@ func (p *pool) acquire(g *segment) (*bolt.DB, error) {
 // openSegment opens the file for reading and checks that it is the right one. One that is not, or that
 // is no database, is put aside.
 func openSegment(g *segment) (db *bolt.DB, err error) {
+	if g.look(); g.bad.Load() != nil {
+		return nil, g.bad.Load().err
+	}
 	err = guard(func() (err error) {
 		db, err = bolt.Open(g.path, 0o400, &bolt.Options{ReadOnly: true, Timeout: time.Second})
 		if err != nil {

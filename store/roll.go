@@ -130,8 +130,7 @@ func (w *rewrite) complete(old *durable) (next *file, txid int, err error) {
 			Number: old.file.place.Number, From: old.file.place.Base, To: old.head.size, Root: old.head.root,
 			Store: s.id, Frozen: next.place.Since, Bytes: s.fileSize(),
 		}
-		path := filepath.Join(filepath.Dir(s.path), fmt.Sprintf(segmentName, info.Number))
-		next.segments = append(next.segments[:len(next.segments):len(next.segments)], &segment{SegmentInfo: info, path: path, pool: s.pool})
+		next.segments = append(next.segments[:len(next.segments):len(next.segments)], s.segment(info))
 	}
 	err = guard(func() error {
 		return old.file.db.View(func(src *bolt.Tx) error {
@@ -225,6 +224,10 @@ func writePlace(dst *bolt.Tx, r *ring, id *[16]byte, f *file) error {
 		return err
 	}
 	if err := dst.Bucket(bucketMeta).Put(keyPlace, at); err != nil {
+		return err
+	}
+	all := r.vouchBytes(id, string(keySegments), encodeSegments(f.segments))
+	if err := dst.Bucket(bucketMeta).Put(keySegments, all); err != nil {
 		return err
 	}
 	list := dst.Bucket(bucketSegments)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -57,32 +58,75 @@ type damage struct {
 	aside string // where the file is now, "" if it is missing
 }
 
-// loadSegments reads what the live file says about the segments before it, and has each looked for on
-// the disk. None is opened: a start costs the same after six years as on the first day.
+// loadSegments reads what the live file says about the segments before it, and sees whether their files
+// are there. None is opened: a start costs the same after six years as on the first day.
 func (s *Store) loadSegments(tx *bolt.Tx, r *ring, at place) ([]*segment, error) {
+	infos := s.listedSegments(tx, r)
+	if checkRow(infos, at) != nil { // none is kept, or an older program has rolled since
+		var err error
+		if infos, err = s.vouchedSegments(tx, r); err != nil {
+			return nil, err
+		}
+		if err := checkRow(infos, at); err != nil {
+			return nil, err
+		}
+	}
+	if len(infos) == 0 {
+		return nil, nil
+	}
+	there, err := namesIn(filepath.Dir(s.path))
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*segment, len(infos))
+	for i := range infos {
+		g := s.segment(infos[i])
+		if !there[filepath.Base(g.path)] {
+			g.look()
+		}
+		list[i] = g
+	}
+	return list, nil
+}
+
+// segment is one that is not open.
+func (s *Store) segment(i SegmentInfo) *segment {
+	return &segment{SegmentInfo: i, pool: s.pool, path: strings.TrimSuffix(s.path, fileName) + fmt.Sprintf(segmentName, i.Number)}
+}
+
+// vouchedSegments reads the segments one by one.
+func (s *Store) vouchedSegments(tx *bolt.Tx, r *ring) (infos []SegmentInfo, err error) {
 	b := tx.Bucket(bucketSegments)
 	if b == nil {
 		return nil, nil
 	}
-	var list []*segment
-	next := uint64(0)
-	err := b.ForEach(func(k, v []byte) error {
-		g := &segment{pool: s.pool}
-		if err := r.vouched(&s.id, string(bucketSegments), v, &g.SegmentInfo); err != nil {
+	err = b.ForEach(func(k, v []byte) error {
+		var i SegmentInfo
+		if err := r.vouched(&s.id, string(bucketSegments), v, &i); err != nil {
 			return err
 		}
-		if len(k) != 4 || binary.BigEndian.Uint32(k) != g.Number || int(g.Number) != len(list)+1 || g.From != next {
+		if len(k) != 4 || binary.BigEndian.Uint32(k) != i.Number {
 			return fmt.Errorf("%w: its segments are not in a row", ErrCorrupt)
 		}
-		g.path = filepath.Join(filepath.Dir(s.path), fmt.Sprintf(segmentName, g.Number))
-		g.look()
-		list, next = append(list, g), g.To
+		infos = append(infos, i)
 		return nil
 	})
-	if err == nil && (next != at.Base || at.Number != uint32(len(list)+1)) {
-		err = fmt.Errorf("%w: its segments end at entry %d and not at %d", ErrCorrupt, next, at.Base)
+	return infos, err
+}
+
+// checkRow checks that segments follow each other, from the first entry to the live file.
+func checkRow(infos []SegmentInfo, at place) error {
+	next := uint64(0)
+	for n, i := range infos {
+		if int(i.Number) != n+1 || i.From != next {
+			return fmt.Errorf("%w: its segments are not in a row", ErrCorrupt)
+		}
+		next = i.To
 	}
-	return list, err
+	if next != at.Base || at.Number != uint32(len(infos)+1) {
+		return fmt.Errorf("%w: its segments end at entry %d and not at %d", ErrCorrupt, next, at.Base)
+	}
+	return nil
 }
 
 // look finds out whether the file is there and whole as far as its size tells.

@@ -61,7 +61,7 @@ func BenchmarkSizes(b *testing.B) {
 		}
 		size := float64(diskOf(b, dir)) / float64(entries)
 		b.Run(fmt.Sprint(entries), func(b *testing.B) {
-			starts := startsOf(b, dir, k)
+			starts := startsOf(b, dir, k, 501)
 			s := open(b, dir, k)
 			runtime.GC()
 			runtime.GC() // pools are emptied by the second
@@ -95,10 +95,35 @@ func BenchmarkSizes(b *testing.B) {
 	}
 }
 
-// startsOf opens a store some times: how long that took, in order.
-func startsOf(b *testing.B, dir string, k Keys) (took []time.Duration) {
+// BenchmarkOpenSegments measures a start by the number of months that were frozen before.
+func BenchmarkOpenSegments(b *testing.B) {
+	for _, months := range []int{0, 9, 72} {
+		dir, k := b.TempDir(), newTestKeys(b)
+		s := open(b, dir, k)
+		for n := range months {
+			mustSave(b, s, n, "x")
+			if err := s.Roll(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		mustSave(b, s, months, "x")
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprint(months), func(b *testing.B) {
+			for b.Loop() {
+				startsOf(b, dir, k, 1)
+			}
+			starts := startsOf(b, dir, k, 501)
+			b.ReportMetric(float64(starts[len(starts)/2].Microseconds())/1000, "start-ms")
+		})
+	}
+}
+
+// startsOf opens a store so many times: how long that took, in order.
+func startsOf(b *testing.B, dir string, k Keys, times int) (took []time.Duration) {
 	b.Helper()
-	for range 9 {
+	for range times {
 		began := time.Now()
 		s := open(b, dir, k)
 		took = append(took, time.Since(began))

@@ -15,19 +15,33 @@ func (r *ring) vouch(id *[16]byte, what string, v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", what, err)
 	}
-	return append(plain, r.voucher(id, what, plain)...), nil
+	return r.vouchBytes(id, what, plain), nil
+}
+
+// vouchBytes is vouch of what is encoded already.
+func (r *ring) vouchBytes(id *[16]byte, what string, plain []byte) []byte {
+	return append(plain, r.voucher(id, what, plain)...)
 }
 
 // vouched is the inverse of vouch.
 func (r *ring) vouched(id *[16]byte, what string, value []byte, v any) error {
-	n := len(value) - sha256.Size
-	if n < 0 || !hmac.Equal(value[n:], r.voucher(id, what, value[:n])) {
-		return fmt.Errorf("%w: the note %q about its files is not what was written", ErrCorrupt, what)
+	plain, err := r.vouchedBytes(id, what, value)
+	if err != nil {
+		return err
 	}
-	if err := json.Unmarshal(value[:n], v); err != nil {
+	if err := json.Unmarshal(plain, v); err != nil {
 		return fmt.Errorf("%w: the note %q about its files", ErrCorrupt, what)
 	}
 	return nil
+}
+
+// vouchedBytes is the inverse of vouchBytes; what it returns is a part of value.
+func (r *ring) vouchedBytes(id *[16]byte, what string, value []byte) ([]byte, error) {
+	n := len(value) - sha256.Size
+	if n < 0 || !hmac.Equal(value[n:], r.voucher(id, what, value[:n])) {
+		return nil, fmt.Errorf("%w: the note %q about its files is not what was written", ErrCorrupt, what)
+	}
+	return value[:n], nil
 }
 
 func (r *ring) voucher(id *[16]byte, what string, plain []byte) []byte {
