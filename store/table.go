@@ -25,6 +25,7 @@ type tableInfo struct {
 	migrate     map[uint16]func(json.RawMessage) (json.RawMessage, error) // by the schema it begins with
 	purpose     Purpose
 	cached      bool
+	once        bool // see DecodedOnce
 }
 
 // TableOption is an option of [NewTable].
@@ -73,6 +74,11 @@ func (t *tableInfo) forward(plain []byte, schema uint16) ([]byte, error) {
 // by all who read it: nothing that it points to, such as the elements of a slice, may be changed.
 func Cached() TableOption { return func(t *tableInfo) { t.cached = true } }
 
+// DecodedOnce has a transaction decode a value once, and not each time that it reads it: a decision reads
+// the record that it is about in half a dozen places. What Get returns, and what was given to Put, is
+// then shared by all who read it in the transaction: nothing that it points to may be changed.
+func DecodedOnce() TableOption { return func(t *tableInfo) { t.once = true } }
+
 // tables holds the names that are taken. Tables are declared while the program starts.
 var tables = struct {
 	sync.Mutex
@@ -110,11 +116,19 @@ func BookkeepingTables() map[string]string {
 
 // Get returns the value of a key; ok is false if there is none.
 func (t *Table[T]) Get(tx *Tx, key []byte) (v T, ok bool, err error) {
+	if t.info.once {
+		if known, ok := tx.known.get(t.info, key); ok && !tx.over {
+			return known.(T), true, nil
+		}
+	}
 	value, sealed, err := tx.get(t.info, key)
 	if value == nil || err != nil {
 		return v, false, err
 	}
 	v, err = t.open(tx, key, value, sealed)
+	if t.info.once && err == nil {
+		tx.known.put(t.info, key, v)
+	}
 	return v, err == nil, err
 }
 
@@ -125,11 +139,18 @@ func (t *Table[T]) Put(tx *Tx, key []byte, v T) error {
 	if err != nil {
 		return tx.fail(fmt.Errorf("encode a value of %s: its type %T cannot be JSON", t.info.name, v))
 	}
-	return tx.put(t.info, key, plain)
+	err = tx.put(t.info, key, plain)
+	if t.info.once && err == nil {
+		tx.known.put(t.info, key, v)
+	}
+	return err
 }
 
 // Delete removes a key; it is no error if there is none. If it fails the transaction fails.
-func (t *Table[T]) Delete(tx *Tx, key []byte) error { return tx.put(t.info, key, nil) }
+func (t *Table[T]) Delete(tx *Tx, key []byte) error {
+	tx.known.drop(t.info, key)
+	return tx.put(t.info, key, nil)
+}
 
 // Each calls fn for the values in a range, in the order of their keys. fn may change the same table:
 // this Each does not see it. fn returns [Stop] to end early; any other error ends Each with it.

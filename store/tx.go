@@ -35,6 +35,7 @@ type Tx struct {
 
 	buckets []openBucket // of snap, looked up so far
 	blinds  []blinded    // made so far
+	known   known        // values of tables that are DecodedOnce
 
 	size     uint64 // entries that are durable
 	seq      uint64 // the next entry's place

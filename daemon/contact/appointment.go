@@ -81,7 +81,7 @@ const (
 var ErrNoAppointment = errors.New("no appointment named")
 
 var (
-	appointments = store.NewTable[Appointment]("contact.appointments")
+	appointments = store.NewTable[Appointment]("contact.appointments", store.DecodedOnce())
 	// bySubject is keyed by blinded subject, then start, then blinded appointment.
 	bySubject = store.NewTable[AppointmentID]("contact.appointments-by-subject")
 )

@@ -185,7 +185,7 @@ const (
 )
 
 var (
-	subjects = store.NewTable[Subject]("contact.subjects")
+	subjects = store.NewTable[Subject]("contact.subjects", store.DecodedOnce())
 	// byPhone is keyed by blinded phone, then blinded subject: shared phones are normal.
 	byPhone = store.NewTable[SubjectID]("contact.subjects-by-phone")
 )

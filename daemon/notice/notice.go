@@ -115,7 +115,7 @@ const (
 const keep = 7 * 24 * time.Hour
 
 var (
-	notices = store.NewTable[Notice]("notice.notices") // key: the 16 bytes of the id
+	notices = store.NewTable[Notice]("notice.notices", store.DecodedOnce()) // key: the 16 bytes of the id
 	// byKey finds notices by what they are about: blinded group, blinded key.
 	byKey = store.NewTable[string]("notice.keys",
 		store.Bookkeeping("finds notices by business key; the notice has its own entries"))
@@ -125,9 +125,14 @@ var (
 		store.Bookkeeping("orders notices by when they are deleted; deleting them is an entry"))
 )
 
-func newID() string {
+// newID gives ids that rise with time: what is written together stands together in the file, where ids
+// without any order would have each notice on a page of its own.
+func newID(now time.Time) string {
 	var b [16]byte
 	rand.Read(b[:])
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
+	copy(b[:6], ms[2:])
 	return "SM" + hex.EncodeToString(b[:])
 }
 

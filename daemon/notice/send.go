@@ -143,7 +143,7 @@ func send(tx *store.Tx, req Request) (Notice, bool, error) {
 // draft makes the notice of a request: its template, number and times.
 func draft(tx *store.Tx, req Request, site contact.Site) (Notice, text.Template, error) {
 	n := Notice{
-		ID: newID(), Template: req.Template, To: req.To, Subject: req.Subject, Slots: maps.Clone(req.Slots),
+		ID: newID(tx.Now()), Template: req.Template, To: req.To, Subject: req.Subject, Slots: maps.Clone(req.Slots),
 		At: req.At, Expires: req.Expires, Urgent: req.Urgent, Group: req.Group, Key: req.Key, Lane: outbox.Notice,
 		Client: req.Client, OnBehalfOf: req.OnBehalfOf, Staff: req.Staff, Requested: req.Requested, Mode: req.Mode,
 		Created: tx.Now(),
@@ -255,7 +255,7 @@ func (n Notice) due(now time.Time, site contact.Site) (time.Time, error) {
 
 func put(tx *store.Tx, n Notice, t text.Template, due time.Time) (Notice, error) {
 	m, err := outbox.Put(tx, outbox.Message{
-		Kind: Kind, Ref: n.ID, Lane: n.Lane, To: n.To, Client: n.Client, Staff: n.Staff,
+		Kind: Kind, Ref: n.ID, Held: true, Lane: n.Lane, To: n.To, Client: n.Client, Staff: n.Staff,
 		Route: []outbox.Step{{Channel: outbox.SMS}}, Due: due, Expires: n.Expires,
 		Repeat: t.Repeatable, Mode: n.Mode,
 	})

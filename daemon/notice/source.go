@@ -207,7 +207,7 @@ func cancel(tx *store.Tx, n Notice, why string) (bool, error) {
 	if waits, err := Waiting(tx, n); err != nil || !waits {
 		return false, err
 	}
-	if _, err := outbox.CancelRef(tx, n.ID); err != nil {
+	if err := withdraw(tx, n); err != nil {
 		return false, fmt.Errorf("cancel notice: %w", err)
 	}
 	n.Canceled, n.Cause = tx.Now(), clip(why)
@@ -218,6 +218,16 @@ func cancel(tx *store.Tx, n Notice, why string) (bool, error) {
 		return false, err
 	}
 	return true, record(tx, n, ActionCancel, store.OK, attr("cause", n.Cause))
+}
+
+// withdraw stops the notice's message. There is one at a time that goes: whoever queues another lets go
+// of the one before.
+func withdraw(tx *store.Tx, n Notice) error {
+	err := outbox.Cancel(tx, n.Message)
+	if errors.Is(err, outbox.ErrOver) || errors.Is(err, outbox.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // Waiting reports whether nothing of the notice has left the box yet.
@@ -267,7 +277,7 @@ func Move(tx *store.Tx, group, key string, at, expires time.Time, slots text.Val
 	if _, err := render(t, n, site); err != nil {
 		return refuseMove(tx, n, err)
 	}
-	if _, err := outbox.CancelRef(tx, n.ID); err != nil {
+	if err := withdraw(tx, n); err != nil {
 		return Notice{}, false, fmt.Errorf("move notice: %w", err)
 	}
 	if n, err = enqueue(tx, n, t, site); err != nil {

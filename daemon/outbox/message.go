@@ -119,6 +119,9 @@ type Message struct {
 	ID   string `json:"id"` // "SM" and 32 lower-case hex digits, rising with the time of Put
 	Kind Kind   `json:"kind"`
 	Ref  string `json:"ref,omitempty"` // id of the record it was made for, found again by ByRef
+	// Held says that the record holds the message's ID itself: ByRef does not find it then, and nothing
+	// is written for that.
+	Held bool `json:"-"`
 
 	Lane    Lane          `json:"lane"`
 	To      contact.Phone `json:"to"`

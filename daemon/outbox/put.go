@@ -32,7 +32,7 @@ func Put(tx *store.Tx, m Message) (Message, error) {
 	}
 	m.Due, m.Expires = m.Due.UTC(), m.Expires.UTC()
 	r := &record{Message: m, Born: m.Due}
-	if m.Ref != "" {
+	if m.Ref != "" && !m.Held {
 		if err := refs.Put(tx, refKey(tx, m.Ref, m.ID), struct{}{}); err != nil {
 			return Message{}, fmt.Errorf("index message: %w", err)
 		}
