@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -119,8 +117,8 @@ func (b *box) verifyBackup(r *http.Request, s *store.Store, by store.Actor) (any
 // restore makes this empty box the one that a backup was made of. Two shares of the recovery kit give
 // the root key; it is sealed to this machine's TPM, which signs from here on.
 //
-// The state file is written last. If we crash before, a store is left that no key here opens, and the
-// next start says so: it is moved away, and the restore is done again.
+// The state file is written last. If we crash before, a store is left that no key here opens: the next
+// start removes it, and the restore is done again.
 func (b *box) restore(ctx context.Context, req admin.Restore, r io.Reader) (any, error) {
 	b.turning.Lock()
 	defer b.turning.Unlock()
@@ -154,14 +152,19 @@ func (b *box) restore(ctx context.Context, req admin.Restore, r io.Reader) (any,
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
+	if err := b.beginUnfinished(); err != nil {
+		return nil, errors.Join(err, keys.Close())
+	}
 	by := store.Actor{Kind: "root", ID: "restore"}
 	info, err := store.Restore(ctx, io.MultiReader(&head, r), b.storePath(), counting(keys), store.RestoreOptions{By: by, Log: b.log})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", admin.ErrState, errors.Join(err, keys.Close()))
+		return nil, fmt.Errorf("%w: %w", admin.ErrState, errors.Join(err, keys.Close(), b.discardUnfinished()))
 	}
 	if err := tpm.SaveState(b.statePath(), st); err != nil {
-		aside := filepath.Join(b.cfg.Box.State, fmt.Sprintf("unfinished-%d", time.Now().Unix()))
-		return nil, errors.Join(err, keys.Close(), os.Rename(b.storePath(), aside))
+		return nil, errors.Join(err, keys.Close(), b.discardUnfinished())
+	}
+	if err := b.endUnfinished(); err != nil {
+		b.log.Error("restore", "error", err) // the next start does it
 	}
 	b.own(ctx, keys)
 	b.open(ctx, keys, nil)

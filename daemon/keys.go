@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"pinward/daemon/access"
 	"pinward/daemon/admin"
 	"pinward/store"
-	"pinward/store/audit"
 	"pinward/tpm"
 )
 
@@ -69,6 +69,8 @@ type KeySigner struct {
 // drillEvery is how long a drill proves anything: holders move, envelopes get lost.
 const drillEvery = 365 * 24 * time.Hour
 
+var errNoTPM = fmt.Errorf("%w: the keys of this box are not in a TPM", admin.ErrState)
+
 // sealedKeys are the keys of a box that has a TPM, with the state that belongs to them. The caller
 // holds turning.
 func (b *box) sealedKeys() (*house, *tpm.Keys, tpm.State, error) {
@@ -78,23 +80,41 @@ func (b *box) sealedKeys() (*house, *tpm.Keys, tpm.State, error) {
 	}
 	keys, ok := h.keys.(*tpm.Keys)
 	if !ok {
-		return nil, nil, tpm.State{}, fmt.Errorf("%w: the keys of this box are not in a TPM", admin.ErrState)
+		return nil, nil, tpm.State{}, errNoTPM
 	}
 	st, err := tpm.LoadState(b.statePath())
 	return h, keys, st, err
 }
 
-func (b *box) keyStatus(r *http.Request, _ *store.Store, _ store.Actor) (any, error) {
-	b.turning.Lock()
-	defer b.turning.Unlock()
-	h, keys, st, err := b.sealedKeys()
+// askLimit is how long a status waits for the chip.
+const askLimit = 5 * time.Second
+
+// keyStatus shows how the keys stand. It waits for nobody: while another command has the keys, or the
+// chip hangs, it shows what is known without them, and says so.
+func (b *box) keyStatus(r *http.Request, s *store.Store, _ store.Actor) (any, error) {
+	st, err := tpm.LoadState(b.statePath())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errNoTPM
+	}
 	if err != nil {
 		return nil, err
 	}
+	k := b.keyState(st, s)
+	if info, err := b.askChip(r.Context()); err != nil {
+		k.TPMError = err.Error()
+	} else {
+		k.TPM = &info
+	}
+	k.Warnings = keyWarnings(k, time.Now())
+	return k, nil
+}
+
+// keyState is what is known of the keys without the chip.
+func (b *box) keyState(st tpm.State, of *store.Store) KeyStatus {
 	boot, why := tpm.SecureBoot(b.cfg.TPM.Sysfs)
 	s := KeyStatus{
 		Mode: string(st.Mode), SecureBoot: string(boot), Why: why, Kit: hex.EncodeToString(st.Kit.ID),
-		Suspended: st.Suspension != nil, Rotating: len(st.OldRoot) > 0, Signer: audit.Fingerprint(keys.Signer()),
+		Suspended: st.Suspension != nil, Rotating: st.Rotating(), Signer: of.Fingerprint(),
 	}
 	for _, p := range st.Seal.PCRs {
 		s.PCRs = append(s.PCRs, p.Index)
@@ -105,18 +125,35 @@ func (b *box) keyStatus(r *http.Request, _ *store.Store, _ store.Actor) (any, er
 	if st.LastDrill != nil {
 		s.LastDrill, s.Drilled = st.LastDrill.At, st.LastDrill.Shares
 	}
-	a := h.store.Anchors()
+	a := of.Anchors()
 	s.Anchors.Last, s.Anchors.Counter = a.At, a.Counter
 	if a.Trouble != nil {
 		s.Anchors.Error = a.Trouble.Error()
 	}
-	if info, err := b.device.Info(r.Context()); err != nil {
-		s.TPMError = err.Error()
-	} else {
-		s.TPM = &info
+	return s
+}
+
+// askChip asks the TPM what it is and how it stands, unless another command has it.
+func (b *box) askChip(ctx context.Context) (tpm.Info, error) {
+	if !b.turning.TryLock() {
+		since, held := b.turning.held()
+		if !held {
+			since = time.Now() // it has just ended
+		}
+		return tpm.Info{}, fmt.Errorf("not asked: another key command is at work since %s", since.Local().Format(time.TimeOnly))
 	}
-	s.Warnings = keyWarnings(s, time.Now())
-	return s, nil
+	dev := b.device // it may be asked while others ask it
+	b.turning.Unlock()
+	if dev == nil {
+		return tpm.Info{}, errNoTPM
+	}
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	info, err := dev.Info(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer within %v: %w", askLimit, tpm.ErrUnreachable)
+	}
+	return info, err
 }
 
 // keyWarnings are what a person should see to, in words.

@@ -63,9 +63,10 @@ type box struct {
 	state  atomic.Pointer[State]
 	sealed *sealedLog
 	ticket ticket
+	given  gathered   // shares of the recovery kit that wait for another
 	fatal  chan error // the first error that ends the process; buffered
 
-	turning sync.Mutex  // held while the state changes: opening, commissioning
+	turning turn        // held while the state changes: opening, commissioning
 	device  *tpm.Device // guarded by turning; nil until the TPM is first asked
 
 	pause    time.Duration             // guarded by turning: of the last planned try

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"pinward/daemon/access"
@@ -65,8 +64,8 @@ func (c commissioning) left() []string {
 //
 // The state file is written last: without it the box has no keys, so nobody meets a box that is open
 // and has no person who may enter. If we crash before, a store is left that no key opens, and the
-// next start says so; if after, the answer with the kit may be lost: then set-up is done again, which
-// an unfinished one allows.
+// next start removes it (markUnfinished); if after, the answer with the kit may be lost: then set-up is
+// done again, which an unfinished one allows.
 func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error) {
 	b.turning.Lock()
 	defer b.turning.Unlock()
@@ -83,6 +82,9 @@ func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error
 	if err := b.mayCommission(ctx, req.Again); err != nil {
 		return admin.Kit{}, err
 	}
+	if err := b.beginUnfinished(); err != nil {
+		return admin.Kit{}, err
+	}
 	var st tpm.State
 	var kit tpm.Kit
 	keys, err := b.keys(ctx, func(dev *tpm.Device) (keys *tpm.Keys, err error) {
@@ -93,19 +95,22 @@ func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error
 		return keys, err
 	})
 	if err != nil {
-		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, errors.Join(err, b.endUnfinished()))
 	}
 	h, err := b.openStore(ctx, keys, nil)
 	if err != nil {
-		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, errors.Join(err, b.discardUnfinished()))
 	}
 	err = b.found(ctx, h.store, req, hash, b.chip(ctx))
 	if err == nil {
 		err = tpm.SaveState(b.statePath(), st)
 	}
 	if err != nil {
-		err = errors.Join(err, h.store.Close(), os.RemoveAll(b.storePath())) // made by this very call
+		err = errors.Join(err, h.store.Close(), b.discardUnfinished()) // made by this very call
 		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	if err := b.endUnfinished(); err != nil {
+		b.log.Error("set-up", "error", err) // the next start does it
 	}
 	b.own(ctx, keys)
 	h.furnish(b)
@@ -151,11 +156,12 @@ func (b *box) mayCommission(ctx context.Context, again bool) error {
 	if err := h.close(ctx); err != nil {
 		return fmt.Errorf("close unfinished store: %w", err)
 	}
-	// The keys go first: a store without keys is told as such at the next start, and never opened.
-	for _, path := range []string{b.statePath(), b.storePath()} {
-		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("remove unfinished set-up: %w", err)
-		}
+	// The keys go first: if we crash after that, the next start removes the rest.
+	if err := b.markUnfinished(); err != nil {
+		return err
+	}
+	if err := b.discardUnfinished(); err != nil {
+		return err
 	}
 	b.enter(Empty, "set-up was begun again", "run: pinward setup")
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"pinward/daemon/admin"
@@ -119,7 +120,7 @@ func (b *box) setupForm(w http.ResponseWriter, r *http.Request, failed error) {
 			"Modes": []string{"shadow", "pilot", "live"}, "Mode": r.PostForm.Get("mode"),
 		})
 	case h == nil:
-		b.show(w, status, "unseal", map[string]any{"Error": text, "Cause": st.Cause, "Passphrase": needsPassphrase})
+		b.show(w, status, "unseal", map[string]any{"Error": text, "Cause": st.Cause, "Passphrase": needsPassphrase, "Waits": b.given.waits()})
 	default:
 		b.setupRest(w, r.Context(), h, status, text)
 	}
@@ -168,7 +169,8 @@ func (b *box) setupStep(r *http.Request) (*admin.Kit, error) {
 		return &kit, err
 	case "/setup/unseal":
 		return nil, b.unseal(r.Context(), admin.Unseal{
-			Passphrase: f.Get("passphrase"), Shares: f["share"], NewTPM: f.Get("new_tpm") != "",
+			Passphrase: f.Get("passphrase"), NewTPM: f.Get("new_tpm") != "", Place: "setup page",
+			Shares: slices.DeleteFunc(f["share"], func(s string) bool { return strings.TrimSpace(s) == "" }),
 		})
 	case "/setup/drill":
 		if err := b.stillUnfinished(r.Context()); err != nil {

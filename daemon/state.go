@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,12 @@ func (b *box) bringUp(ctx context.Context) {
 	}
 	st, err := tpm.LoadState(b.statePath())
 	switch {
+	case errors.Is(err, os.ErrNotExist) && exists(b.unfinishedPath()):
+		if err := b.discardUnfinished(); err != nil {
+			b.enter(Sealed, "a set-up or a restore was broken off, and what it left cannot be removed: "+err.Error(), "see that "+b.cfg.Box.State+" can be written to, then restart")
+			return
+		}
+		b.enter(Empty, "a set-up or a restore was broken off before its keys were saved; nothing of it is left", "run: pinward setup, or: pinward restore FILE")
 	case errors.Is(err, os.ErrNotExist) && exists(b.storePath()):
 		b.enter(Sealed, "a store is here, and the sealed keys to it are not ("+b.statePath()+")",
 			"restore the keys from the backup, then restart; if this box was never commissioned, move "+b.storePath()+" away")
@@ -67,6 +74,9 @@ func (b *box) bringUp(ctx context.Context) {
 	case err != nil:
 		b.enter(Sealed, err.Error(), "restore "+b.statePath()+" from the backup, then restart")
 	default:
+		if err := b.endUnfinished(); err != nil { // it had come to saving its keys
+			b.log.Error("start", "error", err)
+		}
 		b.unsealTPM(ctx, st, "")
 	}
 }
@@ -108,11 +118,17 @@ func (b *box) own(ctx context.Context, keys *tpm.Keys) {
 
 // remedy is what opens a box that could not be unsealed for this reason.
 func remedy(err error) string {
-	if errors.Is(err, tpm.ErrPCRChanged) || errors.Is(err, tpm.ErrCleared) {
+	switch {
+	case errors.Is(err, tpm.ErrCleared):
+		return "run: pinward key unseal --kit" + newTPM
+	case errors.Is(err, tpm.ErrPCRChanged):
 		return "run: pinward key unseal --kit"
 	}
 	return "run: pinward key unseal"
 }
+
+// newTPM is what a person says who knows why the chip is another one.
+const newTPM = " --new-tpm, if you know that the TPM was cleared or replaced"
 
 func exists(path string) bool {
 	_, err := os.Lstat(path)
@@ -176,10 +192,18 @@ func (b *box) unsealBy(ctx context.Context, req admin.Unseal) error {
 	if len(req.Shares) == 0 && req.AcceptRollback != "" {
 		return fmt.Errorf("%w: only two shares of the recovery kit take an older store", admin.ErrState)
 	}
-	if len(req.Shares) == 0 {
+	places := ""
+	switch len(req.Shares) {
+	case 0:
 		b.unsealTPM(ctx, st, req.Passphrase)
-	} else if err := b.recover(ctx, st, req); err != nil {
-		return fmt.Errorf("%w: %w", admin.ErrState, err)
+	case 1:
+		if places, err = b.gather(ctx, st, req); err != nil || places == "" {
+			return err
+		}
+	default:
+		if err := b.recover(ctx, st, req); err != nil {
+			return fmt.Errorf("%w: %w", admin.ErrState, err)
+		}
 	}
 	now := b.state.Load()
 	if now.Name != Open {
@@ -187,12 +211,37 @@ func (b *box) unsealBy(ctx context.Context, req admin.Unseal) error {
 	}
 	h := b.house.Load()
 	return h.store.Update(ctx, store.Actor{Kind: "root", ID: "unseal"}, func(tx *store.Tx) error {
-		how := "passphrase"
+		attrs := []store.Attr{{Key: "by", Value: "passphrase"}}
 		if len(req.Shares) > 0 {
-			how = "recovery kit"
+			attrs[0].Value = "recovery kit"
 		}
-		return tx.Record(store.Entry{Action: "key.unseal", Outcome: store.OK, Attrs: []store.Attr{{Key: "by", Value: how}}})
+		if places != "" {
+			attrs = append(attrs, store.Attr{Key: "places", Value: places})
+		}
+		return tx.Record(store.Entry{Action: "key.unseal", Outcome: store.OK, Attrs: attrs})
 	})
+}
+
+// gather takes one share, and opens the box with it and another one that is here already. places is
+// where the two were given; "" and no error: it waits for another holder.
+func (b *box) gather(ctx context.Context, st tpm.State, req admin.Unseal) (places string, err error) {
+	number, err := tpm.CheckShare(st, req.Shares[0])
+	if err == nil {
+		err = b.given.add(number, req.Shares[0], cmp.Or(req.Place, "control socket"))
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	b.sealed.add(sealedEvent{Event: "unseal", Cause: fmt.Sprintf("share %d was given", number)})
+	if req.Shares, places = b.given.all(); len(req.Shares) < 2 {
+		return "", nil
+	}
+	if err := b.recover(ctx, st, req); err != nil {
+		b.given.remove(number) // it is given again with what was missing: the passphrase, --new-tpm
+		return "", fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	b.given.remove(0)
+	return places, nil
 }
 
 func (b *box) recover(ctx context.Context, st tpm.State, req admin.Unseal) error {
@@ -210,6 +259,9 @@ func (b *box) recover(ctx context.Context, st tpm.State, req admin.Unseal) error
 		}
 		return b.keep(resealed, keys)
 	})
+	if errors.Is(err, tpm.ErrCleared) && !req.NewTPM {
+		return fmt.Errorf("%w: run it again with%s", err, newTPM)
+	}
 	if err != nil {
 		return err
 	}
@@ -224,6 +276,9 @@ func (b *box) status() admin.Status {
 	s := admin.Status{
 		State: st.Name, Cause: st.Cause, Next: st.Next, Since: st.Since,
 		Box: b.cfg.Box.ID, Version: b.opts.Version, Health: b.Health(),
+	}
+	if waits := b.given.waits(); waits != "" && st.Name == Sealed {
+		s.Next = waits + ": another holder gives his by pinward key unseal --share, or on the page of pinward setup --page"
 	}
 	if h := b.house.Load(); h != nil {
 		h.describe(&s)

@@ -227,18 +227,25 @@ func newKit(boxID string, root []byte, holders [kitShares]string) (Kit, KitState
 	return kit, st, nil
 }
 
+// kitShare reads a share as typed, which must be of the kit of st.
+func kitShare(st State, text string) (share, error) {
+	s, err := parseShare(text)
+	switch {
+	case err != nil:
+	case s.boxID != st.BoxID:
+		err = errors.New("it belongs to another box")
+	case !bytes.Equal(s.kitID, st.Kit.ID):
+		err = errors.New("it belongs to another kit of this box, perhaps one made before the last rotation")
+	}
+	return s, err
+}
+
 // openKit restores the root key from shares as typed. Two are enough; a third is checked to be of the kit and then ignored.
 func openKit(st State, texts []string) (root []byte, numbers []int, err error) {
 	byNumber := map[int]share{}
 	for i, text := range texts {
-		s, err := parseShare(text)
-		switch {
-		case err != nil:
-		case s.boxID != st.BoxID:
-			err = errors.New("it belongs to another box")
-		case !bytes.Equal(s.kitID, st.Kit.ID):
-			err = errors.New("it belongs to another kit of this box, perhaps one made before the last rotation")
-		case byNumber[s.number].number != 0:
+		s, err := kitShare(st, text)
+		if err == nil && byNumber[s.number].number != 0 {
 			err = fmt.Errorf("share %d was entered twice", s.number)
 		}
 		if err != nil {

@@ -72,6 +72,16 @@ func Recover(ctx context.Context, st State, shares []string) (*Keys, error) {
 	return newKeys(nil, st, root)
 }
 
+// CheckShare tells whether one share, as typed from paper, is intact and of the kit of st, and which number it has. That it
+// opens anything shows only with a second one. Errors are ErrShare.
+func CheckShare(st State, text string) (number int, err error) {
+	s, err := kitShare(st, text)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrShare, err)
+	}
+	return s.number, nil
+}
+
 // Drill proves that two shares, as typed from paper, open the root key that st names. No TPM is asked and nothing is opened.
 // It returns st with the date of the drill and the numbers of the shares, for the caller to save. Errors about the shares
 // are ErrShare.

@@ -33,7 +33,7 @@ func prompt(in *bufio.Reader, what string, secret bool) (string, error) {
 
 func (c *client) key() *cobra.Command {
 	cmd := &cobra.Command{Use: "key", Short: "Unseal the box and show how its keys are"}
-	var shares, newTPM bool
+	var shares, share, newTPM, withPassphrase bool
 	var rollback string
 	unseal := &cobra.Command{
 		Use: "unseal", Short: "Open a sealed box by passphrase, or with --kit by two shares of the recovery kit", Args: cobra.NoArgs,
@@ -41,20 +41,32 @@ func (c *client) key() *cobra.Command {
 			in := bufio.NewReader(os.Stdin)
 			req := map[string]any{}
 			var err error
-			if shares {
+			switch {
+			case shares:
 				req["new_tpm"], req["accept_rollback"] = newTPM, rollback
 				req["shares"], err = askShares(in)
-			} else {
+			case share:
+				req["new_tpm"], req["accept_rollback"] = newTPM, rollback
+				var one string
+				one, err = prompt(in, "share", true)
+				req["shares"] = []string{one}
+			default:
 				req["passphrase"], err = prompt(in, "passphrase", true)
+			}
+			if err == nil && withPassphrase && (shares || share) {
+				req["passphrase"], err = prompt(in, "new unsealing passphrase", true)
 			}
 			if err != nil {
 				return err
 			}
-			if rollback != "" && !shares {
+			if rollback != "" && !shares && !share {
 				return errors.New("--accept-rollback needs --kit: two holders of the recovery kit decide that")
 			}
-			show, err := c.call(cmd.Context(), http.MethodPost, "/unseal", req, nil)
-			if show {
+			var now struct{ State, Next string }
+			show, err := c.call(cmd.Context(), http.MethodPost, "/unseal", req, &now)
+			if show && now.State != "open" {
+				fmt.Printf("1 of 2 shares is here: %s\n", now.Next)
+			} else if show {
 				fmt.Println("open")
 				if rollback != "" {
 					fmt.Println("If the store was older than the TPM's counter, all lanes are held: look at what waits, then run: pinward outbox resume")
@@ -64,6 +76,9 @@ func (c *client) key() *cobra.Command {
 		},
 	}
 	unseal.Flags().BoolVar(&shares, "kit", false, "ask for two shares of the recovery kit")
+	unseal.Flags().BoolVar(&share, "share", false, "ask for one share; another holder gives his elsewhere, within a quarter of an hour")
+	unseal.Flags().BoolVar(&withPassphrase, "passphrase", false, "with --kit or --share: ask for the new unsealing passphrase (unseal = \"tpm+passphrase\" or \"operator\")")
+	unseal.MarkFlagsMutuallyExclusive("kit", "share")
 	unseal.Flags().BoolVar(&newTPM, "new-tpm", false, "with --kit: the TPM was cleared, or is another one, and you know that")
 	unseal.Flags().StringVar(&rollback, "accept-rollback", "", "with --kit: take a store that is older than the TPM's counter; say who decides that and `WHY`")
 	drill := &cobra.Command{

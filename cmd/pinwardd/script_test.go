@@ -49,10 +49,13 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": onProcess((*world).start), "gone": onProcess((*world).gone), "down": onProcess((*world).stop),
-			"crash": onProcess(func(w *world, name string) error { w.kill(name); return nil }),
-			"ready": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).awaitReady()) },
-			"raise": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).raise()) },
-			"let":   let, "code": code, "hl7": sendHL7, "take": take,
+			"crash":  onProcess(func(w *world, name string) error { w.kill(name); return nil }),
+			"begin":  onProcess(func(w *world, name string) error { return w.launch(name, w.command(name)...) }),
+			"freeze": onProcess((*world).freeze), "thaw": onProcess((*world).thaw),
+			"ready":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).awaitReady()) },
+			"sessions": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).useUpSessions()) },
+			"raise":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).raise()) },
+			"let":      let, "code": code, "hl7": sendHL7, "take": take,
 		},
 	})
 }
@@ -166,4 +169,32 @@ func (w *world) raise() error {
 	defer keys.Close()
 	_, err = keys.Anchor(ctx, [32]byte{1})
 	return err
+}
+
+// useUpSessions begins sessions until the TPM has no room for one more, as a program does that never
+// flushes its own. No resource manager stands between it and the chip here.
+func (w *world) useUpSessions() error {
+	c, err := net.Dial("unix", w.path("tpm.sock"))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	// TPM2_StartAuthSession (TPM 2.0 Part 3, section 11.1): a policy session, neither salted nor bound.
+	const begin = "\x80\x01\x00\x00\x00\x2b\x00\x00\x01\x76" + "\x40\x00\x00\x07" + "\x40\x00\x00\x07" +
+		"\x00\x10" + "0123456789abcdef" + "\x00\x00" + "\x01" + "\x00\x10" + "\x00\x0b"
+	const full = "\x00\x00\x09\x03" // TPM_RC_SESSION_MEMORY
+	answer := make([]byte, 4096)
+	for range 64 {
+		if _, err := io.WriteString(c, begin); err != nil {
+			return err
+		}
+		n, err := c.Read(answer)
+		if err != nil || n < 10 {
+			return fmt.Errorf("answer of %d bytes: %w", n, err)
+		}
+		if string(answer[6:10]) == full {
+			return nil
+		}
+	}
+	return errors.New("the TPM has room for 64 sessions")
 }

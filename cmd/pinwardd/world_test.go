@@ -320,6 +320,10 @@ func (w *world) kill(name string) {
 	}
 }
 
+// freeze lets a process stand still, as one that hangs; thaw lets it go on.
+func (w *world) freeze(name string) error { return w.procs[name].cmd.Process.Signal(syscall.SIGSTOP) }
+func (w *world) thaw(name string) error   { return w.procs[name].cmd.Process.Signal(syscall.SIGCONT) }
+
 func (w *world) close() {
 	for _, name := range []string{theBox, theNetwork, theTPM} {
 		w.kill(name)

@@ -47,10 +47,13 @@ type Progress struct {
 }
 
 // Unseal opens a sealed box: with the passphrase, or with two shares of the recovery kit, which also
-// seals the root key anew to the TPM as it is now.
+// seals the root key anew to the TPM as it is now. One share waits for another holder, who may be
+// elsewhere, for a quarter of an hour.
 type Unseal struct {
 	Passphrase string   `json:"passphrase,omitempty"`
 	Shares     []string `json:"shares,omitempty"`
+	// Place is where the shares are given, for the audit; empty is the control socket.
+	Place string `json:"-"`
 	// NewTPM says that the operator knows this TPM to be another, or cleared. Without it the kit is
 	// not sealed to a TPM that only poses as the box's own.
 	NewTPM bool `json:"new_tpm,omitempty"`

@@ -1,0 +1,74 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"pinward/daemon/admin"
+)
+
+// unfinishedPath is the mark of a set-up or a restore under way: while it is there and no sealed keys
+// are, the store beside it belongs to keys that were never saved. Nobody has a share that opens it, and
+// nobody was told that it exists; so a start after a crash may remove it. Without the mark a store
+// without keys is a loss, which the box shows and never repairs by itself.
+func (b *box) unfinishedPath() string { return filepath.Join(b.cfg.Box.State, "unfinished") }
+
+// beginUnfinished sets the mark for a set-up or a restore. A store that somebody has put here meanwhile
+// is not theirs to replace.
+func (b *box) beginUnfinished() error {
+	if exists(b.storePath()) {
+		return fmt.Errorf("%w: a store is here already (%s): restart to see what it is, or move it away", admin.ErrState, b.storePath())
+	}
+	return b.markUnfinished()
+}
+
+// markUnfinished sets the mark, durably, before anything is made or removed that it speaks of.
+func (b *box) markUnfinished() error {
+	f, err := os.OpenFile(b.unfinishedPath(), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		err = errors.Join(f.Close(), syncFolder(b.cfg.Box.State))
+	}
+	if err != nil {
+		return fmt.Errorf("mark unfinished set-up: %w", err)
+	}
+	return nil
+}
+
+// endUnfinished takes the mark away, once the keys are saved or all that it speaks of is gone.
+func (b *box) endUnfinished() error {
+	err := os.Remove(b.unfinishedPath())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = syncFolder(b.cfg.Box.State)
+	}
+	if err != nil {
+		return fmt.Errorf("end unfinished set-up: %w", err)
+	}
+	return nil
+}
+
+// discardUnfinished removes what a set-up or a restore made that is not to be: the keys first, which may
+// be saved although saving them failed. If we crash within it, the next start does the rest.
+func (b *box) discardUnfinished() error {
+	if err := os.Remove(b.statePath()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove unfinished set-up: %w", err)
+	}
+	err := errors.Join(syncFolder(b.cfg.Box.State), os.RemoveAll(b.storePath()), os.RemoveAll(b.storePath()+".restoring"))
+	if err != nil {
+		return fmt.Errorf("remove unfinished store: %w", err)
+	}
+	return b.endUnfinished()
+}
+
+// syncFolder makes what was made, renamed or removed in a folder durable.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
