@@ -28,6 +28,7 @@ type Config struct {
 	HL7     []HL7Listener `toml:"hl7"`
 	Modems  []ModemPort   `toml:"modem"`
 	Control Control       `toml:"control"`
+	Relay   Relay         `toml:"relay"`
 	// Witnesses keep the signed heads of the audit off this box.
 	Witnesses []WitnessTarget `toml:"witness"`
 }
@@ -109,6 +110,12 @@ type HL7Peer struct {
 	// Secret is the name of the systemd credential with the password that its messages bear in MSH-8.
 	// Whoever reads along on a plain port has it.
 	Secret string `toml:"secret"`
+	// Back is where the peer is told what became of its requests, where policy says that it is: a name on
+	// the relay's list. Who controls it is told the ids that the peer sent, and when texts went.
+	Back string `toml:"back"`
+	// BackTLS is the name in the certificate of the peer's server; it has to be set where the listener has
+	// TLS. Certificate, key, CA and pins are the listener's.
+	BackTLS string `toml:"back_tls"`
 }
 
 // ModemPort is one attached modem. An attacker who controls Device can make the daemon talk AT to
@@ -127,6 +134,13 @@ type ModemPort struct {
 	// Settings are for a pair of module and SIM that does not send as it comes; their keys stand beside
 	// the others.
 	modem.Settings
+}
+
+// Relay is pinward-relay, by which alone the box makes connections to the hospital. Who controls its socket
+// can be whatever the box dials: TLS still holds.
+type Relay struct {
+	// Socket is where it listens; pinward-relay.socket says so too.
+	Socket string `toml:"socket"`
 }
 
 // Control is the socket of `pinward`. Who controls it can let another local account operate the box.
@@ -160,6 +174,7 @@ func Defaults() Config {
 		TPM:     TPM{Device: "/dev/tpmrm0", Unseal: "tpm", Sysfs: "/sys"},
 		HTTPS:   HTTPS{Listen: Address{"[::]:8443"}},
 		Control: Control{Socket: "/run/pinward/pinward.sock"},
+		Relay:   Relay{Socket: "/run/pinward-relay.sock"},
 	}
 }
 
@@ -208,6 +223,9 @@ func (c Config) Check() error {
 	}
 	if !filepath.IsAbs(c.Control.Socket) {
 		bad("control.socket: must be an absolute path")
+	}
+	if !filepath.IsAbs(c.Relay.Socket) {
+		bad("relay.socket: must be an absolute path")
 	}
 	if !filepath.IsAbs(c.TPM.Device) {
 		bad("tpm.device: must be an absolute path")

@@ -26,7 +26,6 @@ type doors struct {
 	// endControl ends the context of every request to control.
 	endControl context.CancelFunc
 	mllp       []*mllp.Server
-	creds      []*mllp.Credentials // of the MLLP ports that have TLS
 	serving    []func() error
 	waiting    sync.WaitGroup
 	failed     chan error // a server that ended by itself; buffered for all of them
@@ -149,7 +148,7 @@ func (b *box) openMLLP(passed map[string][]net.Listener, d *doors) error {
 			if err != nil {
 				return fmt.Errorf("open %s: %w", cfg.Name, err)
 			}
-			srv.TLS, d.creds = creds.Server(), append(d.creds, creds)
+			srv.TLS, b.creds[cfg.Name] = creds.Server(), creds
 		}
 		d.mllp = append(d.mllp, srv)
 		d.serving = append(d.serving, func() error { return srv.Serve(context.Background(), l) })

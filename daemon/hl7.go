@@ -58,6 +58,14 @@ func (l HL7Listener) check() (list []string) {
 		case len(p.Subjects) > 0 && (!secure || l.CA == ""):
 			bad("peer: %q has a subject, which needs TLS and a ca", p.Name)
 		}
+		switch {
+		case p.Back == "" && p.BackTLS != "":
+			bad("peer: back_tls of %q needs back, the place on the relay's list", p.Name)
+		case p.Back != "" && secure && p.BackTLS == "":
+			bad("peer: back of %q needs back_tls, the name in its certificate, as the listener has TLS", p.Name)
+		case p.BackTLS != "" && !secure:
+			bad("peer: back_tls of %q needs the listener's certificate and key", p.Name)
+		}
 		if p.Secret != filepath.Base(p.Secret) && p.Secret != "" {
 			bad("peer: secret of %q is the name of a credential, not a path", p.Name)
 		}
@@ -130,13 +138,16 @@ func (l HL7Listener) intake(log *slog.Logger) intake.Listener {
 
 // reloadMLLP reads the certificates of the MLLP ports again, and closes connections of senders that
 // are no longer believed.
-func (d *doors) reloadMLLP() error {
+func (b *box) reloadMLLP(d *doors) error {
 	var errs []error
-	for _, c := range d.creds {
+	for _, c := range b.creds {
 		errs = append(errs, c.Reload())
 	}
 	for _, s := range d.mllp {
 		s.Recheck()
+	}
+	if h := b.house.Load(); h != nil {
+		h.dialEnginesAnew()
 	}
 	return errors.Join(errs...)
 }

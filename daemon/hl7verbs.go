@@ -132,22 +132,34 @@ func setHL7Policy(r *http.Request, s *store.Store, by store.Actor) (any, error) 
 }
 
 func (b *box) hl7Peers(r *http.Request, s *store.Store, _ store.Actor) (any, error) {
-	list := []intake.PeerReport{}
+	list := []peerLine{}
 	h := b.house.Load()
 	if h == nil {
 		return nil, errNotOpen
 	}
 	err := s.View(r.Context(), func(tx *store.Tx) error {
 		for _, l := range b.cfg.HL7 {
-			more, err := h.intake[l.Name].Report(tx)
+			peers, err := h.intake[l.Name].Report(tx)
 			if err != nil {
 				return err
 			}
-			list = append(list, more...)
+			for _, p := range peers {
+				back, err := h.back(tx, p)
+				if err != nil {
+					return err
+				}
+				list = append(list, peerLine{p, back})
+			}
 		}
 		return nil
 	})
 	return list, err
+}
+
+// peerLine is a peer of `pinward hl7 peers`, and the way back to it.
+type peerLine struct {
+	intake.PeerReport
+	Way *backLine `json:"way_back,omitempty"`
 }
 
 // listener finds the intake that a request names; a box with one listener needs no name.

@@ -37,6 +37,7 @@ type house struct {
 	console  http.Handler
 	intake   map[string]*intake.Intake // by listener
 	fits     map[string]fitted         // by modem, as they were when the house was opened
+	engines  []*engine                 // the ways back to HL7 peers
 	senders  []*sender
 	stopSend context.CancelFunc // ends the senders first ...
 	stopRest context.CancelFunc // ... then the modems, the inbox and the sweeper
@@ -166,7 +167,9 @@ func (h *house) start(b *box) {
 	}
 	h.rest.Go(func() { h.askBalances(rest) })
 	h.rest.Go(func() { h.sweep(rest, b.pulses.add("sweeper")) })
-	h.witness(rest, b.cfg.Witnesses)
+	out := RelayDial(b.cfg.Relay.Socket)
+	h.witness(rest, b.cfg.Witnesses, out)
+	h.tellEngines(rest, b, out)
 	h.rest.Go(func() { h.index(rest) })
 	h.rest.Go(func() {
 		select {
@@ -273,7 +276,7 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check() health.Check {
-	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkAnchors(), h.checkWitnesses(), h.checkHL7()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkAnchors(), h.checkWitnesses(), h.checkHL7(), h.checkBack()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}

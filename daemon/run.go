@@ -15,6 +15,7 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/health"
+	"pinward/hl7/mllp"
 	"pinward/modem"
 	"pinward/modem/port"
 	"pinward/store"
@@ -52,6 +53,7 @@ type box struct {
 	openPort func(context.Context, ModemPort) (io.ReadWriteCloser, error)
 	wiring   wiring
 	certs    *certificates
+	creds    map[string]*mllp.Credentials // of the MLLP ports that have TLS, by listener
 	began    time.Time
 
 	// passwords hashes for every door, one at a time: a flood of logins takes one core at most.
@@ -85,7 +87,7 @@ type box struct {
 // A box whose keys are not there yet, or cannot be unsealed, is no error: it serves a page that
 // says what to do, and waits for the operator.
 func Run(ctx context.Context, c Config, o Options) error {
-	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), decided: make(chan struct{}), openPort: openPort, passwords: access.NewPasswords(loginQueue), sealed: newSealedLog(c.Box.State, o.Log)}
+	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), decided: make(chan struct{}), creds: map[string]*mllp.Credentials{}, openPort: openPort, passwords: access.NewPasswords(loginQueue), sealed: newSealedLog(c.Box.State, o.Log)}
 	b.state.Store(&State{Name: Starting, Since: b.began})
 	lock, err := lockState(c.Box.State)
 	if err != nil {
@@ -162,7 +164,7 @@ func (b *box) reload(d *doors) {
 	if err := b.certs.load(); err != nil {
 		b.log.Error("reload certificates: the old ones stay in use", "error", err)
 	}
-	if err := d.reloadMLLP(); err != nil {
+	if err := b.reloadMLLP(d); err != nil {
 		b.log.Error("reload certificates of MLLP: the old ones stay in use", "error", err)
 	}
 	b.notify(daemon.SdNotifyReady)

@@ -71,11 +71,8 @@ func (w WitnessTarget) check() error {
 
 func (w WitnessTarget) offBox() bool { return w.OffBox || w.Relay != "" || w.Kind == "pull" }
 
-// relaySocket is where pinward-relay listens; its unit says so too.
-const relaySocket = "/run/pinward-relay.sock"
-
-// give is how a head gets to the witness; nil for one that pulls.
-func (w WitnessTarget) give() func(context.Context, string) error {
+// give is how a head gets to the witness, out being the way to those elsewhere; nil for one that pulls.
+func (w WitnessTarget) give(out Dial) func(context.Context, string) error {
 	switch {
 	case w.Kind == "file":
 		return record.FileWitness(w.File)
@@ -84,7 +81,7 @@ func (w WitnessTarget) give() func(context.Context, string) error {
 			return new(net.Dialer).DialContext(ctx, "unixgram", w.Socket)
 		})
 	case w.Relay != "":
-		return record.SyslogWitness(w.dial(RelayDial(relaySocket)))
+		return record.SyslogWitness(w.dial(out))
 	}
 	return nil
 }
@@ -121,7 +118,7 @@ func (w WitnessTarget) dial(out Dial) func(context.Context) (net.Conn, error) {
 
 // witness starts one loop for each witness that is given its heads, and forgets those that are not
 // named any more.
-func (h *house) witness(ctx context.Context, list []WitnessTarget) {
+func (h *house) witness(ctx context.Context, list []WitnessTarget, out Dial) {
 	err := h.store.Update(ctx, self, func(tx *store.Tx) error {
 		return record.Forget(tx, func(name string) bool {
 			return slices.ContainsFunc(list, func(w WitnessTarget) bool { return w.Name == name })
@@ -131,7 +128,7 @@ func (h *house) witness(ctx context.Context, list []WitnessTarget) {
 		h.log.Error("forget witnesses", "error", err)
 	}
 	for _, w := range list {
-		if give := w.give(); give != nil {
+		if give := w.give(out); give != nil {
 			h.rest.Go(func() {
 				record.Feed(ctx, h.store, self, record.Witness{Name: w.Name, OffBox: w.offBox(), Give: give}, h.log)
 			})

@@ -45,6 +45,9 @@ type AckOptions struct {
 	// App and Facility are who answers (MSH-3, MSH-4); empty means whom the message
 	// was sent to (component 1 of its MSH-5, MSH-6).
 	App, Facility string
+	// Type is MSH-9 in place of ACK, for a response of its own that holds no more than an acknowledgment
+	// does, such as "ORG^O20^ORG_O20".
+	Type string
 	// ControlID is MSH-10 of the acknowledgment, at most 20 characters; empty means
 	// a random one.
 	ControlID string
@@ -111,6 +114,18 @@ func (m *Message) Acknowledgment() (code AckCode, controlID string, ok bool) {
 	return code, msa.Field(2).String(), code != ""
 }
 
+// AckError is the condition (table 0357) of a negative acknowledgment, as v2.5 (ERR-3) or an earlier
+// version (ERR-1, fourth component) has it; 0 where it names none.
+func (m *Message) AckError() Code {
+	err := m.Segment("ERR", 1)
+	for _, v := range []Value{err.Field(3).Comp(1).Value, err.Field(1).Comp(4).Sub(1).Value} {
+		if n, err := strconv.ParseUint(v.String(), 10, 16); err == nil {
+			return Code(n)
+		}
+	}
+	return 0
+}
+
 // writer writes segments under one encoding.
 type writer struct {
 	enc encoding
@@ -165,11 +180,15 @@ func (w *writer) header(m *Message, o AckOptions, version string) {
 	}
 	w.raw(stamp)
 	w.raw("")
-	w.raw("ACK")
-	if event := echo(m.MSH(9).Comp(2).Value, 20); event != "" && hasStructure(version) {
-		w.b = append(w.b, w.enc.comp)
-		w.b = append(w.b, event...)
-		w.b = append(w.b, w.enc.comp)
+	w.b = append(w.b, w.enc.field)
+	event := echo(m.MSH(9).Comp(2).Value, 20)
+	switch {
+	case o.Type != "" && hasStructure(version):
+		w.join(w.enc.comp, strings.Split(o.Type, "^")...)
+	case event != "" && hasStructure(version):
+		w.b = append(append(append(w.b, "ACK"...), w.enc.comp), event...)
+		w.b = append(append(w.b, w.enc.comp), "ACK"...)
+	default:
 		w.b = append(w.b, "ACK"...)
 	}
 	w.text(clip(o.ControlID, 20))

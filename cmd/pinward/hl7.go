@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -61,6 +62,33 @@ type hl7Peer struct {
 	LastType                                              string `json:"last_type"`
 	ErrorWhy                                              string `json:"error_why"`
 	Reasons                                               map[string]uint64
+	Back                                                  []string // the states that it is told of
+	Way                                                   *hl7Way  `json:"way_back"`
+}
+
+// hl7Way is how the way back to a peer does.
+type hl7Way struct {
+	Place                        string
+	Sent, Refused, Backlog       uint64
+	Last, Refusal, Oldest, Since time.Time
+	RefusedBy                    string `json:"refused_by"`
+	Trouble                      string
+}
+
+// String is the line below the table.
+func (w *hl7Way) String() string {
+	s := fmt.Sprintf("%d taken, last %s; %d refused", w.Sent, when(w.Last, ""), w.Refused)
+	if w.Refused > 0 {
+		s += ", last " + when(w.Refusal, "with "+w.RefusedBy)
+	}
+	if w.Trouble != "" {
+		s += fmt.Sprintf("; %d entries wait", w.Backlog)
+		if !w.Oldest.IsZero() {
+			s += " since " + w.Oldest.Local().Format(time.DateTime)
+		}
+		s += ": " + w.Trouble
+	}
+	return s
 }
 
 func (c *client) hl7Peers() *cobra.Command {
@@ -83,8 +111,16 @@ func (c *client) hl7Peers() *cobra.Command {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", p.Listener, p.Peer, mode, p.Messages, p.Duplicates,
 					p.Acted, p.Ignored, p.Refused, p.Failed, when(p.Last, p.LastType), when(p.Error, p.ErrorWhy))
 			}
-			if err := w.Flush(); err != nil || !why {
+			if err := w.Flush(); err != nil {
 				return err
+			}
+			for _, p := range list {
+				if p.Way != nil {
+					fmt.Printf("\n%s is told at %q of %s: %s\n", p.Peer, p.Way.Place, cmp.Or(strings.Join(p.Back, ", "), "nothing"), p.Way)
+				}
+			}
+			if !why {
+				return nil
 			}
 			for _, p := range list {
 				fmt.Printf("\n%s: why not more was done\n", p.Peer)

@@ -24,7 +24,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// built is the folder of the programs that are not this test binary: pinward and modemsim.
+// built is the folder of the programs that are not this test binary: pinward, modemsim and relay.
 var built string
 
 // TestMain lets this binary be pinwardd, so that tests run the real main, and builds the others once.
@@ -40,8 +40,8 @@ func (w withPrograms) Run() int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	if out, err := exec.Command("go", "build", "-o", dir, "../pinward", "../modemsim").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build pinward and modemsim: %v\n%s", err, out)
+	if out, err := exec.Command("go", "build", "-o", dir, "../pinward", "../modemsim", "../relay").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the other programs: %v\n%s", err, out)
 		return 1
 	}
 	built = dir

@@ -9,7 +9,11 @@ func (in *Intake) reply(rd *reading, out outcome) []byte {
 	if !wanted {
 		return nil
 	}
-	return hl7.Ack(rd.m, hl7.AckOptions{Code: code, Err: out.Wrong, ControlID: out.AckID, Now: out.At.In(rd.zone)})
+	o := hl7.AckOptions{Code: code, Err: out.Wrong, ControlID: out.AckID, Now: out.At.In(rd.zone)}
+	if isOrder(rd.m) && code == out.Ack {
+		o.Type = "ORG^O20^ORG_O20" // the response that the standard names for the application's answer
+	}
+	return hl7.Ack(rd.m, o)
 }
 
 // code is MSA-1 by the peer's mode (HL7 v2.5.1 section 2.9). In original mode there is one answer,

@@ -196,9 +196,9 @@ func Release(tx *store.Tx, rule string) (sent, dropped, left int, err error) {
 
 // Drop forgets what waits of a rule, a few at a time.
 func Drop(tx *store.Tx, rule string) (dropped, left int, err error) {
-	err = eachHeld(tx, rule, func(held) error {
+	err = eachHeld(tx, rule, func(h held) error {
 		dropped++
-		return nil
+		return h.gone(tx, "a person dropped it")
 	}, &left)
 	if err != nil {
 		return 0, 0, fmt.Errorf("drop texts: %w", err)
@@ -238,10 +238,12 @@ func (h held) release(tx *store.Tx) (bool, error) {
 			return false, err
 		}
 		if !known || a.Status != h.Visit.Status || !a.Start.Equal(h.Visit.Start) {
-			return false, nil
+			return false, h.gone(tx, "the appointment has changed")
 		}
-		if sole, err := h.sole(tx); err != nil || !sole {
+		if sole, err := h.sole(tx); err != nil {
 			return false, err
+		} else if !sole {
+			return false, h.gone(tx, oneText)
 		}
 	}
 	_, known, err := notice.Send(tx, h.Text)
@@ -249,6 +251,16 @@ func (h held) release(tx *store.Tx) (bool, error) {
 		return false, nil // recorded by Send
 	}
 	return err == nil && !known, err
+}
+
+// gone tells a peer that asks that its text does not go.
+func (h held) gone(tx *store.Tx, why string) error {
+	if h.Text.Order == "" {
+		return nil
+	}
+	return tx.Record(store.Entry{Action: ActionDrop, Outcome: store.Refused, Object: clip(h.Rule), Subject: h.Text.Subject.Key(), Attrs: []store.Attr{
+		{Key: "template", Value: clip(h.Text.Template)}, {Key: "cause", Value: why}, {Key: "order", Value: h.Text.Order},
+	}})
 }
 
 // closeBreaker lets the rule go on. What a person let through is not counted against it again.

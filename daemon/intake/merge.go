@@ -21,7 +21,7 @@ func (rd *reading) readMerges() error {
 	for s := range rd.m.Segments() {
 		switch s.Name() {
 		case "PID":
-			id, ok := rd.identify(s.Field(3))
+			id, _, ok := rd.identify(s.Field(3))
 			if !ok {
 				return missing("PID", 3, "no identifier of a person")
 			}

@@ -28,7 +28,7 @@ func (w *work) sendNotice() error {
 	if err != nil || !ok {
 		return err
 	}
-	req := notice.Request{Template: n.Template, Subject: id, Slots: slots, Mode: w.mode}
+	req := notice.Request{Template: n.Template, Subject: id, Slots: slots, Mode: w.mode, Order: w.order(w.placer(), id)}
 	if len(n.Key) > 0 {
 		var parts []string
 		for _, p := range n.Key {
@@ -122,6 +122,9 @@ func (w *work) noticeSlots(template, lang string) (_ text.Values, ok bool, err e
 				return nil, false, nil
 			}
 		case text.Date, text.Time:
+			if isOrder(w.m) {
+				continue // TQ1-7 of an order is when its text is to go: Send refuses, and names the slot
+			}
 			if start, _ := w.m.ScheduledStart(); !start.IsZero() {
 				if at, _, err := start.Time(w.zone); err == nil {
 					v.SetInstant(s.Name, at)

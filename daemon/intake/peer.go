@@ -81,6 +81,9 @@ type PeerPolicy struct {
 	// Reused is what a control ID earns that comes again with another message: "new" takes it for a new
 	// one, as control IDs restart; "AE" refuses it with AE 205. "" is new.
 	Reused string `json:"reused,omitempty"`
+	// Back are the states of its requests and texts that the peer is told of, by ORU^R01 to the place
+	// that the box's configuration names: "queued", "sent", "delivered", "failed". None is nothing.
+	Back []string `json:"back,omitempty"`
 	// Paused holds the peer's texts, to be released or dropped; what it says of persons and
 	// appointments is kept.
 	Paused bool `json:"paused,omitempty"`
@@ -98,6 +101,11 @@ func (p PeerPolicy) validate() error {
 	}
 	if p.Unknown != "" && p.Unknown != "AA" && p.Unknown != "AR" {
 		return errors.New("unknown is neither AA nor AR")
+	}
+	for _, state := range p.Back {
+		if !slices.Contains([]string{"queued", "sent", "delivered", "failed"}, state) {
+			return errors.New("back has a state that is none of queued, sent, delivered, failed")
+		}
 	}
 	if p.Reused != "" && p.Reused != "new" && p.Reused != "AE" {
 		return errors.New("reused is neither new nor AE")

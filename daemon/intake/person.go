@@ -11,6 +11,7 @@ import (
 // person is whom a message is about, and what it says of them.
 type person struct {
 	id     contact.SubjectID
+	cx     hl7.CX // the repetition that id is of, as it was sent
 	update contact.SubjectUpdate
 	// noVoice are the numbers of text telephones: whoever has one hears no call.
 	noVoice []contact.Phone
@@ -26,16 +27,15 @@ var otherIDs = map[string]bool{
 
 // identify picks the identifier that a person goes by: the medical record number before another, and
 // the site's own before a foreign one.
-func (rd *reading) identify(f hl7.Field) (contact.SubjectID, bool) {
-	best, rank := contact.SubjectID{}, 100
+func (rd *reading) identify(f hl7.Field) (contact.SubjectID, hl7.CX, bool) {
+	best, rank := hl7.CX{}, 100
 	for rep := range f.Reps() {
 		cx := rep.CX()
-		r := idRank(cx, rd.site.Authority)
-		if r < rank {
-			best, rank = rd.subject(cx), r
+		if r := idRank(cx, rd.site.Authority); r < rank {
+			best, rank = cx, r
 		}
 	}
-	return best, rank < 100
+	return rd.subject(best), best, rank < 100
 }
 
 func (rd *reading) subject(cx hl7.CX) contact.SubjectID {
@@ -69,9 +69,9 @@ func idRank(cx hl7.CX, site string) int {
 // that a contact holds. PID-2 stands in for PID-3 where a feed of v2.2 has nothing else.
 func (rd *reading) readPerson(whole bool) error {
 	pid := rd.m.Segment("PID", 1)
-	id, ok := rd.identify(pid.Field(3))
+	id, cx, ok := rd.identify(pid.Field(3))
 	if !ok {
-		id, ok = rd.identify(pid.Field(2))
+		id, cx, ok = rd.identify(pid.Field(2))
 	}
 	if !ok {
 		return missing("PID", 3, "no identifier of a person")
@@ -81,7 +81,7 @@ func (rd *reading) readPerson(whole bool) error {
 			return err
 		}
 	}
-	rd.person.id = id
+	rd.person.id, rd.person.cx = id, cx
 	rd.person.update = contact.SubjectUpdate{ID: id, At: rd.at, Source: rd.source, Dead: readDeath(rd.m)}
 	if !whole {
 		return nil

@@ -103,7 +103,7 @@ func (rd *reading) readAll() error {
 	rd.at = rd.eventTime()
 	var why string
 	rd.rule, why = rd.rules.match(m, rd.policy)
-	requested := m.Segment(rd.policy.zSegment(), 1).Exists()
+	requested := m.Segment(rd.policy.zSegment(), 1).Exists() || isOrder(m)
 	if rd.rule != nil {
 		for _, name := range rd.rule.Need {
 			if !m.Segment(name, 1).Exists() {

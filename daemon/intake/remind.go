@@ -153,7 +153,7 @@ func (w *work) tell(a contact.Appointment, template, key string) error {
 	}
 	got, err := w.text(notice.Request{
 		Template: template, Subject: a.Subject, Slots: w.slots(first), At: now.Add(w.policy.gather()), Expires: expires,
-		Group: a.Key, Key: key, Mode: w.mode,
+		Group: a.Key, Key: key, Mode: w.mode, Order: w.order(appointmentPlacer(a), a.Subject),
 	}, a)
 	if got == taken {
 		w.did("%s queued", template)
@@ -271,7 +271,7 @@ func (w *work) schedule(a contact.Appointment, template string, again bool) erro
 func (w *work) reminder(a contact.Appointment, template, key string, at time.Time, again bool) (bool, error) {
 	req := notice.Request{
 		Template: template, Subject: a.Subject, Slots: w.slots(a), At: at, Expires: a.Start,
-		Group: a.Key, Key: key, Mode: w.mode,
+		Group: a.Key, Key: key, Mode: w.mode, Order: w.order(appointmentPlacer(a), a.Subject),
 	}
 	got, err := w.text(req, a)
 	if got == already && again {

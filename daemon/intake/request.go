@@ -26,10 +26,13 @@ type request struct {
 	code      bool   // a verification; else a notice
 	name      string // service, its purpose, or template
 	id        string // of the request: a second one with it does nothing
+	namespace string // of the id, where the sender gave one
 	channel   string // otp.ChannelSMS, ...
 	lang      string
 	notBefore time.Time
 	life      time.Duration // 0 is not told
+	ordered   bool          // by OMG^O19: code is known when it is carried out
+	cancel    bool          // takes an earlier order of this id back
 }
 
 // maxRequests bounds what one message starts.
@@ -42,13 +45,18 @@ func (rd *reading) readRequests() error {
 	if rd.person.id.IsZero() {
 		return &hl7.Error{Code: hl7.CodeSegmentSequence, Segment: "PID", Seq: 1, Reason: "a request needs a patient"}
 	}
+	if isOrder(rd.m) {
+		if err := rd.readOrders(); err != nil {
+			return err
+		}
+	}
 	seq := 0
 	for s := range rd.m.All(name) {
 		seq++
 		wrong := func(code hl7.Code, field int, reason string) error {
 			return &hl7.Error{Code: code, Segment: name, Seq: seq, Field: field, Reason: reason}
 		}
-		if seq > maxRequests {
+		if len(rd.requests) == maxRequests {
 			return wrong(hl7.CodeInternal, 0, "more requests than one message may hold")
 		}
 		r := request{name: s.Field(2).Comp(2).String(), id: s.Field(3).Comp(1).String()}
@@ -124,31 +132,54 @@ func (w *work) request(r request) error {
 	if r.life > 0 {
 		use = min(use, max(r.life, time.Minute))
 	}
+	before, err := w.requested(r.id)
 	switch {
+	case err != nil:
+		return err
+	case before != "":
+		w.because("verification: this request was made before")
+		return nil
 	case !w.at.IsZero() && now.Sub(w.at) > use:
-		w.because("verification: the message is older than %s (or its clock or zone is wrong)", use)
-		return nil
+		return w.decline(r, fmt.Sprintf("verification: the message is older than %s (or its clock or zone is wrong)", use))
 	case r.notBefore.After(now.Add(time.Minute)):
-		w.because("verification: a code cannot be asked for ahead of its time")
-		return nil
-	}
-	this := weekOf(now)
-	for _, n := range []uint16{this, this - 1} {
-		_, known, err := requests.Get(w.tx, requestKey(w.tx, n, w.peer, r.id))
-		if err != nil {
-			return fmt.Errorf("look for request: %w", err)
-		}
-		if known {
-			w.because("verification: this request was made before")
-			return nil
-		}
+		return w.decline(r, "verification: a code cannot be asked for ahead of its time")
 	}
 	id, err := w.start(r)
 	if err != nil || id == "" {
 		return err
 	}
 	w.did("verification started")
-	return requests.Put(w.tx, requestKey(w.tx, this, w.peer, r.id), id)
+	return requests.Put(w.tx, requestKey(w.tx, weekOf(now), w.peer, r.id), id)
+}
+
+// requested finds the verification that a request of this id started, "" if none did.
+func (w *work) requested(id string) (string, error) {
+	this := weekOf(w.tx.Now())
+	for _, n := range []uint16{this, this - 1} {
+		v, known, err := requests.Get(w.tx, requestKey(w.tx, n, w.peer, id))
+		if err != nil {
+			return "", fmt.Errorf("look for request: %w", err)
+		}
+		if known {
+			return v, nil
+		}
+	}
+	return "", nil
+}
+
+// ActionDecline is the entry of a request that this room does not carry out, for a peer that is told of
+// what became of it.
+const ActionDecline store.Action = "hl7.request"
+
+// decline explains why a request is not carried out, to a person and to its peer.
+func (w *work) decline(r request, why string) error {
+	w.because("%s", why)
+	order := w.order(r.placer(), w.person.id)
+	if order == "" {
+		return nil
+	}
+	return w.tx.Record(store.Entry{Action: ActionDecline, Outcome: store.Refused, Object: clip(w.control), Subject: w.person.id.Key(),
+		Attrs: []store.Attr{{Key: "cause", Value: why}, {Key: "order", Value: order}}})
 }
 
 // startVerify starts a code because of the message's event, where the rule says so. It is one request,
@@ -172,8 +203,11 @@ func (w *work) start(r request) (string, error) {
 	}
 	if to.IsZero() {
 		w.because("verification refused: no number")
-		return "", w.tx.Record(store.Entry{Action: otp.ActionStart, Outcome: store.Refused, Subject: w.person.id.Key(),
-			Attrs: []store.Attr{{Key: "service", Value: clip(r.name)}, {Key: "cause", Value: "no number"}}})
+		attrs := []store.Attr{{Key: "service", Value: clip(r.name)}, {Key: "cause", Value: "no number"}}
+		if order := w.order(r.placer(), w.person.id); order != "" {
+			attrs = append(attrs, store.Attr{Key: "order", Value: order})
+		}
+		return "", w.tx.Record(store.Entry{Action: otp.ActionStart, Outcome: store.Refused, Subject: w.person.id.Key(), Attrs: attrs})
 	}
 	service, err := findService(w.tx, r.name)
 	if err != nil {
@@ -181,7 +215,7 @@ func (w *work) start(r request) (string, error) {
 	}
 	req := otp.StartRequest{
 		Service: service.Name, To: to, Subject: w.person.id, OnBehalfOf: w.tx.Actor().OnBehalfOf,
-		Locale: r.lang, Channel: r.channel, Mode: w.mode, Life: r.life,
+		Locale: r.lang, Channel: r.channel, Mode: w.mode, Life: r.life, Order: w.order(r.placer(), w.person.id),
 	}
 	if req.Service == "" {
 		req.Service = clip(r.name) // refused and recorded by Start
@@ -252,14 +286,14 @@ func (w *work) requestNotice(r request) error {
 	req := notice.Request{
 		Template: clip(r.name), Lang: r.lang, Subject: w.person.id, Slots: slots, At: r.notBefore,
 		OnBehalfOf: w.tx.Actor().OnBehalfOf, Group: w.group("request", w.peer), Key: r.id, Mode: w.mode,
+		Order: w.order(r.placer(), w.person.id),
 	}
 	now := w.tx.Now()
 	if req.At.Before(now) {
 		req.At = now
 	}
 	if req.At.Sub(now) > notBefore {
-		w.because("notice: it lies too far ahead")
-		return nil
+		return w.decline(r, "notice: it lies too far ahead")
 	}
 	if r.life > 0 {
 		req.Expires = req.At.Add(r.life)

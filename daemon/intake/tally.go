@@ -19,6 +19,8 @@ type PeerReport struct {
 	Peer     string `json:"peer"`
 	Mode     string `json:"mode"`
 	Paused   bool   `json:"paused,omitempty"`
+	// Back are the states that it is told of.
+	Back []string `json:"back,omitempty"`
 	PeerState
 }
 
@@ -120,6 +122,14 @@ func (in *Intake) Keep(ctx context.Context) error {
 	return nil
 }
 
+// Peers names the listener's peers.
+func (in *Intake) Peers() (names []string) {
+	for _, s := range in.listener.senders(Policy{}) {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 // Report tells how the listener's peers do.
 func (in *Intake) Report(tx *store.Tx) ([]PeerReport, error) {
 	p, err := PolicyOf(tx)
@@ -132,7 +142,7 @@ func (in *Intake) Report(tx *store.Tx) ([]PeerReport, error) {
 	}
 	var list []PeerReport
 	for _, s := range in.listener.senders(p) {
-		r := PeerReport{Listener: in.listener.Name, Peer: s.Name, Mode: mode.String(), Paused: s.Paused}
+		r := PeerReport{Listener: in.listener.Name, Peer: s.Name, Mode: mode.String(), Paused: s.Paused, Back: s.Back}
 		kept, _, err := peerStates.Get(tx, stateKey(in.listener.Name, s.Name))
 		if err != nil {
 			return nil, fmt.Errorf("read counts of peers: %w", err)

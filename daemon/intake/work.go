@@ -59,7 +59,7 @@ func (w *work) run() error {
 		}
 	}
 	for _, r := range w.requests {
-		if err := w.request(r); err != nil {
+		if err := w.carryOut(r); err != nil {
 			return fmt.Errorf("request: %w", err)
 		}
 	}

@@ -38,6 +38,7 @@ type Notice struct {
 	Lane       outbox.Lane       `json:"lane"`
 	Client     string            `json:"client"`
 	OnBehalfOf string            `json:"on_behalf_of,omitempty"`
+	Order      string            `json:"order,omitempty"` // as outbox.Message has it
 	Staff      bool              `json:"staff,omitempty"`
 	Requested  bool              `json:"requested,omitempty"`
 	Mode       contact.Mode      `json:"mode"`
@@ -257,6 +258,9 @@ func release(tx *store.Tx, n Notice) error {
 
 // record writes the entry of a step of n.
 func record(tx *store.Tx, n Notice, action store.Action, outcome store.Outcome, attrs ...store.Attr) error {
+	if n.Order != "" {
+		attrs = append(attrs, attr("order", n.Order))
+	}
 	return tx.Record(store.Entry{
 		Action: action, Outcome: outcome, Object: n.ID, Subject: n.Subject.Key(),
 		Attrs: append([]store.Attr{attr("template", n.Template)}, attrs...),

@@ -36,6 +36,7 @@ type Request struct {
 	Bulk       bool   // lane bulk: campaigns
 	Client     string // "" = the actor
 	OnBehalfOf string
+	Order      string // as outbox.Message has it
 	Staff      bool
 	Requested  bool // the person asked for this very text
 	System     bool // allows templates of class system, which no STOP holds back; never set for a client
@@ -72,13 +73,14 @@ func Send(tx *store.Tx, req Request) (n Notice, already bool, err error) {
 	if !Refusal(err) {
 		return n, already, err
 	}
-	e := tx.Record(store.Entry{
-		Action: ActionSend, Outcome: store.Refused, Subject: req.Subject.Key(),
-		Attrs: []store.Attr{
-			attr("template", clip(req.Template)), attr("phone", n.To.E164()), attr("on_behalf_of", clip(req.OnBehalfOf)),
-			attr("cause", cause(err)),
-		},
-	})
+	attrs := []store.Attr{
+		attr("template", clip(req.Template)), attr("phone", n.To.E164()), attr("on_behalf_of", clip(req.OnBehalfOf)),
+		attr("cause", cause(err)),
+	}
+	if req.Order != "" {
+		attrs = append(attrs, attr("order", req.Order))
+	}
+	e := tx.Record(store.Entry{Action: ActionSend, Outcome: store.Refused, Subject: req.Subject.Key(), Attrs: attrs})
 	if e != nil {
 		return Notice{}, false, e
 	}
@@ -145,7 +147,7 @@ func draft(tx *store.Tx, req Request, site contact.Site) (Notice, text.Template,
 	n := Notice{
 		ID: newID(tx.Now()), Template: req.Template, To: req.To, Subject: req.Subject, Slots: maps.Clone(req.Slots),
 		At: req.At, Expires: req.Expires, Urgent: req.Urgent, Group: req.Group, Key: req.Key, Lane: outbox.Notice,
-		Client: req.Client, OnBehalfOf: req.OnBehalfOf, Staff: req.Staff, Requested: req.Requested, Mode: req.Mode,
+		Client: req.Client, OnBehalfOf: req.OnBehalfOf, Staff: req.Staff, Requested: req.Requested, Mode: req.Mode, Order: req.Order,
 		Created: tx.Now(),
 	}
 	if n.Slots == nil {
@@ -257,7 +259,7 @@ func put(tx *store.Tx, n Notice, t text.Template, due time.Time) (Notice, error)
 	m, err := outbox.Put(tx, outbox.Message{
 		Kind: Kind, Ref: n.ID, Held: true, Lane: n.Lane, To: n.To, Client: n.Client, Staff: n.Staff,
 		Route: []outbox.Step{{Channel: outbox.SMS}}, Due: due, Expires: n.Expires,
-		Repeat: t.Repeatable, Mode: n.Mode,
+		Repeat: t.Repeatable, Mode: n.Mode, Order: n.Order,
 	})
 	if err != nil {
 		return n, fmt.Errorf("queue notice: %w", err)

@@ -22,6 +22,9 @@ func again(tx *store.Tx, p policy, req StartRequest, v Verification) (Verificati
 	}
 	was := v
 	v.Channel, v.Locale = req.Channel, req.Locale
+	if req.Order != "" {
+		v.Order = req.Order // the latest who asked is told
+	}
 	v.Mode = contact.Strictest(v.Mode, req.Mode)
 	m := message(tx, v, p.route, s)
 	m.Client, m.Staff = req.Client, req.Staff
@@ -50,7 +53,7 @@ func again(tx *store.Tx, p policy, req StartRequest, v Verification) (Verificati
 func message(tx *store.Tx, v Verification, route []outbox.Step, s Service) outbox.Message {
 	m := outbox.Message{
 		Kind: Kind, Ref: v.ID, Lane: outbox.OTP, To: v.To, Client: v.Client, Staff: v.Staff, Route: route,
-		Due: tx.Now(), Expires: v.Expires, Repeat: true, Mode: v.Mode,
+		Due: tx.Now(), Expires: v.Expires, Repeat: true, Mode: v.Mode, Order: v.Order,
 	}
 	if s.Replace {
 		// A handset replaces a text only by one of the same type (3GPP 23.040

@@ -23,6 +23,7 @@ type StartRequest struct {
 	To         contact.Phone     // already read by the site's plan
 	Subject    contact.SubjectID // whom it is about, if known
 	OnBehalfOf string            // the person for whom a machine speaks
+	Order      string            // as outbox.Message has it
 	Locale     string            // BCP 47 tag; "" = the subject's language, then the site's
 	Channel    string            // ChannelSMS, ChannelCall or ChannelAuto; "" = auto
 	Reference  string            // the action that the code is bound to; at most MaxReference bytes
@@ -62,13 +63,14 @@ func Start(tx *store.Tx, req StartRequest) (Verification, error) {
 }
 
 func recordRefusedStart(tx *store.Tx, req StartRequest, v Verification, err error) error {
-	return tx.Record(store.Entry{
-		Action: ActionStart, Outcome: store.Refused, Object: v.ID, Subject: req.Subject.Key(),
-		Attrs: []store.Attr{
-			attr("service", clip(req.Service)), attr("phone", req.To.E164()), attr("channel", clip(req.Channel)),
-			attr("on_behalf_of", clip(req.OnBehalfOf)), attr("cause", cause(err)),
-		},
-	})
+	attrs := []store.Attr{
+		attr("service", clip(req.Service)), attr("phone", req.To.E164()), attr("channel", clip(req.Channel)),
+		attr("on_behalf_of", clip(req.OnBehalfOf)), attr("cause", cause(err)),
+	}
+	if req.Order != "" {
+		attrs = append(attrs, attr("order", req.Order))
+	}
+	return tx.Record(store.Entry{Action: ActionStart, Outcome: store.Refused, Object: v.ID, Subject: req.Subject.Key(), Attrs: attrs})
 }
 
 // clip keeps what a client may choose freely within an entry's bounds.
@@ -293,7 +295,7 @@ func first(tx *store.Tx, p policy, req StartRequest) (Verification, error) {
 	now := tx.Now()
 	v := Verification{
 		ID: newVerificationID(now), Service: s.Name, ServiceSID: s.SID, To: req.To, Subject: req.Subject,
-		OnBehalfOf: req.OnBehalfOf, Reference: req.Reference, Locale: req.Locale, Channel: req.Channel,
+		OnBehalfOf: req.OnBehalfOf, Order: req.Order, Reference: req.Reference, Locale: req.Locale, Channel: req.Channel,
 		Amount: req.Amount, Payee: req.Payee, State: Pending, Client: req.Client, Staff: req.Staff, Custom: req.CustomCode, Mode: req.Mode,
 		Salt: make([]byte, 16), Epoch: tx.CodeEpoch(),
 		Created: now, Expires: now.Add(s.life(req.Life)), Updated: now,

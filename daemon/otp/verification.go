@@ -45,6 +45,7 @@ type Verification struct {
 	To         contact.Phone     `json:"to"`
 	Subject    contact.SubjectID `json:"subject,omitzero"`
 	OnBehalfOf string            `json:"on_behalf_of,omitempty"`
+	Order      string            `json:"order,omitempty"`     // as outbox.Message has it
 	Reference  string            `json:"reference,omitempty"` // the action that the code is bound to
 	Amount     int64             `json:"amount,omitempty"`    // cents, for billing
 	Payee      string            `json:"payee,omitempty"`
@@ -337,6 +338,9 @@ func release(tx *store.Tx, v Verification) error {
 
 // record writes the entry of a step of v.
 func record(tx *store.Tx, v Verification, action store.Action, outcome store.Outcome, attrs ...store.Attr) error {
+	if v.Order != "" {
+		attrs = append(attrs, attr("order", v.Order))
+	}
 	return tx.Record(store.Entry{
 		Action: action, Outcome: outcome, Object: v.ID, Subject: v.Subject.Key(),
 		Attrs: append([]store.Attr{{Key: "service", Value: v.Service}, {Key: "state", Value: string(v.State)}}, attrs...),

@@ -141,6 +141,9 @@ type Message struct {
 	Essential bool `json:"essential,omitempty"`
 	// SIM is the ICCID of the only SIM that may take it; "" is any.
 	SIM string `json:"sim,omitempty"`
+	// Order is whose request it carries out, in the words of the door that took it, for whoever follows
+	// the audit: each entry of the message has it. "" is nobody who wants to hear of it.
+	Order string `json:"order,omitempty"`
 
 	Created  time.Time `json:"created"`
 	Step     int       `json:"step"` // index into Route

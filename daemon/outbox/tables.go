@@ -142,6 +142,9 @@ func note(tx *store.Tx, r *record, action store.Action, outcome store.Outcome, a
 			all = append(all, a)
 		}
 	}
+	if r.Order != "" {
+		all = append(all, store.Attr{Key: "order", Value: r.Order})
+	}
 	err := tx.Record(store.Entry{Action: action, Outcome: outcome, Object: r.ID, Attrs: all})
 	if err != nil {
 		return fmt.Errorf("record %s: %w", action, err)

@@ -11,7 +11,7 @@ import (
 	"pinward/hl7"
 )
 
-// Client sends messages to one peer, one after the other over one connection. It
+// Client sends messages to one peer, one after the other over one connection that it keeps. It
 // may be used from several goroutines; they wait for each other. The fields are
 // set before use.
 type Client struct {
@@ -94,6 +94,9 @@ func wantsApplicationAck(m *hl7.Message) bool {
 }
 
 func (c *Client) exchange(ctx context.Context, msg []byte, id string, application bool) (*hl7.Message, error) {
+	if c.conn != nil && stale(c.conn) {
+		c.drop()
+	}
 	if c.conn == nil {
 		conn, err := c.Dial(ctx)
 		if err != nil {
