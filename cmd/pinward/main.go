@@ -46,7 +46,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		c.setup(), c.login(), c.logout(), c.status(), c.check(),
 		c.verify(), c.send(), c.audit(), c.key(), c.backup(), c.restore(), c.outbox(), c.modemCommand(), c.hl7(), c.config(),
-		c.user(), c.clients(), c.site(), serviceCommand(),
+		c.user(), c.clients(), c.site(), speechCommand(), serviceCommand(),
 	)
 	refuseBare(root)
 	return root

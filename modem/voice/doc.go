@@ -1,7 +1,9 @@
 // Package voice is the audio of a call as a modem's serial PCM port carries it: 8,000 samples a second, 16 bit, little endian,
 // one channel (reference/modem.md, 6.3). Pacer gives it to the modem in time; Detector hears the key that a person presses.
 //
-// It knows nothing of calls, prompts' words or AT commands.
+// A Pack is what can be said in a language: the shipped recordings (packs, made by packaging/speech/build) under those of the site.
+//
+// It knows nothing of calls, of what is said when, or of AT commands.
 package voice
 
 import "time"

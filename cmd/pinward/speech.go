@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
+
+	"pinward/modem/voice"
+)
+
+// Synthesizers of Debian that are asked. The daemon cannot run them: its unit runs no program.
+const (
+	flite    = "flite"
+	espeakNG = "espeak-ng"
+)
+
+// spoken is what is said in one language, and by which voice.
+type spoken struct {
+	Engine string            `toml:"engine"` // flite or espeak-ng
+	Voice  string            `toml:"voice"`  // as the engine names it
+	Words  int               `toml:"words"`  // a minute
+	Say    map[string]string `toml:"say"`    // prompt -> text
+}
+
+// voices are those of the shipped packs, for a language of which a site gives the texts only.
+var voices = map[string]spoken{
+	"en": {Engine: flite, Voice: "slt", Words: 150},
+	"es": {Engine: espeakNG, Voice: "es-419", Words: 140},
+	"fr": {Engine: espeakNG, Voice: "fr-fr", Words: 140},
+	"pt": {Engine: espeakNG, Voice: "pt-br", Words: 140},
+	"zh": {Engine: espeakNG, Voice: "cmn-latn-pinyin", Words: 180},
+	"vi": {Engine: espeakNG, Voice: "vi", Words: 150},
+	"hi": {Engine: espeakNG, Voice: "hi", Words: 130},
+}
+
+func speechCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "speech", Short: "What is said in calls"}
+	build := &cobra.Command{
+		Use:   "build TEXTS.toml FOLDER",
+		Short: "Make recordings out of a site's texts, with flite or espeak-ng",
+		Long: `Makes FOLDER/LANGUAGE/PROMPT.wav out of a file of texts, for speech.folder of pinward.toml:
+
+  [en.say]
+  brand = "This is Example Hospital."
+  [es.say]
+  brand = "Le llamamos del Hospital Example."
+
+The hospital's name (brand) is what each language needs, as no shipped recording can say it. A recording
+of a person's voice is better than any synthesizer's: put it at the same place (WAV, one channel, 16 bit).
+engine, voice and words (a minute) may stand in [en]. Mandarin is written in pinyin with the number of
+each tone: "zhe4 li3 shi4 ...".`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return buildSpeech(cmd.Context(), cmd.OutOrStdout(), args[0], args[1])
+		},
+	}
+	check := &cobra.Command{
+		Use: "check FOLDER", Short: "Tell whether a folder of recordings can be used, and what it lacks", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return checkSpeech(cmd.OutOrStdout(), args[0]) },
+	}
+	cmd.AddCommand(build, check)
+	return cmd
+}
+
+// buildSpeech makes every recording of the file, each written whole or not at all.
+func buildSpeech(ctx context.Context, out io.Writer, texts, folder string) error {
+	b, err := os.ReadFile(texts)
+	if err != nil {
+		return fmt.Errorf("read texts: %w", err)
+	}
+	var langs map[string]spoken
+	if err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(&langs); err != nil {
+		if e, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+			return fmt.Errorf("%s: unknown key:\n%s", texts, e.String())
+		}
+		return fmt.Errorf("%s: %w", texts, err)
+	}
+	for _, lang := range slices.Sorted(maps.Keys(langs)) {
+		s := langs[lang].orShipped(lang)
+		for _, prompt := range slices.Sorted(maps.Keys(s.Say)) {
+			if !voice.Known(voice.Prompt(prompt)) {
+				return fmt.Errorf("%s: [%s.say] %s: there is no prompt of this name", texts, lang, prompt)
+			}
+			s := s
+			if len(prompt) == 1 { // a digit is heard once and written down
+				s.Words = s.Words * 3 / 4
+			}
+			pcm, err := s.synthesize(ctx, s.Say[prompt])
+			if err != nil {
+				return fmt.Errorf("%s: [%s.say] %s: %w", texts, lang, prompt, err)
+			}
+			name := filepath.Join(folder, lang, prompt+".wav")
+			if err := writeWAV(name, pcm); err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "%s  %.1f s\n", name, voice.Length(pcm).Seconds())
+		}
+	}
+	return nil
+}
+
+// orShipped fills in what is not told from the voice of the shipped pack.
+func (s spoken) orShipped(lang string) spoken {
+	if s.Engine == "" {
+		d := voices[lang]
+		s.Engine = d.Engine
+		if s.Voice == "" {
+			s.Voice = d.Voice
+		}
+		if s.Words == 0 {
+			s.Words = d.Words
+		}
+	}
+	if s.Words == 0 {
+		s.Words = 140
+	}
+	return s
+}
+
+// synthesize is a text as PCM for a call.
+func (s spoken) synthesize(ctx context.Context, text string) ([]byte, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, errors.New("the text is empty")
+	}
+	words := s.Words
+	if words < 60 || words > 250 {
+		return nil, errors.New("words is 80 to 250 a minute")
+	}
+	var cmd *exec.Cmd
+	var wav bytes.Buffer
+	file := ""
+	switch s.Engine {
+	case espeakNG:
+		cmd = exec.CommandContext(ctx, espeakNG, "-v", s.Voice, "-s", strconv.Itoa(words), "--stdin", "--stdout")
+		cmd.Stdin, cmd.Stdout = strings.NewReader(text), &wav
+	case flite:
+		dir, err := os.MkdirTemp("", "speech")
+		if err != nil {
+			return nil, fmt.Errorf("make temporary folder: %w", err)
+		}
+		defer os.RemoveAll(dir)
+		in := filepath.Join(dir, "text")
+		if err := os.WriteFile(in, []byte(text), 0o600); err != nil {
+			return nil, fmt.Errorf("write text: %w", err)
+		}
+		file = filepath.Join(dir, "wav")
+		stretch := strconv.FormatFloat(fliteWords/float64(words), 'f', 3, 64)
+		cmd = exec.CommandContext(ctx, flite, "-voice", s.Voice, "--setf", "duration_stretch="+stretch, "-f", in, "-o", file)
+	default:
+		return nil, fmt.Errorf("no voice is known for this language: give engine (%s or %s) and voice", flite, espeakNG)
+	}
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Run(); errors.Is(err, exec.ErrNotFound) {
+		return nil, fmt.Errorf("%s is not installed (Debian: apt-get install %[1]s)", s.Engine)
+	} else if err != nil {
+		return nil, fmt.Errorf("run %s: %w: %s", s.Engine, err, bytes.TrimSpace(said.Bytes()))
+	}
+	if file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read what %s made: %w", s.Engine, err)
+		}
+		wav.Write(b)
+	}
+	r, err := voice.ReadWAV(&wav)
+	if err != nil {
+		return nil, fmt.Errorf("read what %s made: %w", s.Engine, err)
+	}
+	pcm := voice.Prepare(r)
+	if len(pcm) == 0 {
+		return nil, fmt.Errorf("%s made silence", s.Engine)
+	}
+	return pcm, nil
+}
+
+// fliteWords is how many words a minute flite speaks by itself.
+const fliteWords = 170
+
+// writeWAV puts a recording at its place by a temporary file: the daemon may read the folder meanwhile.
+func writeWAV(name string, pcm []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	var b bytes.Buffer
+	if err := voice.WriteWAV(&b, pcm); err != nil {
+		return err
+	}
+	temp := name + ".new"
+	if err := os.WriteFile(temp, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write recording: %w", err)
+	}
+	if err := os.Rename(temp, name); err != nil {
+		return fmt.Errorf("write recording: %w", err)
+	}
+	return nil
+}
+
+// checkSpeech reads the folder as the daemon does.
+func checkSpeech(out io.Writer, folder string) error {
+	packs, err := voice.Packs(os.DirFS(folder))
+	if err != nil {
+		return err
+	}
+	none := true
+	for _, lang := range slices.Sorted(maps.Keys(packs)) {
+		brand := "has no hospital's name: no call is made in it"
+		if packs[lang].Has(voice.Brand) {
+			brand, none = "can be used", false
+		}
+		fmt.Fprintf(out, "%s  %s\n", lang, brand)
+	}
+	if none {
+		return errors.New("no language can be used: make or record brand.wav")
+	}
+	return nil
+}
