@@ -52,7 +52,6 @@ var bookkeeping = map[string]string{
 	"outbox.ways":         "what was learned of each SIM's texts by prefix; a suspicion that comes of it, and its end, are entries",
 	"record.cursors":      "how far each follower of the audit has come",
 	"record.engines":      "how many statuses each engine took; one that it refuses is an entry",
-	"record.index":        "in which stretches of the log a patient, number or actor occurs; made from the entries",
 	"record.witnesses":    "which head each witness has; heads are signed, and each names the one before",
 	"store.anchors":       "what the TPM said at each anchor; the anchor is an entry",
 	"store.counter":       "how far the TPM's counter is known; each anchor is an entry",

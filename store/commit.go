@@ -129,7 +129,7 @@ type sealedPut struct {
 // the disk; else it is known that it is not.
 func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 	old := s.durable.Load()
-	if len(b.layer.tables) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && !b.ringNew {
+	if len(b.layer.tables) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && len(b.indexed) == 0 && !b.ringNew {
 		return old, false, nil // signals only
 	}
 	p, err := s.prepare(b)
@@ -299,6 +299,11 @@ func fill(tx *bolt.Tx, b *batch, p *prepared) error {
 			if err := tx.Bucket(r.bucket).Put(r.key, r.value); err != nil {
 				return err
 			}
+		}
+	}
+	for i := range b.indexed {
+		if err := b.indexed[i].fill(tx); err != nil {
+			return err
 		}
 	}
 	m := tx.Bucket(bucketMeta)

@@ -59,7 +59,7 @@ func (k *countingKeys) Anchor(_ context.Context, hash [32]byte) ([]byte, error) 
 	if c.after != nil {
 		return nil, c.after
 	}
-	return attest(k.signer, c.counter, hash, uint64(time.Since(c.began).Milliseconds())+1, c.resets)
+	return attest(k.signer, c.counter, hash, uint64(time.Since(c.began).Milliseconds())+uint64(c.anchors), c.resets)
 }
 
 // attest makes what a TPM says: TPM2B_ATTEST of TPM_ST_ATTEST_NV, and TPMT_SIGNATURE.

@@ -20,7 +20,7 @@ import (
 // generation 1 and becomes format 2 by that, so that the older program refuses it from then on.
 const formatVersion = 2
 
-// The store's own buckets. A table's bucket is "t/" and its name.
+// The store's own buckets. A table's bucket is "t/" and its name, that of the index "x/" and its name.
 var (
 	bucketMeta    = []byte("meta")
 	bucketAudit   = []byte("audit")   // sequence -> leaf and sealed body
@@ -38,6 +38,7 @@ var (
 	keyTold     = []byte("told")     // uint32, the last segment that has an entry
 	keyScrub    = []byte("scrub")    // vouched for: ScrubReport
 	keyRestored = []byte("restored") // vouched for: when this became another store than that of the backup
+	keyIndex    = []byte("index")    // in clear: what the index covers in this file
 	keyPlace    = []byte("place")    // vouched for: which generation this file is; none is the first
 	keySegments = []byte("segments") // vouched for: all of bucketSegments in one, for a fast start
 )

@@ -78,12 +78,31 @@ func (s *Store) rollIfDue(ctx context.Context, now time.Time) error {
 // compactIfDue rewrites the live file when more than half of it is free, and that is worth it: a
 // commit writes the list of free pages each time, and a file never shrinks by itself.
 func (s *Store) compactIfDue(ctx context.Context, _ time.Time) error {
+	if s.hasRetired() {
+		return s.Compact(ctx)
+	}
 	db := s.durable.Load().file.db
 	free, size := int64(db.Stats().FreePageN)*int64(db.Info().PageSize), usedSize(db)
 	if free < s.compactAt || free < size/2 {
 		return nil
 	}
 	return s.Compact(ctx)
+}
+
+// hasRetired reports whether the live file holds a table of an older program.
+func (s *Store) hasRetired() (yes bool) {
+	indexName.Lock()
+	names := indexName.retired
+	indexName.Unlock()
+	_ = guard(func() error {
+		return s.durable.Load().file.db.View(func(tx *bolt.Tx) error {
+			for _, n := range names {
+				yes = yes || tx.Bucket([]byte("t/"+n)) != nil
+			}
+			return nil
+		})
+	}, func() {})
+	return yes
 }
 
 // liveBytes is about how much a copy of the live file without its free pages takes.

@@ -74,6 +74,7 @@ type batch struct {
 	layer   *layer
 	entries []pendingEntry
 	raw     []rawPut // heads, signers: public, and in clear
+	indexed []indexed
 	topics  map[*Topic]struct{}
 	txs     int // transactions in it
 
@@ -118,7 +119,7 @@ func newBatch(s state) *batch {
 
 // empty reports whether there is nothing to commit.
 func (b *batch) empty() bool {
-	return len(b.layer.tables) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && len(b.topics) == 0 && !b.ringNew
+	return len(b.layer.tables) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && len(b.indexed) == 0 && len(b.topics) == 0 && !b.ringNew
 }
 
 // finish tells everybody who waits.

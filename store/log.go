@@ -124,6 +124,18 @@ func (tx *Tx) Entries(from uint64, fn func(audit.Record) error) error {
 	}
 }
 
+// Size is the number of durable entries that the transaction sees.
+func (tx *Tx) Size() (uint64, error) {
+	if err := tx.use(); err != nil {
+		return 0, err
+	}
+	p, err := tx.span()
+	if err != nil {
+		return 0, err
+	}
+	return min(tx.size, p.size()), nil
+}
+
 // Head is the latest signed head, a C2SP checkpoint note; nil if none was signed yet.
 func (tx *Tx) Head() []byte { return bytes.Clone(tx.store.durable.Load().head.note) }
 

@@ -74,6 +74,11 @@ func (w *rewrite) note(b *batch, p *prepared) {
 			w.noteKey(string(r.bucket), string(r.key))
 		}
 	}
+	for i := range b.indexed {
+		for _, k := range b.indexed[i].keys {
+			w.noteKey("x/"+b.indexed[i].Name, string(k))
+		}
+	}
 	for i := range b.entries {
 		w.noteKey(string(bucketAudit), string(seqKey(b.entries[i].seq)))
 	}
@@ -92,7 +97,7 @@ func (w *rewrite) noteKey(bucket, key string) {
 }
 
 // copies reports whether a bucket goes into the new file key by key. The notes in meta are written
-// anew at the end; what belongs to the log goes along in a compaction only.
+// anew at the end; what belongs to the log, as its index does, goes along in a compaction only.
 func (w *rewrite) copies(bucket string) bool {
 	switch bucket {
 	case string(bucketMeta):
@@ -100,7 +105,7 @@ func (w *rewrite) copies(bucket string) bool {
 	case string(bucketAudit), string(bucketTree), string(bucketHeads), string(bucketSegments):
 		return w.whole
 	}
-	return true
+	return !isRetired(bucket) && (w.whole || !isIndex(bucket))
 }
 
 // copyAll copies every bucket once.

@@ -27,6 +27,11 @@ const maxTail = 4 * headAfter
 //
 // Errors to branch on: [ErrFull], after which all is as before.
 func (s *Store) Roll(ctx context.Context) error {
+	if s.hasRetired() { // or it would stay in the segment for ever
+		if err := s.Compact(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.rewriteFile(ctx, false); err != nil {
 		return fmt.Errorf("roll store: %w", err)
 	}
@@ -147,6 +152,11 @@ func (w *rewrite) complete(old *durable) (next *file, txid int, err error) {
 				}
 				if err := copyMeta(src, dst); err != nil {
 					return err
+				}
+				if !w.whole {
+					if next.segments[len(next.segments)-1].Indexed, err = moveSpan(src, dst); err != nil {
+						return err
+					}
 				}
 				if w.as != nil {
 					return w.rename(dst, old, next)

@@ -27,6 +27,8 @@ type SegmentInfo struct {
 	Store  [16]byte  `json:"store"`  // the id under which its values are sealed
 	Frozen time.Time `json:"frozen"`
 	Bytes  int64     `json:"bytes"` // of the file
+	// Indexed is what the index in this file covers, zero if it has none.
+	Indexed IndexSpan `json:"indexed,omitzero"`
 }
 
 // SegmentID names a segment by what it holds: number and root.

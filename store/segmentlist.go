@@ -32,33 +32,48 @@ func (s *Store) listedSegments(tx *bolt.Tx, r *ring) []SegmentInfo {
 
 // encodeSegments writes segments one after the other, in order.
 func encodeSegments(list []*segment) []byte {
-	b := make([]byte, 0, 96*len(list))
+	b := append(make([]byte, 0, 128*len(list)), listVersion)
 	for _, g := range list {
 		b = binary.BigEndian.AppendUint64(b, g.To)
 		b = append(append(b, g.Root[:]...), g.Store[:]...)
 		b = binary.BigEndian.AppendUint64(b, uint64(g.Frozen.UnixNano()))
 		b = binary.BigEndian.AppendUint64(b, uint64(g.Bytes))
+		b = binary.BigEndian.AppendUint64(b, g.Indexed.From)
+		b = binary.BigEndian.AppendUint64(b, g.Indexed.To)
+		b = append(append(b, byte(len(g.Indexed.Name))), g.Indexed.Name...)
 	}
 	return b
 }
 
-// listedSize is the size of one of them.
-const listedSize = 8 + 32 + 16 + 8 + 8
+const (
+	// listVersion is the first byte of the list.
+	listVersion = 1
+	// listedSize is the size of a segment in it, but for the name of its index, which follows.
+	listedSize = 8 + 32 + 16 + 8 + 8 + 8 + 8 + 1
+)
+
+var errList = fmt.Errorf("%w: the list of its segments", ErrCorrupt)
 
 // decodeSegments is the inverse of encodeSegments; numbers and first entries follow from the order.
-func decodeSegments(b []byte) ([]SegmentInfo, error) {
-	if len(b)%listedSize != 0 {
-		return nil, fmt.Errorf("%w: the list of its segments is cut", ErrCorrupt)
+func decodeSegments(b []byte) (list []SegmentInfo, err error) {
+	if len(b) == 0 || b[0] != listVersion {
+		return nil, errList
 	}
-	list := make([]SegmentInfo, len(b)/listedSize)
 	next := uint64(0)
-	for n := range list {
-		p := b[n*listedSize:]
-		list[n] = SegmentInfo{
-			Number: uint32(n + 1), From: next, To: binary.BigEndian.Uint64(p), Root: [32]byte(p[8:]), Store: [16]byte(p[40:]),
-			Frozen: time.Unix(0, int64(binary.BigEndian.Uint64(p[56:]))).UTC(), Bytes: int64(binary.BigEndian.Uint64(p[64:])),
+	for p := b[1:]; len(p) > 0; {
+		if len(p) < listedSize || len(p) < listedSize+int(p[listedSize-1]) {
+			return nil, errList
 		}
-		next = list[n].To
+		num := func(at int) uint64 { return binary.BigEndian.Uint64(p[at:]) }
+		i := SegmentInfo{
+			Number: uint32(len(list) + 1), From: next, To: num(0), Root: [32]byte(p[8:]), Store: [16]byte(p[40:]),
+			Frozen: time.Unix(0, int64(num(56))).UTC(), Bytes: int64(num(64)),
+		}
+		name := p[listedSize:][:p[listedSize-1]]
+		if i.Indexed = (IndexSpan{string(name), num(72), num(80)}); len(name) == 0 {
+			i.Indexed = IndexSpan{}
+		}
+		list, next, p = append(list, i), i.To, p[listedSize+len(name):]
 	}
 	return list, nil
 }

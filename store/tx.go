@@ -48,6 +48,7 @@ type Tx struct {
 	// untrusted says that the clock stands before the last entry: it was set back.
 	untrusted bool
 	raw       []rawPut
+	indexed   []indexed
 	topics    []*Topic
 }
 

@@ -104,6 +104,7 @@ func (s *Store) run(tx *Tx, now time.Time, fn func(*Tx) error) error {
 	b.txs++
 	b.entries = append(b.entries, tx.entries...)
 	b.raw = append(b.raw, tx.raw...)
+	b.indexed = append(b.indexed, tx.indexed...)
 	for _, t := range tx.topics {
 		b.topics[t] = struct{}{}
 	}

@@ -49,7 +49,7 @@ func Begin(tx *store.Tx, name string) error {
 	if known {
 		return nil
 	}
-	end, err := size(tx)
+	end, err := tx.Size()
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func Backlog(tx *store.Tx, name string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	end, err := size(tx)
+	end, err := tx.Size()
 	if err != nil {
 		return 0, err
 	}

@@ -104,7 +104,7 @@ func (r *Report) add(row ...string) error {
 func entries(tx *store.Tx, from, to time.Time, fn func(store.Record) error) error {
 	start := uint64(0)
 	if !from.IsZero() {
-		end, err := size(tx)
+		end, err := tx.Size()
 		if err != nil {
 			return err
 		}

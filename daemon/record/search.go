@@ -34,10 +34,10 @@ type Page struct {
 const (
 	defaultPage = 100
 	maxPage     = 1000
-	chunk       = 512 // entries read at once, walking backwards
+	chunk       = store.Stretch // entries read at once, walking backwards
 	// maxLooked bounds one call: a query that matches little comes back with a
 	// short page and Next, so that a page shows progress and holds no snapshot
-	// open for long.
+	// open for long. To open a month's file and find nothing counts as a chunk.
 	maxLooked = 50_000
 )
 
@@ -51,7 +51,7 @@ func Search(tx *store.Tx, q Query) (Page, error) {
 	if limit <= 0 {
 		limit = defaultPage
 	}
-	end, err := size(tx)
+	end, err := tx.Size()
 	if err != nil {
 		return Page{}, err
 	}
@@ -69,6 +69,10 @@ func Search(tx *store.Tx, q Query) (Page, error) {
 		if looked >= maxLooked {
 			page.Next = to
 			return store.Stop
+		}
+		if from == to {
+			looked += chunk
+			return nil
 		}
 		records, err := between(tx, from, to)
 		if err != nil {
@@ -183,14 +187,6 @@ func one(tx *store.Tx, seq uint64) (r store.Record, ok bool, err error) {
 		return store.Record{}, false, fmt.Errorf("read audit: %w", err)
 	}
 	return r, ok, nil
-}
-
-// size is the number of durable entries, found by some forty single reads.
-func size(tx *store.Tx) (uint64, error) {
-	return first(1<<48, func(seq uint64) (bool, error) {
-		_, ok, err := one(tx, seq)
-		return !ok, err
-	})
 }
 
 // firstAt is the sequence number of the first entry at or after an instant,
