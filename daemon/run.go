@@ -87,6 +87,7 @@ type box struct {
 // A box whose keys are not there yet, or cannot be unsealed, is no error: it serves a page that
 // says what to do, and waits for the operator.
 func Run(ctx context.Context, c Config, o Options) error {
+	setMemory()
 	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), decided: make(chan struct{}), creds: map[string]*mllp.Credentials{}, openPort: openPort, passwords: access.NewPasswords(loginQueue), sealed: newSealedLog(c.Box.State, o.Log)}
 	b.state.Store(&State{Name: Starting, Since: b.began})
 	lock, err := lockState(c.Box.State)
