@@ -31,6 +31,8 @@ type Config struct {
 	Relay   Relay         `toml:"relay"`
 	// Witnesses keep the signed heads of the audit off this box.
 	Witnesses []WitnessTarget `toml:"witness"`
+	// ATNA is the hospital's audit repository; nil is none.
+	ATNA *ATNATarget `toml:"atna"`
 }
 
 // Box names the appliance. An attacker who controls State points the daemon at another store, which
@@ -291,6 +293,11 @@ func (c Config) Check() error {
 			bad("witness[%d].name: another witness has it", i)
 		}
 		names["witness "+w.Name] = true
+	}
+	if c.ATNA != nil {
+		if err := c.ATNA.check(); err != nil {
+			bad("atna: %w", err)
+		}
 	}
 	return errors.Join(errs...)
 }

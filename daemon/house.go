@@ -21,6 +21,7 @@ import (
 	"pinward/daemon/notice"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/record"
 	"pinward/modem"
 	"pinward/store"
 )
@@ -28,21 +29,24 @@ import (
 // house is what stands behind the doors once the box is open: the store, the loops that work on it,
 // and the handlers that the doors call.
 type house struct {
-	store    *store.Store
-	keys     store.Keys
-	since    time.Time // when it was opened
-	named    []WitnessTarget
-	log      *slog.Logger
-	api      http.Handler
-	console  http.Handler
-	intake   map[string]*intake.Intake // by listener
-	fits     map[string]fitted         // by modem, as they were when the house was opened
-	engines  []*engine                 // the ways back to HL7 peers
-	senders  []*sender
-	stopSend context.CancelFunc // ends the senders first ...
-	stopRest context.CancelFunc // ... then the modems, the inbox and the sweeper
-	sending  sync.WaitGroup
-	rest     sync.WaitGroup
+	store   *store.Store
+	keys    store.Keys
+	since   time.Time // when it was opened
+	named   []WitnessTarget
+	log     *slog.Logger
+	api     http.Handler
+	console http.Handler
+	intake  map[string]*intake.Intake // by listener
+	fits    map[string]fitted         // by modem, as they were when the house was opened
+	engines []*engine                 // the ways back to HL7 peers
+	senders []*sender
+	// repository is fed the events of the audit, as atna says; nil where there is none.
+	repository *record.Repository
+	atna       ATNATarget
+	stopSend   context.CancelFunc // ends the senders first ...
+	stopRest   context.CancelFunc // ... then the modems, the inbox and the sweeper
+	sending    sync.WaitGroup
+	rest       sync.WaitGroup
 }
 
 // sources render each kind of message at the last moment.
@@ -170,6 +174,7 @@ func (h *house) start(b *box) {
 	out := RelayDial(b.cfg.Relay.Socket)
 	h.witness(rest, b.cfg.Witnesses, out)
 	h.tellEngines(rest, b, out)
+	h.feedRepository(rest, b.cfg, out)
 	h.rest.Go(func() { h.index(rest) })
 	h.rest.Go(func() {
 		select {
@@ -276,7 +281,7 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check() health.Check {
-	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkAnchors(), h.checkWitnesses(), h.checkHL7(), h.checkBack()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkAnchors(), h.checkWitnesses(), h.checkRepository(), h.checkHL7(), h.checkBack()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}
@@ -312,6 +317,9 @@ func (h *house) describe(s *admin.Status) {
 		}
 		s.Mode = site.Mode.String()
 		if s.Witnesses, err = h.witnesses(tx, s.Entries); err != nil {
+			return err
+		}
+		if s.Repository, err = h.repositoryStatus(tx); err != nil {
 			return err
 		}
 		if s.Setup, err = setupProgress(tx); err != nil {

@@ -2,12 +2,9 @@ package daemon
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -86,34 +83,9 @@ func (w WitnessTarget) give(out Dial) func(context.Context, string) error {
 	return nil
 }
 
-// dial connects to a log server elsewhere. The certificates are read at each dial: a CA that was
-// replaced needs no restart.
+// dial connects to a log server elsewhere.
 func (w WitnessTarget) dial(out Dial) func(context.Context) (net.Conn, error) {
-	return func(ctx context.Context) (net.Conn, error) {
-		c, err := out(ctx, w.Relay)
-		if err != nil || w.TLS == "" {
-			return c, err
-		}
-		conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: w.TLS}
-		if w.CA != "" {
-			text, err := os.ReadFile(w.CA)
-			if err != nil {
-				c.Close()
-				return nil, fmt.Errorf("read ca of witness: %w", err)
-			}
-			conf.RootCAs = x509.NewCertPool()
-			if !conf.RootCAs.AppendCertsFromPEM(text) {
-				c.Close()
-				return nil, errors.New("read ca of witness: it holds no certificate")
-			}
-		}
-		t := tls.Client(c, conf)
-		if err := t.HandshakeContext(ctx); err != nil {
-			c.Close()
-			return nil, err
-		}
-		return t, nil
-	}
+	return dialTLS(out, w.Relay, peerTLS{Name: w.TLS, CA: w.CA})
 }
 
 // witness starts one loop for each witness that is given its heads, and forgets those that are not

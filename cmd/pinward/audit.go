@@ -23,7 +23,7 @@ import (
 func (c *client) audit() *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "Search, export and verify the audit"}
 	cmd.AddCommand(c.auditVerify(), c.auditExport(), c.auditSearch(), c.auditOpen(), auditVerifyEntry(), c.auditWitness(),
-		c.auditWitnesses(), c.auditReport(), c.auditHold())
+		c.auditWitnesses(), c.auditRepository(), c.auditReport(), c.auditHold())
 	return cmd
 }
 

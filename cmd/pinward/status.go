@@ -21,6 +21,7 @@ type status struct {
 	Entries, Counter                               uint64
 	Anchored                                       time.Time
 	Witnesses                                      []witness
+	Repository                                     *repository
 	Accepts                                        bool
 	Queue                                          map[string]int
 	Modems                                         map[string]modem
@@ -79,6 +80,9 @@ func (st status) print(w io.Writer) {
 	}
 	for _, wi := range st.Witnesses {
 		fmt.Fprintf(w, "witness  %s\n", wi)
+	}
+	if st.Repository != nil {
+		fmt.Fprintf(w, "atna     %s\n", st.Repository)
 	}
 	if len(st.Queue) > 0 {
 		var lanes []string

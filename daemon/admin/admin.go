@@ -36,13 +36,22 @@ type Status struct {
 	Entries uint64    `json:"entries"`          // audit entries so far
 	// Counter is what the TPM's counter stood at when a head was last bound to it, at Anchored; 0 if the
 	// keys have none. An auditor compares it with that of a bundle.
-	Counter   uint64                  `json:"counter,omitempty"`
-	Anchored  time.Time               `json:"anchored,omitzero"`
-	Witnesses []record.WitnessStatus  `json:"witnesses,omitempty"`
-	Queue     map[string]int          `json:"queue,omitempty"` // messages waiting, by lane
-	Modems    map[string]modem.Status `json:"modems,omitempty"`
-	Setup     *Progress               `json:"setup,omitempty"` // nil once it is finished
-	Health    health.Node             `json:"health"`
+	Counter   uint64                 `json:"counter,omitempty"`
+	Anchored  time.Time              `json:"anchored,omitzero"`
+	Witnesses []record.WitnessStatus `json:"witnesses,omitempty"`
+	// Repository is the hospital's audit repository, nil where there is none.
+	Repository *Repository             `json:"repository,omitempty"`
+	Queue      map[string]int          `json:"queue,omitempty"` // messages waiting, by lane
+	Modems     map[string]modem.Status `json:"modems,omitempty"`
+	Setup      *Progress               `json:"setup,omitempty"` // nil once it is finished
+	Health     health.Node             `json:"health"`
+}
+
+// Repository is how far the events of the audit have come to the hospital's audit repository.
+type Repository struct {
+	Relay  string `json:"relay"`
+	Format string `json:"format"`
+	record.FollowerStatus
 }
 
 // Options is what the program gives this door.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,6 +68,25 @@ func Advance(tx *store.Tx, name string, next uint64) error {
 		return nil
 	}
 	return put(tx, name, cursor{Next: next, At: tx.Now()})
+}
+
+// ActionAgain is the entry of a follower that a person sent back.
+const ActionAgain store.Action = "audit.again"
+
+// Again sends a follower back to an entry, so that it gets it and all after it
+// once more: one that lost what it had. A follower that has not come so far
+// stays where it is.
+func Again(tx *store.Tx, name string, from uint64) error {
+	c, err := at(tx, name)
+	if err != nil || c.Next <= from {
+		return err
+	}
+	if err := put(tx, name, cursor{Next: from, At: tx.Now()}); err != nil {
+		return err
+	}
+	return tx.Record(store.Entry{Action: ActionAgain, Outcome: store.OK, Object: name, Attrs: []store.Attr{
+		{Key: "from", Value: strconv.FormatUint(from, 10)}, {Key: "to", Value: strconv.FormatUint(c.Next, 10)},
+	}})
 }
 
 // stuck notes why a follower does not go on.
@@ -180,7 +200,13 @@ func follow(ctx context.Context, s *store.Store, by store.Actor, name string, gi
 			// What is given is given, also when the box is stopping: else it goes twice.
 			if done > 0 {
 				next := records[done-1].Seq + 1
-				if err := s.Update(context.WithoutCancel(ctx), by, func(tx *store.Tx) error { return Advance(tx, name, next) }); err != nil {
+				err := s.Update(context.WithoutCancel(ctx), by, func(tx *store.Tx) error {
+					if c, err := at(tx, name); err != nil || c.Next != records[0].Seq {
+						return err // it was sent back meanwhile
+					}
+					return Advance(tx, name, next)
+				})
+				if err != nil {
 					return err
 				}
 			}

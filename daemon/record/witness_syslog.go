@@ -7,25 +7,20 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"time"
 )
 
 // syslogPatience bounds one delivery.
 const syslogPatience = 20 * time.Second
 
-// syslogPriority is facility 13 (log audit) and severity 5 (notice), RFC 5424 section 6.2.1.
-const syslogPriority = 13*8 + 5
-
 // syslogMessage is a head as RFC 5424 writes it: app-name pinward, message id head, no structured data.
 func syslogMessage(at time.Time, host, line string) string {
-	if host == "" {
-		host = "-"
-	}
-	return fmt.Sprintf("<%d>1 %s %s pinward %d head - %s", syslogPriority, at.UTC().Format("2006-01-02T15:04:05.000000Z"), host, os.Getpid(), line)
+	return syslogHeader(priorityHead, at, host, strconv.Itoa(os.Getpid()), "head") + line
 }
 
 // SyslogWitness sends each head to a log server that dial connects to. On a stream (TCP or TLS) the
-// message is framed by its length (RFC 6587 section 3.4.1, RFC 5425 section 4.3), and the server has to
+// message is framed by its length (RFC 5425 section 4.3), and the server has to
 // close its side after ours, which shows that it read all; a datagram socket takes it whole.
 //
 // Syslog acknowledges nothing: a server that reads and then loses the line is not found out here, but
@@ -55,7 +50,7 @@ func sendSyslog(c net.Conn, message string) error {
 		_, err := io.WriteString(c, message)
 		return err
 	}
-	if _, err := fmt.Fprintf(c, "%d %s", len(message), message); err != nil {
+	if err := writeFrame(c, message); err != nil {
 		return err
 	}
 	if err := half.CloseWrite(); err != nil {

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -190,71 +187,5 @@ func TestForgetDropsWhatIsNotNamed(t *testing.T) {
 	})
 	if status(t, s, "old").At.IsZero() == false || status(t, s, "new").At.IsZero() {
 		t.Error("the wrong one is gone")
-	}
-}
-
-// TestSyslogWitness sends heads to a real rsyslog, over TCP and over a Unix socket, and verifies the
-// log against the file that it wrote.
-func TestSyslogWitness(t *testing.T) {
-	program, err := exec.LookPath("rsyslogd")
-	if err != nil {
-		t.Fatal("rsyslogd is not installed: this test needs a real log server (Debian: apt-get install rsyslog)")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_, port, _ := net.SplitHostPort(address)
-	l.Close()
-	dir, err := os.MkdirTemp("", "syslog") // a Unix socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	file, sock, conf := filepath.Join(dir, "all.log"), filepath.Join(dir, "log"), filepath.Join(dir, "conf")
-	text := fmt.Sprintf(`global(workDirectory=%[1]q)
-module(load="imtcp") module(load="imuxsock" SysSock.Use="off")
-input(type="imtcp" address="127.0.0.1" port=%[2]q)
-input(type="imuxsock" socket=%[3]q createPath="on")
-action(type="omfile" file=%[4]q)
-`, dir, port, sock, file)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "-n", "-f", conf, "-i", filepath.Join(dir, "pid"))
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	s := headedBox(t)
-	for i, dial := range []func(context.Context) (net.Conn, error){
-		func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) },
-		func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "unixgram", sock) },
-	} {
-		head(t, s)
-		w := Witness{Name: fmt.Sprint(i), Give: SyslogWitness(dial)}
-		for end := time.Now().Add(15 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-			if err = feed(t.Context(), s, portal, w); err == nil || time.Now().After(end) {
-				break
-			}
-		}
-		if err != nil {
-			t.Fatalf("%v; rsyslogd said %s", err, said.String())
-		}
-		var r audit.Report
-		for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-			if _, e := os.Stat(file); e != nil {
-				continue
-			}
-			if r, err = verifyAgainst(t, s, file); err == nil && r.Witnessed == i+1 {
-				break
-			}
-		}
-		if err != nil || r.Witnessed != i+1 {
-			t.Fatalf("by way %d: %d heads witnessed, %v; rsyslogd said %s", i, r.Witnessed, err, said.String())
-		}
 	}
 }
