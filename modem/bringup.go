@@ -49,6 +49,9 @@ func (s *session) bringUp() error {
 	if f := fields(field(info, "+CNUM")); len(f) >= 2 {
 		s.m.update(func(st *Status) { st.Number = f[1] })
 	}
+	if err := s.readyVoice(); err != nil {
+		return err
+	}
 	s.m.phase(PhaseRegistering, "looking for a network")
 	return nil
 }

@@ -119,6 +119,9 @@ func (h hold) lasts() bool {
 
 // send is Send of one part under a hold.
 func (m *Modem) send(ctx context.Context, h hold, t TPDU) (Sent, error) {
+	if err := m.awaitCall(ctx, h.s); err != nil {
+		return Sent{}, fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
 	m.mu.Lock()
 	phase := m.status.Phase
 	same, given := m.cur == h.s && m.lives == h.life, m.giveUps != h.giveUps

@@ -35,7 +35,11 @@ type Options struct {
 	BalanceCode func(iccid string) string
 	// Settings are for a module or SIM that does not send as it comes.
 	Settings Settings
-	Timing   Timing
+	// Audio opens the modem's PCM port (8 kHz, mono, 16 bit) for one call, already emptied of old input; nil if there is none. A write
+	// to it may fail with os.ErrDeadlineExceeded where it has SetWriteDeadline: see voice.NewPacer.
+	Audio      func(ctx context.Context) (io.ReadWriteCloser, error)
+	Timing     Timing
+	CallTiming CallTiming
 }
 
 // Timing are the times of a modem; zero values are replaced by the defaults named here. Tests shorten them.
@@ -105,6 +109,7 @@ type Modem struct {
 	cur      *session                // the session that is brought up, nil between sessions
 	lives    int                     // how often a session was brought up
 	giveUps  int                     // how often GiveUp was called
+	inCall   *calling                // the call that is up or being made
 	identity simIdentity             // of the SIM in cur
 	inbox    map[[32]byte]inboxState // texts that were offered, by hash
 	failures int                     // sends that failed in a row
@@ -123,7 +128,7 @@ func New(open func(ctx context.Context) (io.ReadWriteCloser, error), o Options) 
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	o.Timing = o.Timing.withDefaults()
+	o.Timing, o.CallTiming = o.Timing.withDefaults(), o.CallTiming.withDefaults()
 	warm()
 	return &Modem{
 		o:        o,

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pinward/modem/line"
+	"pinward/modem/voice"
 )
 
 // The museum: what named devices answer, as their manuals and the threads named in the files have it. A file for each profile; a
@@ -56,6 +57,29 @@ var parsers = map[string]func(profile, string) string{
 		return amount
 	},
 	"ccfc": func(_ profile, s string) string { return forwardedTo([]string{"+CCFC: " + s}) },
+	"ceer": func(_ profile, s string) string {
+		if n := readCause([]string{"+CEER: " + s}); n > 0 {
+			return strconv.Itoa(n)
+		}
+		return ""
+	},
+	"clcc": func(_ profile, s string) string {
+		var out []string
+		for _, c := range readCalls(strings.Split(s, " / ")) {
+			out = append(out, fmt.Sprintf("%v:%d:%s", c.incoming, c.stat, c.number))
+		}
+		return strings.Join(out, " ")
+	},
+	"key": func(p profile, s string) string {
+		k := &calling{v: p.Voice, keys: voice.NewKeys(), hint: make(chan struct{}, 1)}
+		k.hear(s)
+		select {
+		case key := <-k.keys.C():
+			return string(rune(key))
+		default:
+			return ""
+		}
+	},
 	"cause": func(_ profile, s string) string {
 		kind, rest, _ := strings.Cut(strings.TrimPrefix(s, "+"), " ERROR: ")
 		r := &line.ResultError{Kind: kind, Code: -1, Words: rest}

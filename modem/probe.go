@@ -92,7 +92,7 @@ func ask(ctx context.Context, l *line.Line) (Found, error) {
 	}
 	p := profileFor(f.Vendor, f.Model)
 	answers = p.Answers
-	f.Profile, f.Voice = p.Name, p.Voice != "none"
+	f.Profile, f.Voice = p.Name, p.Voice != nil
 	info, err := l.Do(ctx, line.Cmd{Text: "+CPIN?", Class: line.Rest}, probeStep)
 	if f.SIM, err = simStateIn(info, err); err != nil {
 		return Found{}, err

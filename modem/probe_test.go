@@ -41,7 +41,7 @@ func TestProbeEachProfile(t *testing.T) {
 				if found.IMEI != sim.IMEI() || found.ICCID != sim.ICCID() || found.SIM != "READY" || found.Model == "" {
 					t.Fatalf("%#v: %+v", found, found)
 				}
-				if want := profileFor(found.Vendor, found.Model); found.Profile != want.Name || found.Voice != (want.Voice != "none") {
+				if want := profileFor(found.Vendor, found.Model); found.Profile != want.Name || found.Voice != (want.Voice != nil) {
 					t.Fatalf("profile %s, voice %v", found.Profile, found.Voice)
 				}
 				for _, shown := range []string{found.String(), fmt.Sprintf("%v %+v %#v", found, found, found), found.LogValue().String()} {

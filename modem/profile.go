@@ -42,8 +42,8 @@ type profile struct {
 
 	Balance balance `json:"balance"`
 
-	Voice   string   `json:"voice"`   // "none", or the way to play audio
-	Queries []string `json:"queries"` // what Query may ask, besides the generic ones
+	Voice   *voiceProfile `json:"voice"`   // nil: it does not call
+	Queries []string      `json:"queries"` // what Query may ask, besides the generic ones
 }
 
 // balance is how a prepaid SIM's balance is asked for by USSD. Codes are the carrier's business, not the module's: Options.BalanceCode

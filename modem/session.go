@@ -38,6 +38,7 @@ type session struct {
 	ordered   chan chan error // an operator's Reset, from watch
 	ussd      chan string     // what stands behind +CUSD:, the last one
 	leaveUSSD chan struct{}   // end the USSD dialogue
+	cure      chan string     // a call leaves the module in need of a restart: why
 
 	// Owned by Run's goroutine.
 	p       profile
@@ -48,6 +49,7 @@ type session struct {
 	others  []string        // further memories, until they were found empty after the start
 	reports bool            // it gives status reports
 	served  bool            // it was brought up
+	ways    []way           // to play into a call; written before the session is the modem's current one
 
 	ring ringState // owned by watch
 
@@ -68,6 +70,7 @@ func newSession(m *Modem, rw io.ReadWriteCloser) *session {
 		ordered:   make(chan chan error, 1),
 		ussd:      make(chan string, 1),
 		leaveUSSD: make(chan struct{}, 1),
+		cure:      make(chan string, 1),
 		p:         generic(),
 		extra:     map[string]bool{},
 	}
@@ -195,6 +198,9 @@ func (s *session) serve() error {
 			if err == nil {
 				err = s.checkSIM() // one that was changed without a word
 			}
+			if err == nil {
+				err = s.readVoice()
+			}
 			storage.Reset(t.Storage)
 		case <-s.sim:
 			err = s.checkSIM()
@@ -205,6 +211,8 @@ func (s *session) serve() error {
 			err = s.try("+CUSD=2")
 		case <-s.credit:
 			s.checkCredit()
+		case why := <-s.cure:
+			err = s.reset(why)
 		}
 		if err == nil && s.l.Dirty() {
 			err = line.ErrDirty

@@ -43,6 +43,10 @@ type Status struct {
 	StorageUsed, StorageSize int  // texts on the SIM or in the modem, of how many; 0, 0 = unknown
 	StorageFull              bool // it told so itself
 
+	Voice  Voice  // how it can call
+	Audio  string // its ways to play into a call, in order, as "pcm, file, tts"
+	InCall bool   // a call of ours is up
+
 	Unset string // names of Options.Settings that the module does not take, as "radio, ims"
 
 	Swapped bool // another SIM than the expected one, see Options.ICCID and Modem.AcceptSIM

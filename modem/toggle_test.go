@@ -80,9 +80,14 @@ func TestSettingsLeftAlone(t *testing.T) {
 	for _, profile := range allProfiles {
 		inWorld(t, setup{sim: modemsim.ModemOptions{Profile: profile}}, func(w *world) {
 			w.ready()
-			for _, cmd := range []string{"AT+CGSMS", "AT+QCFG", "AT+CNMP", "AT+CEMODE", "AT^SYSCFG", "AT+WS46"} {
+			for _, cmd := range []string{"AT+CGSMS", "AT+CNMP", "AT+CEMODE", "AT^SYSCFG", "AT+WS46"} {
 				if n := w.traced(cmd); n != 0 {
 					w.t.Errorf("%s: %s was given %d times", profile, cmd, n)
+				}
+			}
+			for _, l := range w.m.Tail() { // whether it calls over IMS is asked, never set
+				if strings.HasPrefix(l.Text, "AT+QCFG=") && l.Text != `AT+QCFG="***"` {
+					w.t.Errorf("%s: %s", profile, l.Text)
 				}
 			}
 		})

@@ -49,6 +49,10 @@ func (s *session) watch() {
 // heard acts on one code. What it does not know is a vendor's remark: nothing to do.
 func (s *session) heard(u line.URC, clip *time.Timer) {
 	name, rest, _ := strings.Cut(u.Line, ":")
+	call := s.currentCall()
+	if call != nil {
+		call.hear(u.Line)
+	}
 	switch name {
 	case "+CDS":
 		s.direct(u.PDU)
@@ -90,7 +94,9 @@ func (s *session) heard(u line.URC, clip *time.Timer) {
 		if time.Since(s.ring.last) > ringGap {
 			s.ring.told = false
 			clip.Reset(clipWait)
-			s.hangUp()
+			if call == nil { // +CHUP would end ours; the call itself sees to the other one
+				s.hangUp()
+			}
 		}
 		s.ring.last = time.Now()
 	case "+CLIP":

@@ -62,6 +62,7 @@ type setup struct {
 	network modemsim.NetworkOptions
 	faults  modemsim.Faults
 	options Options
+	noAudio bool // there is no PCM port
 }
 
 // inWorld runs f with a modem that is being driven; the driver is stopped and everything of it gone afterwards.
@@ -89,6 +90,9 @@ func inWorld(t *testing.T, s setup, f func(w *world)) {
 			w.mu.Lock()
 			w.traces = append(w.traces, e)
 			w.mu.Unlock()
+		}
+		if s.options.Audio == nil && !s.noAudio {
+			s.options.Audio = func(context.Context) (io.ReadWriteCloser, error) { return sim.AudioPipe() }
 		}
 		w.m = New(w.open, s.options)
 		ctx, cancel := context.WithCancel(context.Background())

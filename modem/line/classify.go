@@ -22,7 +22,7 @@ var solicitedNever = []struct {
 	{"+CSSI:", false}, {"+CSSU:", false}, {"+CGEV:", false}, {"+QIND:", false}, {"+QUSIM:", false}, {"+RXDTMF:", false},
 	{"+DTMF:", false}, {"+UUDTMFD:", false}, {"+QTONEDET:", false}, {"^DDTMF:", false}, {"^BOOT:", false}, {"^RSSI:", false},
 	{"^HCSQ:", false}, {"^MODE:", false}, {"^SRVST:", false}, {"^SIMST:", false}, {"^STIN:", false}, {"^DSFLOWRPT:", false},
-	{"^SMMEMFULL:", false}, {"^ORIG:", false}, {"^CONF:", false}, {"^CONN:", false}, {"^CEND:", false}, {"^THERM:", false},
+	{"^SMMEMFULL:", false}, {"^ORIG:", false}, {"^CONF:", false}, {"^CONN:", false}, {"^CEND:", false}, {"^THERM:", false}, {"^DSCI:", false}, {"+AUDIOSTATE:", false},
 	{"#QSS:", false}, {"*ATREADY:", false}, {"*PSUTTZ:", false}, {"DST:", false}, {"MISSED_CALL:", false}, {"VOICE CALL:", false},
 }
 
@@ -39,7 +39,7 @@ var callEnds = map[string]bool{"NO CARRIER": true, "BUSY": true, "NO ANSWER": tr
 // urcOfSet are the prefixes that a set command with the same name does not answer with: after AT+CREG=2 a "+CREG: 1" is a URC.
 var urcOfSet = map[string]bool{
 	"+CREG": true, "+CGREG": true, "+CEREG": true, "+CUSD": true, "+CFUN": true, "+CLIP": true, "+COLP": true, "+CPIN": true,
-	"+CCWA": true, "+CRC": true,
+	"+CCWA": true, "+CRC": true, "+QWTTS": true, "+QPSND": true, "+QPCMV": true, "+CTTS": true,
 }
 
 // prefix is the name in front of the colon, as in "+CREG" of "+CREG: 1", or "".

@@ -32,7 +32,7 @@ func maskCommand(cmd string) string {
 		case name == "":
 		case name[0] == 'D':
 			name = "D" + hidden
-		case !harmlessName(name), len(name) > 2 && name[0] >= 'A':
+		case !harmlessName(name), len(name) > 2 && name[0] >= 'A' && name[0] <= 'Z':
 			name = hidden // a basic command has one letter; this is a line of a text
 		case p.set && hiddenArgs[name]:
 			name += "=" + hidden

@@ -18,9 +18,11 @@ type terminalState struct {
 	hung   bool      // and will not answer; ESC gets out of it
 	rest   []command // of its line, still to run
 	prompt *prompt   // input goes to a message body
-	due    bool      // a prompt is due; input before it is lost
-	asleep int       // so many command lines will be lost: the port was just opened
-	held   []string  // unsolicited lines kept back until body and line are complete
+	// transfer takes the octets of a file; no byte of them means anything else.
+	transfer *transfer
+	due      bool     // a prompt is due; input before it is lost
+	asleep   int      // so many command lines will be lost: the port was just opened
+	held     []string // unsolicited lines kept back until body and line are complete
 
 	// run numbers what runs, so that what comes late to something that a
 	// restart has ended does nothing.
@@ -55,16 +57,20 @@ func (m *Modem) resetParser() {
 	m.term = terminalState{run: m.term.run + 1}
 }
 
-// heard takes what session s read. The modem must not keep b.
-func (m *Modem) heard(s *session, b []byte) {
+// heard takes what session s read at that time. The modem must not keep b.
+func (m *Modem) heard(s *session, b []byte, at time.Time) {
 	m.network.mu.Lock()
 	defer m.network.mu.Unlock()
 	if s != nil && s.side != nil {
-		s.side.heard(m, b)
+		s.side.heard(m, b, at)
 		return
 	}
 	if m.session != s || m.booting || m.network.closed {
 		return
+	}
+	if m.call != nil && m.call.waits && m.term.busy && len(b) > 0 {
+		m.abortDial()
+		b = b[1:]
 	}
 	switch i := bytes.LastIndexByte(b, esc); {
 	case i < 0 || m.faults.IgnoreESC:
@@ -88,6 +94,9 @@ func (m *Modem) pump() {
 		case t.due:
 			t.in = nil
 			return
+		case t.transfer != nil:
+			m.transferred()
+			continue
 		case t.prompt == nil && t.busy:
 			return
 		}

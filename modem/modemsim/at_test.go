@@ -265,7 +265,7 @@ func FuzzSession(f *testing.F) {
 			t.Fatal(err)
 		}
 		// Without a port: what it is told must not break it, whatever it answers.
-		m.heard(nil, input)
+		m.heard(nil, input, time.Now())
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if len(m.term.line) > maxLine || len(m.term.in) > maxAhead {

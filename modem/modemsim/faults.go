@@ -178,6 +178,48 @@ type Faults struct {
 	// TextTwice stores each text twice.
 	TextTwice bool `json:"text_twice,omitempty"`
 
+	// DialErrors are final results of the next ATD, first one first; nobody is called.
+	DialErrors []string `json:"dial_errors,omitempty"`
+	// DialWaits answers ATD only when the call is answered or over; any character ends it before (V.250 5.6.1).
+	DialWaits bool `json:"dial_waits,omitempty"`
+	// CallDelay is added to the time from ATD to the ringing.
+	CallDelay Duration `json:"call_delay,omitempty"`
+	// NoCallURC tells of no call by itself: +CLCC alone does.
+	NoCallURC bool `json:"no_call_urc,omitempty"`
+	// DataContext lists a data context in +CLCC, mode 1, always active (EC25).
+	DataContext bool `json:"data_context,omitempty"`
+	// CallLingers lists a call that has ended as stat 6 for a second more (SIMCom).
+	CallLingers bool `json:"call_lingers,omitempty"`
+	// CallStays answers the next n +CHUP and ATH with OK while a call is up, which goes on.
+	CallStays int `json:"call_stays,omitempty"`
+	// IgnoreATH answers ATH with OK, and the call goes on.
+	IgnoreATH bool `json:"ignore_ath,omitempty"`
+	// Cause is what +CEER tells, 1 to 127, whatever ended the call; 0 is the truth.
+	Cause int `json:"cause,omitempty"`
+	// NoCause: +CEER knows of nothing.
+	NoCause bool `json:"no_cause,omitempty"`
+	// DropAfter, RebootInCall and UnplugInCall strike so long after the network said "answered": the network ends the call, the modem
+	// restarts, the modem leaves the bus for a second.
+	DropAfter    Duration `json:"drop_after,omitempty"`
+	RebootInCall Duration `json:"reboot_in_call,omitempty"`
+	UnplugInCall Duration `json:"unplug_in_call,omitempty"`
+	// CallWaiting lets somebody call while a call is up, which is told as RING.
+	CallWaiting bool `json:"call_waiting,omitempty"`
+	// SMSBlockedInCall refuses texts while a call is up (CMS 302).
+	SMSBlockedInCall bool `json:"sms_blocked_in_call,omitempty"`
+	// AudioRefused refuses the next n commands that switch the PCM of a call on.
+	AudioRefused int `json:"audio_refused,omitempty"`
+	// AudioStuck does not read what the host writes to the PCM port; AudioMute writes nothing to it.
+	AudioStuck bool `json:"audio_stuck,omitempty"`
+	AudioMute  bool `json:"audio_mute,omitempty"`
+	// AudioPause lets a Quectel want no sound, so long, a second after the answer (+QPCMV: 0, +QPCMV: 1); what comes is lost.
+	AudioPause Duration `json:"audio_pause,omitempty"`
+	// PlayHangs does not tell when a file or words were said.
+	PlayHangs bool `json:"play_hangs,omitempty"`
+	// NoKeyURC does not tell of keys: the tone alone does. KeyTwice tells of each twice.
+	NoKeyURC bool `json:"no_key_urc,omitempty"`
+	KeyTwice bool `json:"key_twice,omitempty"`
+
 	// FixedMR answers each send with message reference 0, and reports so.
 	FixedMR bool `json:"fixed_mr,omitempty"`
 	// RepeatMR gives each message reference to two sends.
@@ -197,7 +239,7 @@ func (f Faults) check() error {
 	case f.Registration < 0 || f.Registration > 11:
 		return errors.New("registration is out of range 0 to 11")
 	case min(f.Chunk, f.Garbage, f.Unknown, f.NoPrompt, f.SwallowPDU, f.SilentSend, f.LoseText, f.Silence+1, f.Asleep, f.FalseOK,
-		f.SupplyDips, f.SIMBusy, f.MaxPerMinute, f.StoreClaim) < 0:
+		f.SupplyDips, f.SIMBusy, f.CallStays, f.AudioRefused, f.MaxPerMinute, f.StoreClaim) < 0:
 		return errors.New("a count is negative")
 	case f.URCEvery != 0 && time.Duration(f.URCEvery) < time.Millisecond, f.Babble != 0 && time.Duration(f.Babble) < time.Millisecond:
 		return errors.New("urc_every or babble is under one millisecond")
@@ -208,9 +250,12 @@ func (f Faults) check() error {
 	case strings.Trim(f.FilterTo+f.BarredTo, "+0123456789") != "":
 		return errors.New("filter_to and barred_to must be the begin of a number, such as +1617")
 	}
-	for _, e := range f.SendErrors {
+	if f.Cause < 0 || f.Cause > 127 {
+		return errors.New("cause is none of 0 to 127")
+	}
+	for _, e := range append(append([]string(nil), f.SendErrors...), f.DialErrors...) {
 		if e == "" {
-			return errors.New("send_errors holds an empty result")
+			return errors.New("send_errors or dial_errors holds an empty result")
 		}
 	}
 	return nil

@@ -191,6 +191,7 @@ func TestEachFaultShowsOnTheWire(t *testing.T) {
 	table := maps.Clone(lineFaults)
 	maps.Copy(table, sendFaults)
 	maps.Copy(table, worldFaults)
+	maps.Copy(table, callFaults)
 	described := map[string]bool{}
 	for _, f := range FaultList() {
 		described[f.Name] = true

@@ -35,6 +35,7 @@ func commonCommands() map[string]handler {
 		"+COPS": {run: commandOperator, need: needSIM}, "+CSQ": {run: commandSignal}, "+CGATT": {run: commandAttached, need: needSIM},
 		"+CUSD": {run: commandUSSD, need: needSIM}, "+CCFC": {run: commandForward, need: needSIM},
 		"+CLIP": {run: setting(0, 1, func(s *settings) *int { return &s.clip })}, "+CHUP": {run: commandHangUp}, "+CLCC": {run: commandCalls},
+		"+CHLD": {run: commandHold, need: needSIM},
 		"+CEER": {run: commandCause}, "+VTS": {run: accept, need: needSIM},
 		"+CPROT": {run: reject}, "+MODE": {run: reject}, "+SYNCML": {run: reject},
 
@@ -55,8 +56,13 @@ func vendorCommands() map[string]handler {
 		"+CRESET": {run: commandRestart}, "^RESET": {run: commandRestart}, "#REBOOT": {run: commandRestart},
 		"+QTONEDET": {run: commandTones}, "+DDET": {run: commandTones},
 		"+QPINC": {run: commandPINTries}, "+SPIC": {run: commandPINTries}, "^CPIN": {run: commandPINTries},
-		"+QCFG": {run: commandQCFG},
-		"#PCT":  {run: commandPINTries}, "#QSS": {run: commandSIMStatus},
+		"+QCFG":  {run: commandQCFG},
+		"+QPCMV": {run: commandPCM}, "+CPCMREG": {run: commandPCM}, "^DDSETEX": {run: commandPCM},
+		"+QFUPL": {run: commandUpload}, "+QFDEL": {run: commandDeleteFile}, "+QFLST": {run: commandListFiles},
+		"+QPSND": {run: commandPlayFile}, "+QWTTS": {run: commandSpeak},
+		"+CFTRANRX": {run: commandUpload}, "+FSDEL": {run: commandDeleteFile}, "+FSLS": {run: commandListFiles},
+		"+CCMXPLAY": {run: commandPlayFile}, "+CCMXSTOP": {run: commandPlayFile}, "+CTTS": {run: commandSpeak},
+		"#PCT": {run: commandPINTries}, "#QSS": {run: commandSIMStatus},
 	}
 }
 
@@ -65,11 +71,11 @@ func (p *profile) has(name string) bool {
 	switch name {
 	case p.creset, p.dtmf:
 		return name != ""
-	case "+QPINC", "+QCFG":
+	case "+QPINC", "+QCFG", "+QPCMV", "+QFUPL", "+QFDEL", "+QFLST", "+QPSND", "+QWTTS":
 		return p.manufacturer == "Quectel"
-	case "+SPIC":
+	case "+SPIC", "+CPCMREG", "+CFTRANRX", "+FSDEL", "+FSLS", "+CCMXPLAY", "+CCMXSTOP", "+CTTS":
 		return p.creset == "+CRESET"
-	case "^CPIN":
+	case "^CPIN", "^DDSETEX":
 		return p.creset == "^RESET"
 	case "#PCT", "#QSS":
 		return p.creset == "#REBOOT"

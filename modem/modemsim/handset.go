@@ -44,7 +44,7 @@ type Call struct {
 	Answered bool      `json:"answered"`
 	// Seconds is how long it was connected.
 	Seconds Duration `json:"seconds"`
-	// WAV is the URL of what the modem sent; "" if it sent no audio.
+	// WAV is the URL of what the modem sent, a path as Network.Recording takes it; "" if it sent no audio.
 	WAV string `json:"wav"`
 }
 
@@ -60,6 +60,17 @@ type HandsetState struct {
 	Full bool `json:"full"`
 	// NoReceipts: texts arrive, status reports do not come back.
 	NoReceipts bool `json:"no_receipts"`
+	// Busy: it is in another call. Rejects: calls are turned down. Voicemail answers calls that nobody does, and records.
+	Busy      bool `json:"busy"`
+	Rejects   bool `json:"rejects"`
+	Voicemail bool `json:"voicemail"`
+	// FalseAnswer: the network says "answered" as soon as it rings.
+	FalseAnswer bool `json:"false_answer"`
+	// AnswerAfter is how long it rings before it is answered, a second if 0. PressAfter is when the key is pressed, from the answer;
+	// 0 is after the first prompt. HangsUp is when the person ends the call; 0 is never.
+	AnswerAfter Duration `json:"answer_after"`
+	PressAfter  Duration `json:"press_after"`
+	HangsUp     Duration `json:"hangs_up"`
 }
 
 // HandsetChange changes what is not nil.
@@ -69,6 +80,14 @@ type HandsetChange struct {
 	Presses    *string `json:"presses"`
 	Full       *bool   `json:"full"`
 	NoReceipts *bool   `json:"no_receipts"`
+
+	Busy        *bool     `json:"busy"`
+	Rejects     *bool     `json:"rejects"`
+	Voicemail   *bool     `json:"voicemail"`
+	FalseAnswer *bool     `json:"false_answer"`
+	AnswerAfter *Duration `json:"answer_after"`
+	PressAfter  *Duration `json:"press_after"`
+	HangsUp     *Duration `json:"hangs_up"`
 }
 
 // Handset is a phone in the network.
@@ -172,6 +191,14 @@ func (h *Handset) Set(c HandsetChange) error {
 	defer n.mu.Unlock()
 	for _, f := range []struct{ to, from *bool }{
 		{&h.state.On, c.On}, {&h.state.Answers, c.Answers}, {&h.state.Full, c.Full}, {&h.state.NoReceipts, c.NoReceipts},
+		{&h.state.Busy, c.Busy}, {&h.state.Rejects, c.Rejects}, {&h.state.Voicemail, c.Voicemail}, {&h.state.FalseAnswer, c.FalseAnswer},
+	} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	for _, f := range []struct{ to, from *Duration }{
+		{&h.state.AnswerAfter, c.AnswerAfter}, {&h.state.PressAfter, c.PressAfter}, {&h.state.HangsUp, c.HangsUp},
 	} {
 		if f.from != nil {
 			*f.to = *f.from
@@ -319,11 +346,15 @@ func (h *Handset) display(t *transit, text string, parts int) {
 	n.show()
 }
 
-// ended records a call that is over.
-func (h *Handset) ended(c Call) {
+// ended records a call that is over; pcm is what the modem sent in it.
+func (h *Handset) ended(c Call, pcm []byte) {
 	h.inCall = false
+	id := h.network.nextID()
+	if len(pcm) > 0 {
+		c.WAV = h.network.record(id, pcm)
+	}
 	h.calls = append(h.calls, c)
-	h.network.save(key("call", h.network.nextID()), keptCall{h.network.lastID, h.number, c})
+	h.network.save(key("call", id), keptCall{id, h.number, c})
 	h.network.show()
 }
 

@@ -18,16 +18,19 @@ const maxRequest = 64 << 10
 // Handler serves the network over HTTP, for loopback; it asks nobody who they are:
 //
 //	GET  /handsets                      the handsets that exist, with their state
-//	PUT  /handsets/{+E164}              change the keys given of on, answers, presses, full, no_receipts
+//	PUT  /handsets/{+E164}              change the keys given of on, answers, presses, full, no_receipts, busy, rejects, voicemail,
+//	                                    false_answer, answer_after, press_after, hangs_up (seconds)
 //	GET  /handsets/{+E164}/messages     texts, oldest first: at, from, text, parts, pid (number),
 //	                                    validity (seconds), class (0 to 3, or null), modem
 //	POST /handsets/{+E164}/messages     reply {"text"}; "to" may name a modem, else the newest text's
 //	GET  /handsets/{+E164}/calls        ended calls, oldest first: at, answered, seconds, wav
+//	GET  /recordings/{number}.wav       what the modem sent in a call: 8 kHz, mono, 16 bit
 //	POST /handsets/{+E164}/calls        call a modem {"to"}: name or number, else the newest text's
 //	GET  /modems                        the modems, their state and their faults
 //	PUT  /modems/{name}                 {"faults": Faults, "latency": seconds, "sim": SIM, "reboot": true}; faults replace all set
 //	                                    before, sim swaps the SIM
 //	GET  /faults                        what can be set: name, kind, about
+//	GET  /modems/{name}/pacing          how evenly sound came in the last call: frames, gaps, p50, p99, worst, starved
 //	GET  /modems/{name}/calls           ended calls to the modem, oldest first: at, from, seconds, rings, end
 //	GET  /                              a page that shows it all
 //
@@ -45,6 +48,8 @@ func (n *Network) Handler() http.Handler {
 	mux.HandleFunc("GET /modems", n.getModems)
 	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, FaultList()) })
 	mux.HandleFunc("GET /modems/{name}/calls", n.getModemCalls)
+	mux.HandleFunc("GET /modems/{name}/pacing", n.getPacing)
+	mux.HandleFunc("GET /recordings/{file}", n.getRecording)
 	mux.HandleFunc("PUT /modems/{name}", n.putModem)
 	mux.HandleFunc("GET /{$}", n.getPage)
 	mux.HandleFunc("POST /page/reply", n.withForm(formReply))
@@ -161,8 +166,34 @@ func accepted(w http.ResponseWriter) {
 	}{true})
 }
 
-func getCalls(w http.ResponseWriter, _ *http.Request, h *Handset) {
-	answer(w, http.StatusOK, h.Calls())
+func getCalls(w http.ResponseWriter, r *http.Request, h *Handset) {
+	calls := h.Calls()
+	for i := range calls {
+		if calls[i].WAV != "" {
+			calls[i].WAV = "http://" + r.Host + calls[i].WAV
+		}
+	}
+	answer(w, http.StatusOK, calls)
+}
+
+func (n *Network) getRecording(w http.ResponseWriter, r *http.Request) {
+	b := n.Recording(r.URL.Path)
+	if b == nil {
+		fail(w, http.StatusNotFound, "there is no such recording, or no longer")
+		return
+	}
+	w.Header().Set("Content-Type", "audio/wav")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Write(b)
+}
+
+func (n *Network) getPacing(w http.ResponseWriter, r *http.Request) {
+	m := n.Modem(r.PathValue("name"))
+	if m == nil {
+		fail(w, http.StatusNotFound, "there is no modem of that name")
+		return
+	}
+	answer(w, http.StatusOK, m.Pacing())
 }
 
 // ModemState is what a modem shows of itself.

@@ -128,7 +128,7 @@ func TestHTTPCalls(t *testing.T) {
 	n, _, do := served(t)
 	h := n.Handset(patient)
 	n.mu.Lock()
-	h.ended(Call{At: time.Now(), Answered: true, Seconds: Duration(12500 * time.Millisecond)})
+	h.ended(Call{At: time.Now(), Answered: true, Seconds: Duration(12500 * time.Millisecond)}, nil)
 	n.mu.Unlock()
 	_, body := do("GET", "/handsets/+16175551234/calls", "")
 	list := objects(t, body)

@@ -53,6 +53,13 @@ type Modem struct {
 	direct    *transit // given by +CMT and waiting for +CNMA
 	ackTimer  *entry
 	call      *call
+	over      *call // has ended, and is still listed
+	cause     int   // of the end of the last call
+	paused    bool  // it wants no sound now
+	pacing    pacing
+	starved   time.Duration     // of the last call
+	spoken    []string          // of the last call
+	files     map[string][]byte // in the module's own storage; kept without power
 	incoming  *incoming
 	searching *entry // for a network, after the SIM was changed
 	rings     []IncomingCall
@@ -67,10 +74,12 @@ type Modem struct {
 	freshMR   bool          // lastMR was given once
 	unstick   chan struct{} // closed when Faults.Stuck ends
 
-	session *session
-	tty     *terminal // nil without PTY
-	tree    *tree     // nil without Tree
-	term    terminalState
+	session  *session
+	tty      *terminal // nil without PTY
+	tree     *tree     // nil without Tree
+	audio    *sidePort // the PCM port; nil while nobody can have it open
+	audioTTY *terminal // nil without AudioPTY
+	term     terminalState
 }
 
 // AddModem puts a modem into the network. It is on, and registered as soon as
@@ -91,7 +100,7 @@ func (n *Network) AddModem(o ModemOptions) (*Modem, error) {
 	if !ok {
 		return nil, fmt.Errorf("add modem %s: profile is none of generic, ec25, sim7600, e173, le910", o.Name)
 	}
-	m := &Modem{network: n, opts: o, profile: p, unstick: make(chan struct{})}
+	m := &Modem{network: n, opts: o, profile: p, unstick: make(chan struct{}), files: map[string][]byte{}}
 	m.fillIn(len(n.modems))
 	if n.modem(o.Name) != nil || n.modemByNumber(m.opts.Number) != nil {
 		return nil, fmt.Errorf("add modem %s: the name or the number is taken", o.Name)
@@ -200,7 +209,7 @@ func (m *Modem) Faults() Faults {
 	m.network.mu.Lock()
 	defer m.network.mu.Unlock()
 	f := m.faults
-	f.SendErrors = append([]string(nil), f.SendErrors...)
+	f.SendErrors, f.DialErrors = append([]string(nil), f.SendErrors...), append([]string(nil), f.DialErrors...)
 	return f
 }
 
@@ -210,11 +219,11 @@ func (m *Modem) SetFaults(f Faults) error {
 	if err := f.check(); err != nil {
 		return fmt.Errorf("set faults of %s: %w", m.opts.Name, err)
 	}
-	f.SendErrors = append([]string(nil), f.SendErrors...)
+	f.SendErrors, f.DialErrors = append([]string(nil), f.SendErrors...), append([]string(nil), f.DialErrors...)
 	m.network.mu.Lock()
 	defer m.network.mu.Unlock()
 	was, registered, removed := m.out(), m.registered(), m.faults.SIMRemoved
-	if m.faults.Stuck && !f.Stuck {
+	if m.faults.Stuck && !f.Stuck || m.faults.AudioStuck && !f.AudioStuck {
 		close(m.unstick)
 		m.unstick = make(chan struct{})
 	}
@@ -324,7 +333,8 @@ func (m *Modem) boot() {
 // the service centre.
 func (m *Modem) powerDown() {
 	m.resetParser()
-	m.hangUp(false)
+	m.hangUp(false, causeUnspecified)
+	m.over = nil
 	m.endIncoming(RingUnreachable)
 	m.ackTimer.cancel()
 	m.ackTimer, m.direct = nil, nil
@@ -339,12 +349,13 @@ func (m *Modem) unplug() {
 	m.booting = false
 	m.endSession()
 	m.withdrawTTY()
+	m.withdrawAudio()
 }
 
 // plug puts it back: a PTY gets a new name behind its link, and the modem boots.
 func (m *Modem) plug() {
 	m.boot()
-	if err := m.offerTTY(); err != nil {
+	if err := errors.Join(m.offerTTY(), m.offerAudio()); err != nil {
 		m.network.log.Error("modem cannot come back", "modem", m.opts.Name, "err", err)
 	}
 }
@@ -366,5 +377,5 @@ func (m *Modem) poke() {
 // shut ends the session and takes the link away.
 func (m *Modem) shut() error {
 	m.endSession()
-	return m.withdrawTTY()
+	return errors.Join(m.withdrawTTY(), m.withdrawAudio())
 }

@@ -52,6 +52,7 @@ type Network struct {
 	handsets map[string]*Handset
 	transits map[uint64]*transit
 	journal  []*Part
+	wavs     map[uint64][]byte // what was recorded, compressed; the newest maxRecordings
 	lastID   uint64
 	lastTTY  int           // number of the newest ttyUSB of a tree
 	swaps    int           // SIMs made up by SwapSIM
@@ -75,8 +76,8 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	n := &Network{
 		opts: o, log: o.Log, common: commonCommands(), vendor: vendorCommands(), keep: keep, loaded: values,
 		handsets: map[string]*Handset{},
-		transits: map[uint64]*transit{},
-		changed:  make(chan struct{}),
+		transits: map[uint64]*transit{}, wavs: map[uint64][]byte{},
+		changed: make(chan struct{}),
 	}
 	n.agenda = newAgenda(&n.mu)
 	n.mu.Lock()
@@ -111,6 +112,8 @@ func (n *Network) load() error {
 			err = n.loadCall(n.loaded[name])
 		case "transit":
 			err = n.loadTransit(n.loaded[name])
+		case "wav":
+			err = n.loadRecording(n.loaded[name])
 		default:
 			continue
 		}

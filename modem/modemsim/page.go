@@ -109,6 +109,7 @@ func formHandset(r *http.Request, h *Handset) error {
 	on := func(name string) *bool { return new(r.PostFormValue(name) != "") }
 	return h.Set(HandsetChange{
 		On: on("on"), Answers: on("answers"), Full: on("full"), NoReceipts: on("no_receipts"),
-		Presses: new(r.PostFormValue("presses")),
+		Presses: new(r.PostFormValue("presses")), Busy: on("busy"), Rejects: on("rejects"), Voicemail: on("voicemail"),
+		FalseAnswer: on("false_answer"),
 	})
 }

@@ -108,7 +108,7 @@ var profiles = map[string]*profile{
 		dtmf: "+QTONEDET", dtmfURC: func(key byte) string { return fmt.Sprintf("+QTONEDET: %d", key) },
 		voice: true, urcPort: true, storedReport: reportsLost,
 		accepts: map[string]string{
-			"+QINDCFG": "", "+QURCCFG": `"urcport","usbmodem"`, "+QPCMV": "0", "+QGPSCFG": "",
+			"+QINDCFG": "", "+QURCCFG": `"urcport","usbmodem"`, "+QGPSCFG": "",
 			"+QAUDMOD": "0", "^DSCI": "0", "+QMBNCFG": "", "+QTTSETUP": "",
 		},
 	},
@@ -125,7 +125,7 @@ var profiles = map[string]*profile{
 		limitedRefuses: true,
 		voice:          true, cring: true, storedReport: reportsUnreadable, ussd: ussdUCS2,
 		accepts: map[string]string{
-			"+CPCMREG": "0", "+CPCMFRM": "0", "+CDTAM": "0", "+CEMODE": "2", "+CIREG": "0,1", "+CNMP": "2",
+			"+CPCMFRM": "0", "+CDTAM": "0", "+CEMODE": "2", "+CIREG": "0,1", "+CNMP": "2",
 			"+CSCLK": "0", "+CTTSPARAM": "1,3,0,1,1",
 		},
 	},
@@ -147,7 +147,7 @@ var profiles = map[string]*profile{
 			return []string{"^SIMST:1"}
 		},
 		accepts: map[string]string{
-			"^CURC": "1", "^DDSETEX": "0", "^CVOICE": "0,8000,16,20", "^SYSCFG": "2,0,3FFFFFFF,1,2",
+			"^CURC": "1", "^CVOICE": "0,8000,16,20", "^SYSCFG": "2,0,3FFFFFFF,1,2",
 			"^U2DIAG": "0", "^SYSINFO": "2,3,0,5,1,,4", "^CONFIG": "",
 		},
 	},

@@ -98,13 +98,21 @@ func (m *Modem) withdrawTTY() error {
 	if m.tty == nil || m.tty.slave == nil {
 		return nil
 	}
-	err := errors.Join(m.tty.slave.Close(), m.withdrawTree())
-	m.tty.slave = nil
-	if m.tty.link == "" {
+	return errors.Join(m.tty.withdraw(), m.withdrawTree())
+}
+
+// withdraw takes the link away and lets go of the slave.
+func (t *terminal) withdraw() error {
+	if t.slave == nil {
+		return nil
+	}
+	err := t.slave.Close()
+	t.slave = nil
+	if t.link == "" {
 		return err
 	}
-	if target, e := os.Readlink(m.tty.link); e == nil && target == m.tty.path {
-		err = errors.Join(err, os.Remove(m.tty.link))
+	if target, e := os.Readlink(t.link); e == nil && target == t.path {
+		err = errors.Join(err, os.Remove(t.link))
 	}
 	return err
 }

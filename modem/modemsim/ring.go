@@ -60,7 +60,7 @@ func (h *Handset) Call(to string) error {
 		m.rang(c, RingForwarded)
 	case !m.registered() || m.smsOnly():
 		m.rang(c, RingUnreachable)
-	case m.call != nil || m.incoming != nil:
+	case m.call != nil && !m.faults.CallWaiting || m.incoming != nil:
 		m.rang(c, RingBusy)
 	default:
 		m.incoming = c

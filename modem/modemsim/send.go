@@ -190,6 +190,8 @@ func (m *Modem) refused(s submit) *reply {
 		r = reply{final: f.NoCreditAs}
 	case f.NoCredit:
 		r = m.cms(cmsOutOfOrder)
+	case f.SMSBlockedInCall && m.call != nil:
+		r = m.cms(cmsNotAllowed)
 	case f.Barred:
 		r = m.cms(cmsOperatorBarred)
 	case f.BarredTo != "" && strings.HasPrefix(dialled(s.To), f.BarredTo):

@@ -87,7 +87,7 @@ func (s *session) read() {
 		}
 		n, err := s.rw.Read(buf)
 		if n > 0 {
-			s.modem.heard(s, buf[:n])
+			s.modem.heard(s, buf[:n], time.Now())
 		}
 		if err != nil {
 			return
@@ -100,8 +100,11 @@ func (m *Modem) left(s *session) {
 	s.end()
 	m.network.mu.Lock()
 	defer m.network.mu.Unlock()
-	if m.session == s {
+	switch {
+	case m.session == s:
 		m.session = nil
+	case m.audio != nil && m.audio.session == s:
+		m.audio = nil
 	}
 }
 
@@ -110,6 +113,9 @@ func (s *session) unstuck() bool {
 	for {
 		s.modem.network.mu.Lock()
 		stuck, change := s.modem.faults.Stuck, s.modem.unstick
+		if s.side != nil && s.side.kind == PortAudio {
+			stuck = s.modem.faults.AudioStuck
+		}
 		s.modem.network.mu.Unlock()
 		if !stuck {
 			return true

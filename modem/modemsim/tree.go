@@ -18,7 +18,7 @@ const (
 	PortModem PortKind = "modem" // a second interpreter, for PPP: it answers questions of identity and state, and refuses the rest
 	PortDiag  PortKind = "diag"  // binary noise, no answer
 	PortNMEA  PortKind = "nmea"  // sentences of a receiver without a fix, no answer
-	PortAudio PortKind = "audio" // nothing, while there is no call
+	PortAudio PortKind = "audio" // the PCM of a call, both ways; nothing while there is none
 )
 
 // chatter is how often a port says something of itself.
@@ -135,7 +135,7 @@ func (m *Modem) withdrawTree() error {
 			errs = append(errs, os.Remove(link))
 		}
 	}
-	t.links, t.side = map[string]string{}, nil
+	t.links, t.side, m.audio = map[string]string{}, nil, nil
 	return errors.Join(errs...)
 }
 
@@ -153,11 +153,18 @@ func (m *Modem) openSide(kind PortKind, link string) error {
 	m.network.sessions.Go(p.session.read)
 	m.network.sessions.Go(p.session.write)
 	m.tree.side = append(m.tree.side, p)
+	if kind == PortAudio || kind == PortNMEA && m.profile.manufacturer == "Quectel" {
+		m.audio = p
+	}
 	switch kind {
 	case PortDiag:
 		m.repeat(&p.talk, chatter, func() { p.say(noise(m.rng)) })
 	case PortNMEA:
-		m.repeat(&p.talk, chatter, func() { p.say("$GPGSV,1,1,00*79\r\n$GPRMC,,V,,,,,,,,,,N*53\r\n") })
+		m.repeat(&p.talk, chatter, func() {
+			if !strings.Contains(m.set.vendor["+QGPSCFG"], "none") {
+				p.say("$GPGSV,1,1,00*79\r\n$GPRMC,,V,,,,,,,,,,N*53\r\n")
+			}
+		})
 	}
 	return nil
 }
@@ -173,7 +180,11 @@ func (p *sidePort) say(text string) {
 }
 
 // heard takes what the host wrote. The caller holds the world's lock.
-func (p *sidePort) heard(m *Modem, b []byte) {
+func (p *sidePort) heard(m *Modem, b []byte, at time.Time) {
+	if p == m.audio {
+		m.heardAudio(b, at)
+		return
+	}
 	if p.kind != PortModem || m.booting {
 		return
 	}

@@ -31,6 +31,8 @@ type PacerStats struct {
 	Frames    int // written, silence included
 	Silence   int // of them with nothing to say
 	Underruns int // deadlines that passed without a frame, because a write took too long
+	Held      int // deadlines that passed without a frame, because the modem wanted none
+	Received  int // bytes from the far side; PCM counts them
 }
 
 // Pacer writes one frame each 20 ms by absolute deadlines, from the begin of a call to its end: what was given to Play, and silence
@@ -43,6 +45,7 @@ type Pacer struct {
 	queue []byte
 	empty chan struct{} // closed when the queue has been written; nil while nobody waits
 	rest  []byte        // of a frame that was written in part: a sample must not be torn
+	held  bool
 	stats PacerStats
 }
 
@@ -99,6 +102,23 @@ func (p *Pacer) said() {
 	}
 }
 
+// Hold lets the deadlines pass without a frame, or no longer. What is to be said waits.
+func (p *Pacer) Hold(hold bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = hold
+}
+
+// holding counts a deadline of a held pacer.
+func (p *Pacer) holding() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held {
+		p.stats.Held++
+	}
+	return p.held
+}
+
 // Stats is a snapshot.
 func (p *Pacer) Stats() PacerStats {
 	p.mu.Lock()
@@ -130,6 +150,9 @@ func (p *Pacer) Run(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			return nil
+		}
+		if p.holding() {
+			continue
 		}
 		if err := p.write(); err != nil {
 			return err
