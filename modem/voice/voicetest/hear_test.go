@@ -71,7 +71,7 @@ func TestTellsAWrongCode(t *testing.T) {
 	}
 	for lang, p := range packs {
 		ear := newEar(t, p)
-		sevens, silence := digits(t, p, "7"), voice.Silence(pause * 4)
+		sevens, silence := digits(t, p, "7"), voice.Silence(pause*4)
 		if got := Said(ear.Hear(sevens)); got != "7" {
 			t.Errorf("%s: said 7, heard %q", lang, got)
 		}
