@@ -71,6 +71,9 @@ var parsers = map[string]func(profile, string) string{
 		return strings.Join(out, " ")
 	},
 	"key": func(p profile, s string) string {
+		if p.Voice == nil {
+			return ""
+		}
 		k := &calling{v: p.Voice, keys: voice.NewKeys(), hint: make(chan struct{}, 1)}
 		k.hear(s)
 		select {
