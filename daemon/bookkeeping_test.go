@@ -37,6 +37,7 @@ var bookkeeping = map[string]string{
 	"otp.current":         "finds the verification that is going on for a number; the verification has its own entries",
 	"otp.due":             "finds verifications whose life has ended; ending them is an entry",
 	"otp.numbers":         "lists the verifications of a number; each has its own entries",
+	"otp.requests":        "finds a verification by the id of its request; the verification has its own entries",
 	"outbox.early":        "receipts that came before their hand-over was settled; what they change then is an entry",
 	"outbox.handed":       "index of attempts by SIM and number, to match receipts; the hand-over is an entry",
 	"outbox.judgements":   "index of learned ways by when to look at their silence",

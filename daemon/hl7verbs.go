@@ -11,6 +11,7 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/admin"
+	"pinward/daemon/contact"
 	"pinward/daemon/intake"
 	"pinward/store"
 )
@@ -30,6 +31,7 @@ func (b *box) hl7Routes() []admin.Route {
 		{Pattern: "POST /hl7/release", May: access.Operate, Do: hl7Release},
 		{Pattern: "POST /hl7/drop", May: access.Operate, Do: hl7Drop},
 		{Pattern: "POST /hl7/pause", May: access.Operate, Do: b.refreshed(hl7Pause)},
+		{Pattern: "POST /hl7/living", May: access.Operate, Do: b.hl7Living},
 		{Pattern: "POST /hl7/live", May: access.SiteWrite, Do: b.refreshed(b.hl7Live)},
 	}
 }
@@ -285,6 +287,29 @@ func hl7Pause(r *http.Request, s *store.Store, by store.Actor) (any, error) {
 		err = fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
 	return req, err
+}
+
+func (b *box) hl7Living(r *http.Request, _ *store.Store, by store.Actor) (any, error) {
+	var req struct {
+		Listener  string `json:"listener"` // whose mode holds for the reminders that come back
+		Authority string `json:"authority"`
+		MRN       string `json:"mrn"`
+	}
+	if err := ask(r, &req); err != nil {
+		return nil, err
+	}
+	in, err := b.listener(req.Listener)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Did []string `json:"did"`
+	}
+	answer.Did, err = in.Living(r.Context(), by, contact.SubjectID{Authority: req.Authority, MRN: req.MRN})
+	if errors.Is(err, intake.ErrNotDead) {
+		err = fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	return answer, err
 }
 
 func (b *box) hl7Live(r *http.Request, s *store.Store, by store.Actor) (any, error) {

@@ -24,6 +24,7 @@ func (c *client) hl7() *cobra.Command {
 		c.hl7End("drop", "Forget what a rule holds", "Forget what %s holds"),
 		c.hl7Pause("pause", "Hold the texts of a rule or a peer", true),
 		c.hl7Pause("resume", "Let the texts of a rule or a peer go again; what is held waits for release", false),
+		c.hl7Living(),
 		c.hl7Live("live", "Let a listener reach patients, with a second person", true),
 		c.hl7Live("shadow", "Take a listener back: it sends nothing", false))
 	return cmd

@@ -13,6 +13,7 @@ import (
 // auditor, A admin, W witness.
 var mayAsk = map[string]string{
 	"POST /v1/verifications":             "NPE",
+	"GET /v1/verifications":              "NPEOU",
 	"GET /v1/verifications/{id}":         "NPEOU",
 	"POST /v1/verifications/{id}/check":  "NPE",
 	"POST /v1/verifications/{id}/cancel": "NPE",

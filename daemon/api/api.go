@@ -103,6 +103,7 @@ type decision struct {
 func routes() []route {
 	return []route{
 		{pattern: "POST /v1/verifications", may: access.Verify, effect: startVerification},
+		{pattern: "GET /v1/verifications", may: access.VerifyRead, read: findVerification},
 		{pattern: "GET /v1/verifications/{id}", may: access.VerifyRead, read: getVerification},
 		{pattern: "POST /v1/verifications/{id}/check", may: access.Verify, goesOn: true, effect: checkVerification},
 		{pattern: "POST /v1/verifications/{id}/cancel", may: access.Verify, goesOn: true, effect: cancelVerification},

@@ -38,6 +38,9 @@ var descriptions = map[string]described{
 	"POST /v1/verifications": {
 		"Send a code. While one is pending for the same service, number and reference it is sent again: same id, 200 instead of 201.",
 		startRequest{}, verification{}, nil},
+	"GET /v1/verifications": {
+		"The latest verification of a service and a reference; one that an engine started by HL7 is found by the id of its request.", nil, verification{},
+		[]parameter{{"service", true, text1}, {"reference", true, text1}}},
 	"GET /v1/verifications/{id}":         {"How a verification stands.", nil, verification{}, nil},
 	"POST /v1/verifications/{id}/check":  {"Check a code. A wrong code is 200 with valid = false.", checkRequest{}, verification{}, nil},
 	"POST /v1/verifications/{id}/cancel": {"End a verification; nothing more is sent for it.", nil, verification{}, nil},

@@ -213,6 +213,12 @@ func TestOpenAPIFitsAnswers(t *testing.T) {
 	ask(access.Portal, "POST /v1/verifications/{id}/next", "", nil, id).want(200)
 	code := b.code()
 	ask(access.Portal, "GET /v1/verifications/{id}", "", nil, id).want(200)
+	if found := ask(access.Engine, "GET /v1/verifications", "?service=lab-release&reference=order-7", nil).want(200).str("id"); found != id {
+		t.Errorf("by its reference %s is found", found)
+	}
+	ask(access.Engine, "GET /v1/verifications", "?service=lab-release&reference=order-8", nil).want(404)
+	ask(access.Engine, "GET /v1/verifications", "?service=patient-signup&reference=order-7", nil).want(404)
+	ask(access.Engine, "GET /v1/verifications", "?service=lab-release", nil).want(404)
 	ask(access.Portal, "POST /v1/verifications/{id}/check", "", fields{"code": wrong(code), "reference": "order-7", "amount": 0, "payee": ""}, id).want(200)
 	ask(access.Portal, "POST /v1/verifications/{id}/check", "", fields{"code": code, "reference": "order-7"}, id).want(200)
 	id = b.started(otherNumber)
@@ -246,10 +252,11 @@ func TestOpenAPIFitsAnswers(t *testing.T) {
 func TestOpenAPIQueries(t *testing.T) {
 	d := readDocument(t)
 	want := map[string][]string{
-		"/v1/messages":   {"cursor", "limit", "state"},
-		"/v1/audit":      {"action", "actor", "cursor", "from", "limit", "object", "subject", "to"},
-		"/v1/audit/head": {"from"},
-		"/v1/contacts":   {"authority", "mrn"}, "/v1/appointments": {"authority", "mrn"},
+		"/v1/messages":      {"cursor", "limit", "state"},
+		"/v1/audit":         {"action", "actor", "cursor", "from", "limit", "object", "subject", "to"},
+		"/v1/audit/head":    {"from"},
+		"/v1/verifications": {"reference", "service"},
+		"/v1/contacts":      {"authority", "mrn"}, "/v1/appointments": {"authority", "mrn"},
 	}
 	for path, item := range d.at(d.root, "paths").(map[string]any) {
 		var got []string
@@ -282,8 +289,8 @@ var published = map[string]string{
 	"message":        "attempts cause created_at due_at expires_at id kind lane ref status to |",
 	"messageList":    "items next |",
 	"attempt":        "at carrier cause modem parts status |",
-	"contact":        "dead language no_texts no_voice numbers subject |",
-	"number":         "since to type use | verified",
+	"contact":        "class dead language no_texts no_voice numbers subject ward |",
+	"number":         "extension proxy since to type use | verified",
 	"appointment":    "id minutes site start status version |",
 	"service":        "amount code_length life name reference sid staff subject |",
 	"template":       "body class locale name version |",

@@ -76,6 +76,8 @@ type contactAnswer struct {
 	Dead     bool     `json:"dead"`
 	NoTexts  bool     `json:"no_texts"`
 	NoVoice  bool     `json:"no_voice"`
+	Ward     string   `json:"ward"`  // HL7 PV1-3, "" for nowhere
+	Class    string   `json:"class"` // HL7 table 0004
 	Numbers  []number `json:"numbers"`
 }
 
@@ -86,6 +88,9 @@ type number struct {
 	Type     string    `json:"type"` // mobile, landline, or "" for not known
 	Since    time.Time `json:"since"`
 	Verified time.Time `json:"verified,omitzero"`
+
+	Extension string `json:"extension"` // behind a switchboard; no text goes there
+	Proxy     string `json:"proxy"`     // HL7 table 0063: who is told in the patient's place; "" for the patient
 }
 
 func getContact(_ *api, r *http.Request, tx *store.Tx, _ access.Principal) (any, error) {
@@ -102,10 +107,10 @@ func getContact(_ *api, r *http.Request, tx *store.Tx, _ access.Principal) (any,
 	}
 	out := contactAnswer{
 		Subject: subject{s.ID.Authority, s.ID.MRN}, Language: s.Language, Dead: s.Dead != nil,
-		NoTexts: s.NoTexts, NoVoice: s.NoVoice, Numbers: []number{},
+		NoTexts: s.NoTexts, NoVoice: s.NoVoice, Ward: s.Ward, Class: s.Class, Numbers: []number{},
 	}
 	for _, n := range s.Phones {
-		out.Numbers = append(out.Numbers, number{n.Phone.E164(), n.Use, string(n.Type), n.Since, n.Verified})
+		out.Numbers = append(out.Numbers, number{n.Phone.E164(), n.Use, string(n.Type), n.Since, n.Verified, n.Extension, n.Proxy})
 	}
 	return out, nil
 }

@@ -145,7 +145,7 @@ func TestPaths(t *testing.T) {
 	b.form("GET", "/v2/Nothing").verifyError(404, 20404)
 	b.form("GET", "/v2/Services/VAx/RateLimits").verifyError(404, 20404)
 	a := b.call(access.Portal, "PUT", "/v1/verifications", fields{}).problem(405, "no-method")
-	if a.Header().Get("Allow") != "POST" {
+	if a.Header().Get("Allow") != "GET, POST" {
 		t.Errorf("Allow is %q", a.Header().Get("Allow"))
 	}
 	a = b.call(access.Portal, "POST", "/v1/notices/SM0", fields{}).problem(405, "no-method")

@@ -199,6 +199,17 @@ func getVerification(_ *api, r *http.Request, tx *store.Tx, _ access.Principal) 
 	return showVerification(tx, v)
 }
 
+// findVerification finds what an engine started by HL7, which knows its own request id alone: the service
+// and the reference, which is that id where the start named none.
+func findVerification(_ *api, r *http.Request, tx *store.Tx, _ access.Principal) (any, error) {
+	q := r.URL.Query()
+	v, err := otp.FindRequest(tx, q.Get("service"), q.Get("reference"))
+	if err != nil {
+		return nil, err
+	}
+	return showVerification(tx, v)
+}
+
 // checkRequest is the body of POST /v1/verifications/{id}/check.
 type checkRequest struct {
 	Code      string `json:"code" required:"true"`

@@ -66,6 +66,12 @@ type Number struct {
 	Rank      int      // 1 is the person's own first choice; 0 is no choice
 	Type      LineType // what a source said; LineUnknown leaves it to the numbering plan
 	Source    string   // who said so: "hl7:engine1", "desk", "patient"
+	// Extension is behind the number: a switchboard answers there, so that it is kept for people to dial
+	// and no text goes to it.
+	Extension string
+	// Proxy says that the number is somebody's who is told in the person's place, and what they are to
+	// them (HL7 tables 0063 and 0131, such as MTH); "" is the person's own.
+	Proxy string
 
 	Since    time.Time // when this number became the subject's, by the store's clock
 	Verified time.Time // when the person last proved to hold it; zero is never
@@ -77,7 +83,7 @@ func (n Number) textable() bool {
 	case "FX", "MD", "BP", "NET", "Internet": // a TDD or TTY is not called, but may be texted
 		return false
 	}
-	return n.line() != LineLandline
+	return n.line() != LineLandline && n.Extension == ""
 }
 
 func (n Number) line() LineType {
@@ -90,11 +96,14 @@ func (n Number) line() LineType {
 	return n.Phone.Line()
 }
 
-// order sorts numbers for texting: the person's choice, then CP, PRS, mobile by plan, the rest.
+// order sorts numbers for texting: the person's choice, then CP, PRS, mobile by plan, the rest; a proxy's
+// come last unless they are ranked.
 func (n Number) order() int {
 	switch {
 	case n.Rank > 0:
 		return n.Rank
+	case n.Proxy != "":
+		return 2000
 	case n.Equipment == "CP":
 		return 1000
 	case n.Use == "PRS":
@@ -112,10 +121,13 @@ type Subject struct {
 	Language string // BCP 47 tag, "" unknown
 	BornYear int    // 0 unknown; enough to tell a minor
 
-	Dead         *time.Time // when we were told; nil is living as far as is known
-	NoTexts      bool       // the hospital's record says so (PD1-11, PD1-12); a STOP is consent's
-	NoVoice      bool
-	VIP          bool // PV1-16: suppressed unless a rule says otherwise
+	Dead    *time.Time // when we were told; nil is living as far as is known
+	NoTexts bool       // the hospital's record says so (PD1-11, PD1-12); a STOP is consent's
+	NoVoice bool
+	VIP     bool // PV1-16: suppressed unless a rule says otherwise
+	// Ward and Class are where the person is now (PV1-3, the point of care) and as what (PV1-2, table 0004:
+	// I, O, E); "" is not known, or nowhere.
+	Ward, Class  string
 	Confidential bool // nothing about this person goes to a number that was theirs before
 
 	AsOf       time.Time  // the event that the above comes from; older ones change nothing
@@ -157,6 +169,7 @@ type SubjectUpdate struct {
 	NoVoice      *bool
 	VIP          *bool
 	Confidential *bool
+	Ward, Class  *string
 }
 
 // Change says what an event did to a subject, for whoever has to act on it.
@@ -164,6 +177,7 @@ type Change struct {
 	Created bool
 	Stale   bool // older than what is known, or about a retired id: not applied
 	Died    bool // was living and is dead: suppress everything, call nobody
+	Revived bool // was taken for dead, by mistake
 
 	Fields []string // names of what changed, "phones", "language"
 

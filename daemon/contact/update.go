@@ -61,8 +61,10 @@ func Upsert(tx *store.Tx, u SubjectUpdate) (Change, error) {
 	}
 	if u.Dead != nil {
 		c.Died = s.setDead(*u.Dead, at, tx.Now())
+		c.Revived = old.Dead != nil && s.Dead == nil
 	}
-	if found && len(c.Fields) == 0 && s.AsOf.Equal(old.AsOf) && s.DeadAsOf.Equal(old.DeadAsOf) {
+	if found && len(c.Fields) == 0 && s.AsOf.Equal(old.AsOf) && s.DeadAsOf.Equal(old.DeadAsOf) &&
+		(old.Dead == nil) == (s.Dead == nil) { // a feed may take a death back within the second of its word
 		return c, nil
 	}
 	if err := c.numbers(tx, old, s); err != nil {
@@ -89,6 +91,8 @@ func (s *Subject) apply(u SubjectUpdate, now time.Time) (changed []string) {
 	changed = set(changed, "no_voice", &s.NoVoice, u.NoVoice)
 	changed = set(changed, "vip", &s.VIP, u.VIP)
 	changed = set(changed, "confidential", &s.Confidential, u.Confidential)
+	changed = set(changed, "ward", &s.Ward, u.Ward)
+	changed = set(changed, "class", &s.Class, u.Class)
 	return changed
 }
 
@@ -128,7 +132,8 @@ func merged(old, said []Number, source string, now time.Time) []Number {
 
 // sameNumber leaves history and source out: that another feed says the same is no change.
 func sameNumber(a, b Number) bool {
-	return a.Phone == b.Phone && a.Use == b.Use && a.Equipment == b.Equipment && a.Rank == b.Rank && a.Type == b.Type
+	return a.Phone == b.Phone && a.Use == b.Use && a.Equipment == b.Equipment && a.Rank == b.Rank && a.Type == b.Type &&
+		a.Extension == b.Extension && a.Proxy == b.Proxy
 }
 
 // setDead applies word of a death by its own clock: a later message that is silent about it does not

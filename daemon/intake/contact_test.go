@@ -24,7 +24,7 @@ func TestNumbers(t *testing.T) {
 		{"unformatted wins", "(212)555-9999^PRN^CP^^^^^^^^^+16175551234", "", "", "+16175551234", ""},
 		{"punctuation", "(617)555-1234", "", "", "+16175551234", ""},
 		{"seven digits with the site's area", "5551234", "", "", "+16175551234", ""},
-		{"extension is a switchboard's", "617-555-1234 x22", "", "", "", ""},
+		{"extension is a switchboard's, and is kept", "617-555-1234 x22", "", "", "+16175551234", ""},
 		{"mobile before home", "6175559876^PRN^PH~6175551234^PRN^CP", "", "", "+16175551234 +16175559876", ""},
 		{"PRS is a mobile", "6175559876^PRN~6175551234^PRS", "", "", "+16175551234 +16175559876", ""},
 		{"use in no table", "020 5368 1665^HOME", "", "", "", "PID-13[1]: invalid"},

@@ -274,14 +274,28 @@ func (in *Intake) recordBusy(ctx context.Context, rd *reading, busy *busyError) 
 }
 
 // actor is the sender as entries name it: the listener, the peer where it has several, and what the message calls its sender, which
-// proves nothing. EVN-5 is the person at whose hand it came about, where the engine says so.
+// proves nothing.
 func (in *Intake) actor(peer string, m *hl7.Message) store.Actor {
 	id := in.listener.Name
 	if peer != id {
 		id += "/" + peer
 	}
 	id += "/" + safe(m.SendingApp().Name()) + "^" + safe(m.SendingFacility().Name())
-	return store.Actor{Kind: "peer", ID: id, OnBehalfOf: safe(m.Segment("EVN", 1).Field(5).Comp(1).String())}
+	return store.Actor{Kind: "peer", ID: id, OnBehalfOf: onBehalfOf(m)}
+}
+
+// onBehalfOf is the person at whose hand a message came about, where the engine says so: the operator of the
+// event, who entered the appointment or the order, or who gave the order.
+func onBehalfOf(m *hl7.Message) string {
+	for _, at := range []struct {
+		segment string
+		field   int
+	}{{"EVN", 5}, {"SCH", 20}, {"ORC", 10}, {"ORC", 12}} {
+		if id := safe(m.Segment(at.segment, 1).Field(at.field).Comp(1).String()); id != "" {
+			return id
+		}
+	}
+	return ""
 }
 
 // safe cuts a name down to what names consist of, and to a length.

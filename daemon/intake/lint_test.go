@@ -37,7 +37,7 @@ func TestLint(t *testing.T) {
 		"a result":          {result, Verdict{Type: "ORU^R01", Peer: "adt", Ack: "AA", Rule: "oru.result", Did: "result.ready queued"}},
 		"a code":            {"ADT^A08\n" + jane + "\nZNT|1|OTP^login|R1", Verdict{Type: "ADT^A08", Peer: "adt", Ack: "AA", Rule: "adt.contact", Did: "verification started"}},
 		"a result not done": {strings.Replace(result, "|F\nOBX", "|P\nOBX", 1), Verdict{Type: "ORU^R01", Peer: "adt", Ack: "AA", Why: "not every result is final (OBR-25)"}},
-		"no rule":           {"ADT^A02\n" + jane, Verdict{Type: "ADT^A02", Peer: "adt", Ack: "AA", Why: noRule}},
+		"no rule":           {"ADT^A60\n" + jane, Verdict{Type: "ADT^A60", Peer: "adt", Ack: "AA", Why: noRule}},
 		"wrong in itself":   {"SIU^S12\n" + jane, Verdict{Type: "SIU^S12", Peer: "adt", Ack: "AE", Where: "SCH[1]", Why: "segment is missing"}},
 		"nobody's":          {strings.Replace(header("ADT^A08", "1", time.Now()), "EPIC", "OTHER", 1) + "\n" + jane, Verdict{Type: "ADT^A08", Ack: "AR", Why: "no peer"}},
 		"an acknowledgment": {"ACK\nMSA|AA|1", Verdict{Type: "ACK^", Why: "never answered"}},

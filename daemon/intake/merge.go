@@ -95,7 +95,7 @@ func (w *work) mergeContacts() error {
 			continue
 		}
 		// Appointments came over that the loser had no number to be reminded of.
-		if err := w.remindAll(m.into); err != nil {
+		if err := w.remindAll(m.into, false); err != nil {
 			return err
 		}
 	}

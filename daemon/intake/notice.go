@@ -2,6 +2,7 @@ package intake
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,25 +74,33 @@ func (w *work) once(group string, span time.Duration) (key string, told bool, er
 	return now.Format(time.DateOnly), false, nil
 }
 
-// minor tells, and explains, that the patient may be under age: who reads a text about their results is
-// for the site to say. The year alone is known, so the eighteenth counts as a whole.
+// minor tells, and explains, that the patient may be under age and nobody stands for them: who reads a text
+// about their results is for the site to say. The year alone is known, so the eighteenth counts as a whole.
 func (w *work) minor(id contact.SubjectID) (bool, error) {
-	born := 0
+	s, _, err := contact.Find(w.tx, id)
+	if err != nil {
+		return false, err
+	}
+	born := s.BornYear
 	if w.person.update.BornYear != nil {
 		born = *w.person.update.BornYear
-	} else {
-		s, _, err := contact.Find(w.tx, id)
-		if err != nil {
-			return false, err
-		}
-		born = s.BornYear
 	}
-	if born == 0 || w.tx.Now().Year()-born > 18 {
+	if !young(born, w.tx.Now()) {
+		return false, nil
+	}
+	to, ok, err := contact.Textable(w.tx, id)
+	if err != nil {
+		return false, err
+	}
+	if ok && slices.ContainsFunc(s.Phones, func(n contact.Number) bool { return n.Phone == to && n.Proxy != "" }) {
 		return false, nil
 	}
 	w.because("the patient may be a minor")
 	return true, nil
 }
+
+// young tells whether somebody born in a year may be a minor; 0 is not known.
+func young(born int, now time.Time) bool { return born != 0 && now.Year()-born <= 18 }
 
 // noticeSlots fills the slots of a template, and no others: no more is kept of a message than is
 // printed. It is false, and explained, where the site's own settings do not allow it.

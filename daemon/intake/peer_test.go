@@ -216,7 +216,7 @@ func TestReport(t *testing.T) {
 	b := newPeerBox(t, contact.Live, nil)
 	epic := from("10.1.2.3", "", "")
 	b.sendFrom(epic, "ADT^A08\n"+jane)
-	b.sendFrom(epic, "ADT^A02\n"+jane)
+	b.sendFrom(epic, "ADT^A60\n"+jane)
 	b.sendFrom(epic, "SIU^S12\n"+jane) // no SCH
 	report := func() PeerReport {
 		t.Helper()

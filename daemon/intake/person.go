@@ -15,7 +15,8 @@ type person struct {
 	update contact.SubjectUpdate
 	// noVoice are the numbers of text telephones: whoever has one hears no call.
 	noVoice []contact.Phone
-	homes   bool // PID-13 or PID-40 said something; with PID-14 alone the other numbers stay
+	proxies *[]contact.Number // of NK1; nil where the message names nobody
+	homes   bool              // PID-13 or PID-40 said something; with PID-14 alone the other numbers stay
 }
 
 // otherIDs are types of identifiers (table 0203) by which nobody is known in the whole hospital, or
@@ -95,6 +96,10 @@ func (rd *reading) readPerson(whole bool) error {
 	}
 	u.NoTexts, u.NoVoice = rd.readWishes(rd.m.Segment("PD1", 1))
 	u.VIP = readVIP(rd.m, pid)
+	if strings.HasPrefix(rd.kind, "ADT^") {
+		u.Ward, u.Class = readPlace(rd.m.Segment("PV1", 1), rd.kind)
+	}
+	rd.person.proxies = rd.readProxies(u.BornYear)
 	rd.person.update = u
 	return nil
 }

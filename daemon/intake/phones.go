@@ -68,8 +68,7 @@ var (
 func (rd *reading) number(x hl7.XTN, business bool) (contact.Number, error) {
 	p, ok := x.Phone()
 	class := x.Class()
-	// A number with an extension is a switchboard's.
-	work := p.Work || class == hl7.PhoneWork || p.Extension != "" ||
+	work := p.Work || class == hl7.PhoneWork ||
 		business && class != hl7.PhoneCell && class != hl7.PhonePersonal
 	if work && !rd.policy.WorkPhones {
 		return contact.Number{}, errWork
@@ -90,7 +89,7 @@ func (rd *reading) number(x hl7.XTN, business bool) (contact.Number, error) {
 	if phone.Fictitious() {
 		return contact.Number{}, errNumber
 	}
-	n := contact.Number{Phone: phone, Source: rd.source}
+	n := contact.Number{Phone: phone, Source: rd.source, Extension: p.Extension}
 	switch class {
 	case hl7.PhoneCell:
 		n.Equipment = "CP"

@@ -33,6 +33,10 @@ type Policy struct {
 	Gather Span `json:"gather,omitzero"`
 	// WorkPhones lets numbers at work (PID-14, use WPN) be texted.
 	WorkPhones bool `json:"work_phones"`
+	// Proxies are the relationships (NK1-3, table 0063) and contact roles (NK1-7, table 0131) of those who
+	// are told in a patient's place: of a minor always, of others who have no number of their own. None,
+	// as shipped, is nobody: who may hear of a patient is for the site to say (45 CFR 164.502(g)).
+	Proxies []string `json:"proxies,omitempty"`
 	// ZSegment is the name of the segment that asks for a code or a text; "" is ZNT.
 	ZSegment string `json:"z_segment"`
 	// ShareYes takes PD1-12 = Y for "may be shared", as immunisation registries do (CDC 2.3.1). As
@@ -62,6 +66,7 @@ func PolicyOf(tx *store.Tx) (Policy, error) {
 		return Policy{}, fmt.Errorf("read hl7 policy: %w", err)
 	}
 	p.Places, p.Releasable, p.Leads = maps.Clone(p.Places), slices.Clone(p.Releasable), slices.Clone(p.Leads)
+	p.Proxies = slices.Clone(p.Proxies)
 	p.Peers, p.Changed = maps.Clone(p.Peers), slices.Clone(p.Changed)
 	return p, nil
 }

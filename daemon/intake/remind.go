@@ -288,8 +288,8 @@ const atOnceKey = "now"
 func restarted(key string, a contact.Appointment) string { return key + "@" + stamp(a.Start) }
 
 // remindAll schedules reminders of somebody who could not be texted until now. What waits or went out
-// already stays.
-func (w *work) remindAll(id contact.SubjectID) error {
+// already stays; again brings back what was withdrawn.
+func (w *work) remindAll(id contact.SubjectID, again bool) error {
 	list, err := contact.AppointmentsOf(w.tx, id)
 	if err != nil {
 		return err
@@ -300,7 +300,7 @@ func (w *work) remindAll(id contact.SubjectID) error {
 		if a.Status != contact.Booked || a.Start.Before(soon) || a.ID == w.visit.appointment.ID || done.same(a.Start) {
 			continue // the one at hand has its turn
 		}
-		if err := w.remind(a, false); err != nil {
+		if err := w.remind(a, again); err != nil {
 			return err
 		}
 		done = w.day(a.Start)

@@ -3,7 +3,6 @@ package intake
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -215,7 +214,7 @@ func (w *work) start(r request) (string, error) {
 	}
 	req := otp.StartRequest{
 		Service: service.Name, To: to, Subject: w.person.id, OnBehalfOf: w.tx.Actor().OnBehalfOf,
-		Locale: r.lang, Channel: r.channel, Mode: w.mode, Life: r.life, Order: w.order(r.placer(), w.person.id),
+		Locale: r.lang, Channel: r.channel, Mode: w.mode, Life: r.life, Request: r.id, Order: w.order(r.placer(), w.person.id),
 	}
 	if req.Service == "" {
 		req.Service = clip(r.name) // refused and recorded by Start
@@ -267,8 +266,17 @@ func (w *work) numberForCode() (contact.Phone, error) {
 	if err != nil || !known || len(s.Phones) == 0 {
 		return contact.Phone{}, err
 	}
-	i := slices.IndexFunc(s.Phones, func(n contact.Number) bool { return n.Type != contact.LineLandline })
-	return s.Phones[max(i, 0)].Phone, nil
+	best := contact.Phone{}
+	for _, n := range s.Phones {
+		switch {
+		case n.Extension != "" || n.Proxy != "":
+		case n.Type != contact.LineLandline:
+			return n.Phone, nil
+		case best.IsZero():
+			best = n.Phone
+		}
+	}
+	return best, nil
 }
 
 // busyError undoes the whole message: no sender can take its code in time, and the engine, which gets

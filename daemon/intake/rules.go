@@ -61,6 +61,7 @@ const (
 	UpdateContact Effect = "contact"  // what PID, PD1 and PV1 say of the person: numbers, language, wishes, death
 	KnowContact   Effect = "know"     // the same, of a person who is not known yet: the sender is no master of it
 	MarkDead      Effect = "dead"     // only that the person died
+	KeepPlace     Effect = "place"    // ward and class, of each PID by the PV1 behind it
 	MergeContact  Effect = "merge"    // each MRG-1 into the PID before it
 	RemoveContact Effect = "remove"   // the record was deleted: cancel all that waits
 	BookVisit     Effect = "book"     // SCH: keep the appointment, schedule its reminders; SCH-25 may end it instead
@@ -116,6 +117,11 @@ func Shipped() []Rule {
 		{
 			Name: "adt.contact", Type: "ADT", Events: []string{"A01", "A03", "A04", "A05", "A08", "A14", "A28", "A31"},
 			Need: []string{"PID"}, Do: []Effect{UpdateContact},
+		},
+		{
+			// Who moved, or did not after all; A17 swaps the beds of two.
+			Name: "adt.move", Type: "ADT", Events: []string{"A02", "A06", "A07", "A12", "A13", "A17"},
+			Do: []Effect{KnowContact, KeepPlace},
 		},
 		{
 			// A47 changes an id, which is the same to us: the old one is retired.

@@ -34,7 +34,7 @@ func (b *box) raw(message string) string {
 func TestRepeatGetsTheSameAnswer(t *testing.T) {
 	for name, message := range map[string]string{
 		"taken":   siu("S12", time.Now().Add(time.Hour), "") + "\nZNT|1|OTP^login|R1",
-		"ignored": "ADT^A02\n" + jane,
+		"ignored": "ADT^A60\n" + jane,
 		"wrong":   "ADT^A04\nPV1|1",
 	} {
 		t.Run(name, func(t *testing.T) {

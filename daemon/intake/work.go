@@ -23,6 +23,7 @@ type work struct {
 	told   bool  // a text about the appointment goes now; no reminder is needed at once
 	vip    *bool // of the message's person, once known
 	opened bool  // a breaker opened: told in the log when it is durable
+	places int   // patients whose ward and class were kept
 }
 
 // effects is what each Effect does.
@@ -36,6 +37,7 @@ var effects = map[Effect]func(*work) error{
 	EndVisit:      (*work).endVisit,
 	SendNotice:    (*work).sendNotice,
 	StartVerify:   (*work).startVerify,
+	KeepPlace:     (*work).keepPlaces,
 	Suppress:      func(*work) error { return nil }, // suppressed asks for it
 }
 
@@ -112,7 +114,7 @@ func (w *work) updateContact() error {
 		return nil // an SIU may come without a patient
 	}
 	var before contact.Subject
-	if u.Phones != nil {
+	if u.Phones != nil || w.person.proxies != nil {
 		var err error
 		if before, _, err = contact.Find(w.tx, u.ID); err != nil {
 			return err
@@ -120,10 +122,8 @@ func (w *work) updateContact() error {
 		if w.vip = u.VIP; w.vip == nil {
 			w.vip = &before.VIP
 		}
-		if !w.person.homes {
-			numbers := slices.Concat(otherThanWork(before.Phones), *u.Phones)
-			u.Phones = &numbers
-		}
+		numbers := w.person.numbers(u.Phones, before.Phones)
+		u.Phones = &numbers
 	}
 	c, err := contact.Upsert(w.tx, u)
 	if err != nil {
@@ -147,14 +147,36 @@ func (w *work) updateContact() error {
 	return w.follow(u, c, before)
 }
 
-func otherThanWork(list []contact.Number) []contact.Number {
-	return slices.DeleteFunc(slices.Clone(list), func(n contact.Number) bool { return n.Use == "WPN" })
+// numbers puts together what the message says of somebody's numbers, and what it leaves as it was: those
+// at home where it speaks of work alone, those of proxies where it names no next of kin.
+func (p person) numbers(said *[]contact.Number, before []contact.Number) []contact.Number {
+	var own, proxies []contact.Number
+	for _, n := range before {
+		switch {
+		case n.Proxy != "":
+			proxies = append(proxies, n)
+		case said == nil, !p.homes && n.Use != "WPN":
+			own = append(own, n)
+		}
+	}
+	if said != nil {
+		own = append(own, *said...)
+	}
+	if p.proxies != nil {
+		proxies = *p.proxies
+	}
+	return append(own, proxies...)
 }
 
 // follow does what a changed contact asks for.
 func (w *work) follow(u contact.SubjectUpdate, c contact.Change, before contact.Subject) error {
 	if c.Died {
 		return w.silence("the patient died", u.ID)
+	}
+	if c.Revived {
+		if err := w.revive(u.ID); err != nil {
+			return err
+		}
 	}
 	for _, p := range c.Dropped {
 		if err := w.cancelCodes(u.ID, p); err != nil {
@@ -172,7 +194,7 @@ func (w *work) follow(u contact.SubjectUpdate, c contact.Change, before contact.
 		return err
 	}
 	if c.NumberChanged && c.Old.IsZero() && !c.New.IsZero() {
-		return w.remindAll(u.ID)
+		return w.remindAll(u.ID, false)
 	}
 	return nil
 }
@@ -196,11 +218,29 @@ func (w *work) markDead() error {
 	if dead == nil {
 		return nil
 	}
-	died, err := contact.MarkDead(w.tx, w.person.id, w.at, *dead)
-	if err != nil || !died {
+	before, _, err := contact.Find(w.tx, w.person.id)
+	if err != nil {
 		return err
 	}
-	return w.silence("the patient died", w.person.id)
+	died, err := contact.MarkDead(w.tx, w.person.id, w.at, *dead)
+	switch {
+	case err != nil:
+		return err
+	case died:
+		return w.silence("the patient died", w.person.id)
+	case before.Dead == nil || *dead:
+		return nil
+	}
+	if after, _, err := contact.Find(w.tx, w.person.id); err != nil || after.Dead != nil {
+		return err // by an older event
+	}
+	return w.revive(w.person.id)
+}
+
+// revive brings back the reminders of somebody who was taken for dead.
+func (w *work) revive(id contact.SubjectID) error {
+	w.did("the word of the patient's death was taken back")
+	return w.remindAll(id, true)
 }
 
 // silence cancels all that waits for a person, under the ids given and the one that they were merged

@@ -57,7 +57,7 @@ func check(tx *store.Tx, req CheckRequest) (Verification, bool, error) {
 	if !v.going(now) {
 		return Verification{}, false, ErrNotFound
 	}
-	if subtle.ConstantTimeCompare([]byte(req.Reference), []byte(v.Reference)) != 1 {
+	if !v.refers(req.Reference) {
 		return v, false, ErrReference
 	}
 	if (req.Amount != 0 || req.Payee != "") && (req.Amount != v.Amount || req.Payee != v.Payee) {
@@ -120,6 +120,15 @@ func check(tx *store.Tx, req CheckRequest) (Verification, bool, error) {
 		}
 	}
 	return v, valid, recordCheck(tx, v, valid, open)
+}
+
+// refers tells whether a check names the action that v is bound to. Where it is bound to none, the id of
+// its request names no other.
+func (v Verification) refers(reference string) bool {
+	if v.Reference == "" && v.Request != "" && reference == v.Request {
+		return true
+	}
+	return subtle.ConstantTimeCompare([]byte(reference), []byte(v.Reference)) == 1
 }
 
 // proven notes a number as proven in person: staff had the patient in front of

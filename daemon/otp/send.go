@@ -25,6 +25,12 @@ func again(tx *store.Tx, p policy, req StartRequest, v Verification) (Verificati
 	if req.Order != "" {
 		v.Order = req.Order // the latest who asked is told
 	}
+	if req.Request != "" && req.Request != v.Request {
+		v.Request = req.Request
+		if err := byRequest.Put(tx, requestKey(tx, v.Service, v.Request), v.ID); err != nil {
+			return Verification{}, fmt.Errorf("index verification: %w", err)
+		}
+	}
 	v.Mode = contact.Strictest(v.Mode, req.Mode)
 	m := message(tx, v, p.route, s)
 	m.Client, m.Staff = req.Client, req.Staff

@@ -27,6 +27,7 @@ type StartRequest struct {
 	Locale     string            // BCP 47 tag; "" = the subject's language, then the site's
 	Channel    string            // ChannelSMS, ChannelCall or ChannelAuto; "" = auto
 	Reference  string            // the action that the code is bound to; at most MaxReference bytes
+	Request    string            // the id by which whoever asks finds it again (FindRequest)
 	Amount     int64             // cents, and who is paid: for services that name them in the text
 	Payee      string
 
@@ -192,7 +193,7 @@ func conditions(tx *store.Tx, s Service, req StartRequest) (contact.Subject, err
 		return contact.Subject{}, ErrStaffOnly
 	case s.Reference && req.Reference == "":
 		return contact.Subject{}, ErrReferenceNeeded
-	case len(req.Reference) > MaxReference || !utf8.ValidString(req.Reference):
+	case len(req.Reference) > MaxReference || !utf8.ValidString(req.Reference), len(req.Request) > MaxReference:
 		return contact.Subject{}, ErrReference
 	case s.Amount != (req.Amount > 0 && req.Payee != ""):
 		return contact.Subject{}, ErrAmount
@@ -295,7 +296,7 @@ func first(tx *store.Tx, p policy, req StartRequest) (Verification, error) {
 	now := tx.Now()
 	v := Verification{
 		ID: newVerificationID(now), Service: s.Name, ServiceSID: s.SID, To: req.To, Subject: req.Subject,
-		OnBehalfOf: req.OnBehalfOf, Order: req.Order, Reference: req.Reference, Locale: req.Locale, Channel: req.Channel,
+		OnBehalfOf: req.OnBehalfOf, Order: req.Order, Reference: req.Reference, Request: req.Request, Locale: req.Locale, Channel: req.Channel,
 		Amount: req.Amount, Payee: req.Payee, State: Pending, Client: req.Client, Staff: req.Staff, Custom: req.CustomCode, Mode: req.Mode,
 		Salt: make([]byte, 16), Epoch: tx.CodeEpoch(),
 		Created: now, Expires: now.Add(s.life(req.Life)), Updated: now,

@@ -68,6 +68,17 @@ func sweepOne(tx *store.Tx, id []byte) (gone bool, err error) {
 		if err := ofNumber.Delete(tx, ofNumberKey(tx, v, id)); err != nil {
 			return false, err
 		}
+		for _, request := range v.requestIDs() {
+			key := requestKey(tx, v.Service, request)
+			if latest, _, err := byRequest.Get(tx, key); err != nil {
+				return false, err
+			} else if latest != v.ID {
+				continue
+			}
+			if err := byRequest.Delete(tx, key); err != nil {
+				return false, err
+			}
+		}
 		return true, verifications.Delete(tx, id)
 	}
 	if v.State == Pending {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"pinward/daemon/contact"
@@ -47,6 +48,7 @@ type Verification struct {
 	OnBehalfOf string            `json:"on_behalf_of,omitempty"`
 	Order      string            `json:"order,omitempty"`     // as outbox.Message has it
 	Reference  string            `json:"reference,omitempty"` // the action that the code is bound to
+	Request    string            `json:"request,omitempty"`   // the id by which whoever asked finds it again
 	Amount     int64             `json:"amount,omitempty"`    // cents, for billing
 	Payee      string            `json:"payee,omitempty"`
 	Locale     string            `json:"locale"`
@@ -124,6 +126,9 @@ var (
 	// the start, id.
 	ofNumber = store.NewTable[struct{}]("otp.numbers",
 		store.Bookkeeping("lists the verifications of a number; each has its own entries"))
+	// byRequest finds the latest verification of a service and a request, or a reference.
+	byRequest = store.NewTable[string]("otp.requests",
+		store.Bookkeeping("finds a verification by the id of its request; the verification has its own entries"))
 	// due orders verifications by when something has to be done about them.
 	due = store.NewTable[struct{}]("otp.due",
 		store.Bookkeeping("finds verifications whose life has ended; ending them is an entry"))
@@ -239,6 +244,38 @@ func PendingOf(tx *store.Tx, to contact.Phone) ([]Verification, error) {
 	return out, nil
 }
 
+func requestKey(tx *store.Tx, service, id string) []byte {
+	return tx.Blind("otp.request", service+"\x00"+id)
+}
+
+// requestIDs are by what FindRequest finds v.
+func (v Verification) requestIDs() (ids []string) {
+	for _, id := range []string{v.Request, v.Reference} {
+		if id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// FindRequest returns the latest verification of a service that was started with this reference or for
+// this request, in its state of this moment, for keep after its life: an engine that asked by HL7 knows no
+// other id of it.
+func FindRequest(tx *store.Tx, service, request string) (Verification, error) {
+	s, err := FindService(tx, service)
+	if err != nil {
+		return Verification{}, err
+	}
+	id, ok, err := byRequest.Get(tx, requestKey(tx, s.Name, request))
+	if err != nil {
+		return Verification{}, fmt.Errorf("find verification: %w", err)
+	}
+	if !ok || request == "" {
+		return Verification{}, ErrNotFound
+	}
+	return Get(tx, id)
+}
+
 // maxOf bounds Of.
 const maxOf = 200
 
@@ -289,6 +326,11 @@ func begin(tx *store.Tx, v Verification) error {
 	}
 	if err := current.Put(tx, currentKey(tx, v.Service, v.To, v.Reference), v.ID); err != nil {
 		return fmt.Errorf("index verification: %w", err)
+	}
+	for _, id := range v.requestIDs() {
+		if err := byRequest.Put(tx, requestKey(tx, v.Service, id), v.ID); err != nil {
+			return fmt.Errorf("index verification: %w", err)
+		}
 	}
 	if err := ofNumber.Put(tx, ofNumberKey(tx, v, key), struct{}{}); err != nil {
 		return fmt.Errorf("index verification: %w", err)
