@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -181,6 +182,7 @@ func TestDamagedBackup(t *testing.T) {
 		if err == nil {
 			t.Fatalf("damage %d is not found", i)
 		}
+		saidOnce(t, err)
 		if left, _ := os.ReadDir(parent); len(left) > 0 {
 			t.Fatalf("left behind: %v", left)
 		}
@@ -201,6 +203,18 @@ func TestDamagedBackup(t *testing.T) {
 	for _, bad := range [][]byte{less, swapped} {
 		if _, err := VerifyBackup(ctx, bytes.NewReader(bad), k, t.TempDir()); !errors.Is(err, ErrBackup) {
 			t.Errorf("frames moved: %v", err)
+		} else {
+			saidOnce(t, err)
+		}
+	}
+}
+
+// saidOnce checks that an error tells a person what it is, and does not say it twice.
+func saidOnce(t *testing.T, err error) {
+	t.Helper()
+	for _, kind := range []error{ErrBackup, ErrCorrupt, ErrFull} {
+		if errors.Is(err, kind) && strings.Count(err.Error(), kind.Error()) != 1 {
+			t.Errorf("doubled words: %v", err)
 		}
 	}
 }

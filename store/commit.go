@@ -259,7 +259,7 @@ func mayBeDone(db *bolt.DB, txid int) bool {
 
 func asFull(err error) error {
 	if isFull(err) {
-		return fmt.Errorf("%w: %w", ErrFull, err)
+		return as(ErrFull, err)
 	}
 	return err
 }

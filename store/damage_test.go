@@ -113,6 +113,8 @@ func TestMovedValueDoesNotOpen(t *testing.T) {
 			}
 			if err := s.Check(context.Background()); !errors.Is(err, ErrCorrupt) {
 				t.Errorf("Check: %v", err)
+			} else {
+				saidOnce(t, err)
 			}
 		})
 	}

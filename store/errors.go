@@ -41,6 +41,19 @@ var (
 //lint:ignore ST1012 a control word, as fs.SkipAll is, and no failure
 var Stop = errors.New("stop")
 
+// as makes an error one of a kind, and says so once.
+func as(kind, err error) error {
+	if errors.Is(err, kind) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", kind, err)
+}
+
+// damageOf says what is damaged, for a place that says already that something is.
+func damageOf(err error) string {
+	return strings.TrimPrefix(err.Error(), ErrCorrupt.Error()+": ")
+}
+
 // errPages is an ErrCorrupt where a file does not hang together as a database: it is put aside.
 var errPages = fmt.Errorf("%w: the file is shorter than it says, or its pages do not hang together", ErrCorrupt)
 

@@ -102,7 +102,7 @@ func unpack(ctx context.Context, r io.Reader, keys Keys, dir string, want func(n
 			break
 		}
 		if err != nil {
-			return h, fmt.Errorf("%w: %w", ErrBackup, err)
+			return h, as(ErrBackup, err)
 		}
 		if !names[f.Name] {
 			return h, fmt.Errorf("%w: a file that its header does not list", ErrBackup)

@@ -103,7 +103,7 @@ func (c *scrub) stepTable(ctx context.Context) error {
 		k, v := cur.Seek(c.At.Key)
 		for n := 0; k != nil && n < pieceSize; n++ {
 			if _, _, err := r.unseal(&c.id, name, k, math.MaxUint16, v, name[2:]); err != nil {
-				c.found(Finding{Table: name[2:], What: err.Error()})
+				c.found(Finding{Table: name[2:], What: damageOf(err)})
 			}
 			c.Values++
 			k, v = cur.Next()
@@ -112,7 +112,7 @@ func (c *scrub) stepTable(ctx context.Context) error {
 		return true, nil
 	})
 	if errors.Is(err, ErrCorrupt) {
-		c.found(Finding{Table: name[2:], What: err.Error()})
+		c.found(Finding{Table: name[2:], What: damageOf(err)})
 		err = nil
 	}
 	if c.At.Key = next; next == nil {
@@ -133,13 +133,13 @@ func (c *scrub) stepLog(p *span, r *ring, size uint64) error {
 		return err
 	}
 	if g != nil && g.bad.Load() != nil {
-		c.found(Finding{From: g.From, To: g.To, What: err.Error()})
+		c.found(Finding{From: g.From, To: g.To, What: damageOf(err)})
 		c.leave(g.To)
 		return nil
 	}
 	// Go on behind the subtree that the entry is in: its hash is kept.
 	next := min((c.At.Seq>>groupLevel+1)<<groupLevel, p.file.end(c.At.Seq, size))
-	c.found(Finding{From: c.At.Seq, To: next, What: err.Error()})
+	c.found(Finding{From: c.At.Seq, To: next, What: damageOf(err)})
 	c.leave(next)
 	return nil
 }

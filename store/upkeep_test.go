@@ -214,6 +214,7 @@ func TestUpkeepOnAFullDisk(t *testing.T) {
 			if !errors.Is(err, ErrFull) || !errors.Is(err, syscall.ENOSPC) {
 				t.Errorf("%s with %d bytes left: %v", what, left, err)
 			}
+			saidOnce(t, err)
 		}
 		if s.Err() != nil {
 			t.Fatal(s.Err())
