@@ -146,9 +146,11 @@ func (s *Store) scrubIfDue(ctx context.Context, now time.Time) error {
 	if since.IsZero() {
 		since = s.began
 	}
-	unfinished := !last.Started.IsZero() && last.Finished.IsZero()
-	if !unfinished && now.Sub(since) < scrubEvery {
-		return nil
+	due := !last.Started.IsZero() && last.Finished.IsZero()
+	if !due {
+		if due, err = s.monthly(ctx, "scrub", now, since, func() bool { return now.Sub(since) >= scrubEvery }); err != nil || !due {
+			return err
+		}
 	}
 	if !s.scrubOnce.CompareAndSwap(false, true) {
 		return nil // it is under way

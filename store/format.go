@@ -41,6 +41,7 @@ var (
 	keyIndex    = []byte("index")    // in clear: what the index covers in this file
 	keyPlace    = []byte("place")    // vouched for: which generation this file is; none is the first
 	keySegments = []byte("segments") // vouched for: all of bucketSegments in one, for a fast start
+	// and "behind/" with what is done each month: since when the clock stands before its last time, see monthly
 )
 
 // initialise writes what a new file needs: an id, a name, and a keyring with an index key. The other

@@ -37,7 +37,7 @@ func (s *Store) keepLoop(ctx context.Context) {
 		{name: "refresh", do: s.refreshIfDue},
 		{name: "scrub", do: s.scrubIfDue}, {name: "damage", do: s.tellDamage},
 	}
-	tick := time.NewTicker(keepEvery)
+	tick := time.NewTicker(s.upkeep)
 	defer tick.Stop()
 	for {
 		select {
@@ -68,8 +68,14 @@ func (s *Store) rollIfDue(ctx context.Context, now time.Time) error {
 		since = s.began
 	}
 	grown := d.size - d.file.place.Base
-	large := s.fileSize() >= s.rollAt && grown >= s.rollLeast
-	if grown == 0 || month(now) <= month(since) && !large {
+	if grown == 0 {
+		return nil
+	}
+	over, err := s.monthly(ctx, "roll", now, since, func() bool { return month(now) > month(since) })
+	if err != nil {
+		return err
+	}
+	if large := s.fileSize() >= s.rollAt && grown >= s.rollLeast; !over && !large {
 		return nil
 	}
 	return s.Roll(ctx)

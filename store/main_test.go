@@ -16,6 +16,12 @@ func TestMain(m *testing.M) {
 		if point := os.Getenv(killEnv); point != "" {
 			killed(dir, point)
 		}
+		if os.Getenv(busyEnv) != "" {
+			busyChild(dir)
+		}
+		if os.Getenv(upkeepEnv) != "" {
+			upkeepChild(dir)
+		}
 		child(dir)
 	}
 	os.Exit(m.Run())

@@ -77,12 +77,13 @@ func (p *pool) release(g *segment) {
 	p.trim()
 }
 
-// adopt takes over a database that is open already: that of the live file which was just frozen.
+// adopt takes over a database that is open already: that of the live file which is being frozen. The caller
+// is a user of it, until nobody takes it for the live file any more.
 func (p *pool) adopt(g *segment, db *bolt.DB) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clock++
-	g.db, g.used = db, p.clock
+	g.db, g.used, g.users = db, p.clock, 1
 	p.open = append(p.open, g)
 	p.trim()
 }
@@ -109,7 +110,9 @@ func (p *pool) trim() {
 	for len(p.open) > maxOpenSegments {
 		var idle *segment
 		for _, g := range p.open {
-			if g.users == 0 && (idle == nil || g.used < idle.used) {
+			// A file that was the live one may have Views that began before it was frozen. Until they
+			// end it stays locked against everybody else, so it is not to be opened anew meanwhile.
+			if g.users == 0 && (idle == nil || g.used < idle.used) && g.db.Stats().OpenTxN == 0 {
 				idle = g
 			}
 		}
@@ -119,7 +122,7 @@ func (p *pool) trim() {
 		db := idle.db
 		idle.db = nil
 		p.drop(idle)
-		// Closing waits for Views that began before the file was frozen.
+		// Closing waits for a View that has found this file just now, before it was frozen.
 		p.wg.Go(func() { _ = guard(db.Close, func() {}) })
 	}
 }

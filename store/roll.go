@@ -104,6 +104,9 @@ func (w *rewrite) replace() error {
 		s.fail(fmt.Errorf("replace file: %w", err)) // which file is the live one after a power cut is open
 		return err
 	}
+	if frozen != nil {
+		s.pool.adopt(frozen, old.file.db) // before anybody sees the segment, and opens it a second time
+	}
 	d := *old
 	d.file, d.txid = next, txid
 	s.mu.Lock()
@@ -111,8 +114,8 @@ func (w *rewrite) replace() error {
 	s.rewriting.Store(nil)
 	s.mu.Unlock()
 	if frozen != nil {
+		s.pool.release(frozen)
 		_ = os.Chmod(frozen.path, 0o400) // against mistakes only; nothing here writes to it
-		s.pool.adopt(frozen, old.file.db)
 	} else {
 		s.pool.wg.Go(func() { _ = guard(old.file.db.Close, func() {}) }) // waits for Views of it
 	}

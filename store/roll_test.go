@@ -195,6 +195,48 @@ func TestRollBesideWriters(t *testing.T) {
 	export(t, s, s.Fingerprint())
 }
 
+// TestViewOutlivesManyRolls: while a View of the first file lasts, that file stays locked against being opened
+// anew; it is read all the same, in that View and beside it.
+func TestViewOutlivesManyRolls(t *testing.T) {
+	s := open(t, t.TempDir(), newTestKeys(t))
+	mustSave(t, s, 0, "x")
+	entries := func(tx *Tx) (n int, err error) {
+		err = tx.Entries(0, func(Record) error { n++; return nil })
+		return n, err
+	}
+	began, rolled, seen := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		seen <- s.View(context.Background(), func(tx *Tx) error {
+			before, err := entries(tx)
+			close(began)
+			<-rolled
+			after, err2 := entries(tx)
+			if before != after {
+				return fmt.Errorf("%d entries, then %d", before, after)
+			}
+			return errors.Join(err, err2)
+		})
+	}()
+	<-began
+	for n := range 2 * maxOpenSegments {
+		mustSave(t, s, n, "x")
+		if err := s.Roll(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		err := s.View(context.Background(), func(tx *Tx) error { _, err := entries(tx); return err })
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	close(rolled)
+	if err := <-seen; err != nil {
+		t.Error(err)
+	}
+	whole(t, s, 2*maxOpenSegments)
+}
+
 // TestRollSeesWhatIsWrittenWhileItCatchesUp alters a row again between the list of what is to be
 // copied and the snapshot from which it is copied.
 func TestRollSeesWhatIsWrittenWhileItCatchesUp(t *testing.T) {

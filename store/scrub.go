@@ -132,6 +132,7 @@ func (c *scrub) stepLog(p *span, r *ring, size uint64) error {
 	if !errors.Is(err, ErrCorrupt) {
 		return err
 	}
+	g = p.file.holds(c.At.Seq) // the piece may have come to the end of one, and met the next
 	if g != nil && g.bad.Load() != nil {
 		c.found(Finding{From: g.From, To: g.To, What: damageOf(err)})
 		c.leave(g.To)

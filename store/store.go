@@ -42,6 +42,7 @@ type Options struct {
 	Free func(dir string) (free, total uint64, err error)
 
 	mounted func(dir string) (mount, error) // askMount but in tests
+	upkeep  time.Duration                   // keepEvery but in tests
 }
 
 // headAfter is the number of entries after which a head is signed before its time: what has no head
@@ -105,6 +106,7 @@ type Store struct {
 	rollAt    int64  // rollBytes, but in tests
 	rollLeast uint64 // rollEntries, but in tests
 	compactAt int64  // compactBytes, but in tests
+	upkeep    time.Duration
 
 	broken bool // a commit panicked: the file's locks may be held for ever
 }
@@ -179,6 +181,9 @@ func newStore(dir string, o Options) *Store {
 		rollAt: rollBytes, rollLeast: rollEntries, compactAt: compactBytes,
 		names: map[[2]string]audit.Pseudonym{},
 		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
+	}
+	if s.upkeep = o.upkeep; s.upkeep == 0 {
+		s.upkeep = keepEvery
 	}
 	if s.log == nil {
 		s.log = slog.Default()
