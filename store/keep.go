@@ -136,10 +136,7 @@ func (s *Store) Compact(ctx context.Context) error {
 // the store was opened.
 func (s *Store) tellDamage(ctx context.Context, _ time.Time) error {
 	for _, g := range s.durable.Load().file.segments {
-		if g.bad.Load() == nil {
-			g.look()
-		}
-		if g.bad.Load() == nil || g.told {
+		if g.look(); g.bad.Load() == nil || g.told {
 			continue
 		}
 		err := s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {

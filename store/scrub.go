@@ -168,13 +168,16 @@ func (c *scrub) pieceOfLog(p *span, r *ring, size uint64) error {
 		if err := checkEntry(p, r, e, &c.edge); err != nil {
 			return err
 		}
+		headed := note != nil && at == c.At.Seq+1
+		if headed {
+			if err := c.checkHead(note, signers); err != nil {
+				return err // of this entry's file
+			}
+		}
 		c.At.Seq++
 		c.Entries++
-		if note == nil || at != c.At.Seq {
+		if !headed {
 			continue
-		}
-		if err := c.checkHead(note, signers); err != nil {
-			return err
 		}
 		c.At.Prev, c.At.Loose = audit.NoteHash(note), false
 		if at, note, err = p.head(at + 1); err != nil {

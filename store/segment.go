@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,8 @@ type segment struct {
 	path string
 	pool *pool
 	bad  atomic.Pointer[damage] // why it is out of use; nil if it is not
+
+	judging sync.Mutex // one decides what is bad about it: the file is gone before bad says so
 
 	told bool // bad is an entry; owned by the upkeep
 
@@ -133,12 +136,17 @@ func checkRow(infos []SegmentInfo, at place) error {
 
 // look finds out whether the file is there and whole as far as its size tells.
 func (g *segment) look() {
+	g.judging.Lock()
+	defer g.judging.Unlock()
+	if g.bad.Load() != nil {
+		return
+	}
 	info, err := os.Stat(g.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		g.bad.Store(&damage{err: g.error(ErrCorrupt, "it is missing; put it back from a backup")})
 	case err == nil && info.Size() < g.Bytes:
-		g.quarantine("it was cut")
+		g.setAside("it was cut")
 	}
 }
 
@@ -150,6 +158,14 @@ func (g *segment) error(kind error, what string) error {
 
 // quarantine puts the file aside, where nothing is deleted, and goes on without it.
 func (g *segment) quarantine(what string) {
+	g.judging.Lock()
+	defer g.judging.Unlock()
+	if g.bad.Load() == nil {
+		g.setAside(what)
+	}
+}
+
+func (g *segment) setAside(what string) {
 	d := &damage{}
 	aside, err := putAside(g.path)
 	if err != nil {
@@ -158,9 +174,8 @@ func (g *segment) quarantine(what string) {
 		d.aside = aside
 		d.err = g.error(ErrCorrupt, what+"; it is kept as "+filepath.Base(aside)+"; put a copy back from a backup")
 	}
-	if g.bad.CompareAndSwap(nil, d) {
-		g.pool.log.Error("segment is damaged and out of use", "error", d.err)
-	}
+	g.bad.Store(d)
+	g.pool.log.Error("segment is damaged and out of use", "error", d.err)
 }
 
 // view runs fn over the segment. What fn keeps of it must be copied. A segment that does not hang
