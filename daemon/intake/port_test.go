@@ -2,7 +2,6 @@ package intake
 
 import (
 	"context"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -14,7 +13,7 @@ import (
 
 // port puts the box's intake behind a real MLLP listener on loopback, and gives its address. What it refuses
 // goes to refused.
-func (b *box) port(limits mllp.Limits, refused func(error)) string {
+func (b *box) port(limits mllp.Limits, refused func(hl7.Peer, error)) string {
 	b.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -25,11 +24,7 @@ func (b *box) port(limits mllp.Limits, refused func(error)) string {
 	srv := &mllp.Server{
 		Name: b.in.listener.Name, Limits: limits,
 		Handler: func(ctx context.Context, p hl7.Peer, frame []byte) ([]byte, error) { return b.in.Handle(ctx, p, frame) },
-		Refused: func(_ hl7.Peer, err error) {
-			if refused != nil {
-				refused(err)
-			}
-		},
+		Refused: refused,
 	}
 	go func() { done <- srv.Serve(ctx, l) }()
 	b.t.Cleanup(func() {
@@ -90,12 +85,6 @@ func (w *wire) sends(message string) {
 	if !ok || a.code != hl7.AA {
 		w.b.t.Fatalf("answered %s: %s", a.code, a.text)
 	}
-}
-
-// rest is what comes after the answers, until the close.
-func (w *wire) rest() string {
-	b, _ := io.ReadAll(w.c)
-	return string(b)
 }
 
 func engineBox(t *testing.T) (*box, *wire) {
