@@ -24,9 +24,10 @@ const theRelay = "relay"
 // engine is an interface engine's own port: a real MLLP server that keeps what came, byte for byte, and
 // does with each message what the test says, then AA.
 type engine struct {
-	mu   sync.Mutex
-	got  [][]byte
-	next []func(m *hl7.Message) ([]byte, error)
+	mu      sync.Mutex
+	got     [][]byte
+	next    []func(m *hl7.Message) ([]byte, error)
+	subject string // of the certificate that sent last
 }
 
 func (e *engine) handle(_ context.Context, _ hl7.Peer, frame []byte) ([]byte, error) {

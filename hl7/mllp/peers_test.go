@@ -56,7 +56,7 @@ func TestMllpSend(t *testing.T) {
 	}
 }
 
-// TestTsharkReadsOurAcks has an independent dissector read a conversation.
+// TestTsharkReadsOurAcks has an independent dissector read a conversation, and a status that goes back.
 func TestTsharkReadsOurAcks(t *testing.T) {
 	dir := t.TempDir()
 	var dump bytes.Buffer // text2pcap's own form: direction, offset, bytes
@@ -73,6 +73,8 @@ func TestTsharkReadsOurAcks(t *testing.T) {
 			fmt.Fprintf(&dump, "%c\n000000 % x\n\n", "IO"[i], b)
 		}
 	}
+	status := hl7.ORU(hl7.Status{ControlID: "T4", Order: hl7.Order{Placer: "REQ-1", Patient: hl7.CX{ID: "42"}}, Delivery: hl7.DeliveryDelivered, At: time.Now()})
+	fmt.Fprintf(&dump, "O\n000000 % x\n\n", AppendFrame(nil, status))
 	txt, pcap := filepath.Join(dir, "c.txt"), filepath.Join(dir, "c.pcap")
 	if err := os.WriteFile(txt, dump.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
@@ -86,7 +88,7 @@ func TestTsharkReadsOurAcks(t *testing.T) {
 		t.Fatalf("tshark: %v", err)
 	}
 	// Type, event, and nothing malformed; v2.3 has no event.
-	if want := "ACK\tA04\t\t\nACK\t\t\t\nACK\tS12\t\t\n"; string(out) != want {
+	if want := "ACK\tA04\t\t\nACK\t\t\t\nACK\tS12\t\t\nORU\tR01\t\t\n"; string(out) != want {
 		t.Errorf("tshark reads %q, want %q", out, want)
 	}
 }

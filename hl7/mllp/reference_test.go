@@ -36,9 +36,11 @@ var traps = map[string]string{
 	"3.1 the offers of an old engine are told":                                            "TestOldTLSIsTold",
 	"3.1 TLS on the plain port":                                                           "TestAlienProtocols",
 	"3.1 a client without certificate finds out late":                                     "TestTLS",
-	"5 mllp_send":                  "TestMllpSend",
-	"5 tshark reads our ACKs":      "TestTsharkReadsOurAcks",
-	"5 socat as a mutual TLS peer": "TestSocat",
+	"1.2 a close of what is idle loses nothing (connect#1889, connect#3274), as client":   "TestClientSeesThatAnIdleConnectionWasClosed",
+	"5 node-hl7-client":                                                                   "TestNodeHL7Client",
+	"5 mllp_send":                                                                         "TestMllpSend",
+	"5 tshark reads our ACKs":                                                             "TestTsharkReadsOurAcks",
+	"5 socat as a mutual TLS peer":                                                        "TestSocat",
 }
 
 // TestEveryTrapHasItsTest keeps the table true: the tests that it names exist.
