@@ -85,19 +85,20 @@ func (b *box) openHTTPS(passed map[string][]net.Listener, d *doors) error {
 	return nil
 }
 
-// openControl makes the socket of `pinward`. A file that is no socket is never removed; a socket
-// that somebody answers on belongs to another daemon.
-func (b *box) openControl(_ map[string][]net.Listener, d *doors) error {
-	path := b.cfg.Control.Socket
-	if err := clearSocket(path); err != nil {
-		return err
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return fmt.Errorf("listen for control: %w", err)
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		return fmt.Errorf("open control socket to its group: %w", err)
+// nameControl is the name of the listener in pinward-control.socket, which gives it to the group
+// pinward-admin: within its own namespace of users the daemon could not.
+const nameControl = "control"
+
+// openControl takes systemd's socket of `pinward`, or makes one.
+func (b *box) openControl(passed map[string][]net.Listener, d *doors) error {
+	var l net.Listener
+	if ls := passed[nameControl]; len(ls) > 0 {
+		l = ls[0]
+	} else {
+		var err error
+		if l, err = listenControl(b.cfg.Control.Socket); err != nil {
+			return err
+		}
 	}
 	ending, end := context.WithCancel(context.Background())
 	d.endControl = end
@@ -107,6 +108,23 @@ func (b *box) openControl(_ map[string][]net.Listener, d *doors) error {
 	}
 	d.serving = append(d.serving, func() error { return d.control.Serve(l) })
 	return nil
+}
+
+// listenControl makes the socket where no systemd did. A file that is no socket is never removed; a
+// socket that somebody answers on belongs to another daemon.
+func listenControl(path string) (net.Listener, error) {
+	if err := clearSocket(path); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen for control: %w", err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("open control socket to its group: %w", err)
+	}
+	return l, nil
 }
 
 func clearSocket(path string) error {

@@ -14,10 +14,11 @@ const Name = "pinward"
 
 // Names of the units, as systemctl takes them.
 const (
-	Service      = "pinward.service"       // the daemon, without an internet socket of its own
-	Socket       = "pinward.socket"        // owns the HTTPS port, so that a restart refuses nobody
-	HL7Socket    = "pinward-hl7.socket"    // owns the MLLP port; its own list of who may connect
-	RelayService = "pinward-relay.service" // dials the hospital's addresses for the daemon
+	Service      = "pinward.service"        // the daemon, without an internet socket of its own
+	Socket       = "pinward.socket"         // owns the HTTPS port, so that a restart refuses nobody
+	HL7Socket    = "pinward-hl7.socket"     // owns the MLLP port; its own list of who may connect
+	Control      = "pinward-control.socket" // owns the control socket, and gives it to its group
+	RelayService = "pinward-relay.service"  // dials the hospital's addresses for the daemon
 	RelaySocket  = "pinward-relay.socket"
 )
 

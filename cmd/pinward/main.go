@@ -13,6 +13,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// version is set by packaging/package.
+var version = "(devel)"
+
 func main() {
 	err := newRoot().Execute()
 	if err == nil {
@@ -37,6 +40,7 @@ func newRoot() *cobra.Command {
 	c := &client{}
 	root := &cobra.Command{
 		Use:           "pinward",
+		Version:       version,
 		Short:         "Operate the hospital's verification and texting service",
 		SilenceErrors: true,
 		SilenceUsage:  true,

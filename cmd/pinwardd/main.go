@@ -23,10 +23,10 @@ func run() error {
 	path := flag.String("config", "/etc/pinward/pinward.toml", "the configuration `file`")
 	check := flag.Bool("check", false, "check the configuration and exit")
 	allowRoot := flag.Bool("allow-root", false, "run although the user is root")
-	version := flag.Bool("version", false, "print the version and exit")
+	told := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
 	switch {
-	case *version:
+	case *told:
 		fmt.Println("pinwardd", buildVersion())
 		return nil
 	case flag.NArg() > 0:
@@ -46,7 +46,13 @@ func run() error {
 	return serve(cfg)
 }
 
+// version is set by packaging/package.
+var version string
+
 func buildVersion() string {
+	if version != "" {
+		return version
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return info.Main.Version
 	}
