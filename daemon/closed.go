@@ -24,6 +24,12 @@ func (b *box) serveClosed(w http.ResponseWriter, r *http.Request) {
 	}
 	b.sealed.https.Add(1)
 	w.Header().Set("Retry-After", "30")
+	if strings.HasPrefix(r.URL.Path, "/fhir/") {
+		w.Header().Set("Content-Type", "application/fhir+json; charset=utf-8")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"transient","diagnostics":"the box is %s"}]}`+"\n", st.Name)
+		return
+	}
 	if forMachines(r.URL.Path) {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusServiceUnavailable)

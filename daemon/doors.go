@@ -223,7 +223,7 @@ func (b *box) serveHTTPS(w http.ResponseWriter, r *http.Request) {
 }
 
 func forMachines(path string) bool {
-	for _, p := range []string{"/v1/", "/v2/", "/2010-04-01/", "/healthz", "/readyz", "/metrics"} {
+	for _, p := range []string{"/v1/", "/v2/", "/fhir/", "/2010-04-01/", "/healthz", "/readyz", "/metrics"} {
 		if strings.HasPrefix(path, p) {
 			return true
 		}

@@ -1,5 +1,5 @@
-// Package api is the door of machines: HTTPS with JSON in Pinward's own shape (/v1) and in the shape
-// of Twilio Verify v2 (/v2), health for monitors and metrics.
+// Package api is the door of machines: HTTPS with JSON in Pinward's own shape (/v1), in the shape of
+// Twilio Verify v2 (/v2) and in that of FHIR R4 (/fhir/r4), health for monitors and metrics.
 //
 // It decodes, opens the transaction, calls verbs and encodes. It holds no rule about codes, consent
 // or limits, and it knows neither TLS nor sessions.
@@ -40,6 +40,7 @@ func New(o Options) http.Handler {
 		m.HandleFunc(r.pattern, a.native(r))
 	}
 	a.verifyRoutes(m)
+	a.fhirRoutes(m)
 	m.HandleFunc("GET /healthz", a.healthz)
 	m.HandleFunc("GET /readyz", a.readyz)
 	m.Handle("GET /metrics", a.metrics.handler())
@@ -63,7 +64,7 @@ func private(next http.Handler) http.Handler {
 func (a *api) lost(m *http.ServeMux, show shape) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var methods []string
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 			_, pattern := m.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host})
 			if strings.HasPrefix(pattern, method+" ") {
 				methods = append(methods, method)

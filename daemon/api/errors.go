@@ -28,6 +28,8 @@ type fault struct {
 	Detail string        `json:"detail,omitempty"` // of this one
 	Field  string        `json:"field,omitempty"`  // which part of the request
 	Retry  time.Duration `json:"-"`                // Retry-After, if any; what has one is not kept
+
+	findings []finding // of a FHIR resource that is wrong in itself
 }
 
 // invalid is a request that is wrong in itself.
@@ -108,6 +110,11 @@ var faults = []struct {
 	{notice.ErrUnknownTemplate, fault{Status: 404, Code: 20404, Kind: "unknown-template", Title: "no such template", Field: "template"}},
 	{notice.ErrNoNumber, fault{Status: 422, Code: 60200, Kind: "no-number", Title: "the patient has no number that can be texted", Field: "subject"}},
 	{notice.ErrPointless, fault{Status: 422, Code: 60200, Kind: "pointless", Title: "by the time it may go, it is of no use", Field: "expires_at"}},
+	{text.ErrNoMatch, fault{Status: 422, Code: 60200, Kind: "no-template-match", Title: "the text is not that of exactly one template"}},
+	{errCategory, fault{Status: 422, Code: 60200, Kind: "category", Title: "the category is not the template's"}},
+	{errDuplicate, fault{Status: 409, Code: 60200, Kind: "duplicate", Title: "the identifier was used for another request"}},
+	{errVersion, fault{Status: 412, Code: 60200, Kind: "version", Title: "it has another version by now"}},
+	{errChange, fault{Status: 422, Code: 60200, Kind: "change", Title: "only the status can change, to revoked"}},
 	{store.ErrFull, fault{Status: 503, Code: 20503, Kind: "disk-full", Title: "the disk is full; nothing new is accepted until there is space", Retry: time.Minute}},
 	{store.ErrClosed, faultStopping},
 }
@@ -119,6 +126,9 @@ func faultOf(err error) fault {
 	if e, ok := errors.AsType[*after](err); ok {
 		f.Retry = e.wait
 	}
+	if e, ok := errors.AsType[*placed](err); ok {
+		f = e.put(f)
+	}
 	return f
 }
 
@@ -126,6 +136,11 @@ func find(err error) fault {
 	if e, ok := errors.AsType[*invalid](err); ok {
 		f := faultInvalid
 		f.Status, f.Detail, f.Field = e.status, e.detail, e.field
+		return f
+	}
+	if e, ok := errors.AsType[*badResource](err); ok {
+		f := faultInvalid
+		f.Status, f.findings = e.status, e.findings
 		return f
 	}
 	if e, ok := errors.AsType[*limit.Exceeded](err); ok {
@@ -169,6 +184,9 @@ func numberFault(e *contact.NumberError) fault {
 // with the entry that its verb has written.
 func refusal(err error) bool {
 	if _, ok := errors.AsType[*contact.NumberError](err); ok {
+		return true
+	}
+	if errors.Is(err, errCategory) || errors.Is(err, text.ErrNoMatch) {
 		return true
 	}
 	return err != nil && (otp.Refusal(err) || notice.Refusal(err) || consent.Refused(err) || access.Refusal(err))

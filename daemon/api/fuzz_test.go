@@ -70,3 +70,47 @@ func FuzzForm(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFHIR: whatever comes as a resource, a search or a condition, the answer is R4 and never trouble of
+// ours; a request that was taken can be read again.
+func FuzzFHIR(f *testing.F) {
+	for _, s := range [][3]string{
+		{toJSON(f, wanted()), "identifier=urn:x|1", "status=completed&_count=2"},
+		{toJSON(f, wanted("identifier", []any{fields{"system": "urn:x", "value": "1"}}, "occurrencePeriod", fields{"start": "2026-11-22", "end": "2026"})), "identifier=urn:x|1", "date=ge2026-11&date=lt2027-01-01T00:00:00+01:00"},
+		{toJSON(f, wanted("contained", []any{fields{"resourceType": "Patient", "id": "p", "telecom": []any{fields{"system": "sms", "value": "6175552222", "rank": 1}}}}, "subject", fields{"reference": "#p"})), "", "patient:identifier=urn:oid:1.2|3&agent.identifier=x"},
+		{toJSON(f, wanted("payload", []any{fields{"contentString": "Riverside: You have a new document in your portal: https://portal.example.org/ Reply STOP to opt out."}})), "", "_cursor=7&_count=999999"},
+		{`{"resourceType":"CommunicationRequest","status":"revoked","id":"x","_status":{"id":"1"},"note":[null]}`, "%zz", "based-on=Communication/1,2&based-on:identifier=|"},
+		{`{"resourceType":"CommunicationRequest","contained":[{"resourceType":"RelatedPerson","patient":{}}],"subject":{"reference":"#"},"recipient":[{}]}`, "?", "date=9999-12-31T23:59:60Z&patient.identifier=|"},
+		{"{\"resourceType\":\"CommunicationRequest\",\"text\":{\"div\":\"\\ud800\"},\"payload\":[{\"contentString\":\"a?%\"}]}", "", "date=0000&_format=json&_pretty=true"},
+	} {
+		f.Add(s[0], s[1], s[2])
+	}
+	b := fhirBox(f)
+	f.Fuzz(func(t *testing.T, body, condition, query string) {
+		b.t = t
+		fine := func(a answer) answer {
+			t.Helper()
+			if a.Code == 500 || a.Code < 200 {
+				t.Errorf("%d %s", a.Code, b.log)
+			}
+			return a
+		}
+		header := strings.Map(func(r rune) rune {
+			if r < ' ' || r > '~' {
+				return -1
+			}
+			return r
+		}, condition)
+		a := fine(b.fhir(access.Engine, "POST", "/CommunicationRequest", body, "If-None-Exist", header))
+		if a.Code == 201 || a.Code == 200 {
+			id := a.str("id")
+			fine(b.fhir(access.Engine, "GET", "/CommunicationRequest/"+id, nil)).want(200)
+			fine(b.fhir(access.Engine, "PUT", "/CommunicationRequest/"+id, body))
+			fine(b.fhir(access.Engine, "GET", "/Communication/"+id, nil)).want(200)
+		}
+		role := []access.Role{access.Engine, access.Engine, access.Auditor}[len(query)%3]
+		r := b.request(role, "GET", fhirBase+[]string{"/Communication", "/Consent", "/AuditEvent"}[len(query)%3], nil)
+		r.URL.RawQuery = query
+		fine(b.r4(r))
+	})
+}

@@ -56,7 +56,7 @@ func sendNotice(a *api, r *http.Request, body []byte) (decision, error) {
 		}
 		n, err := req.notice(tx, p, site, to)
 		if err != nil {
-			return 0, nil, refuseNotice(tx, req, err)
+			return 0, nil, refuseNotice(tx, req.Template, err)
 		}
 		n.At, n.Expires = at, expires
 		sent, already, err := notice.Send(tx, n)
@@ -99,7 +99,7 @@ func (req noticeRequest) notice(tx *store.Tx, p access.Principal, site contact.S
 }
 
 // refuseNotice records what is refused before notice.Send could: a number, a template, a slot.
-func refuseNotice(tx *store.Tx, req noticeRequest, err error) error {
+func refuseNotice(tx *store.Tx, template string, err error) error {
 	if !refusal(err) {
 		return err
 	}
@@ -108,7 +108,7 @@ func refuseNotice(tx *store.Tx, req noticeRequest, err error) error {
 		cause = "number " + string(e.Reason)
 	}
 	e := tx.Record(store.Entry{Action: notice.ActionSend, Outcome: store.Refused, Attrs: []store.Attr{
-		{Key: "template", Value: req.Template}, {Key: "cause", Value: cause},
+		{Key: "template", Value: template}, {Key: "cause", Value: cause},
 	}})
 	if e != nil {
 		return e

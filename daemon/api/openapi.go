@@ -85,9 +85,23 @@ var openAPI = sync.OnceValue(func() []byte {
 		}
 		item[strings.ToLower(method)] = made.operation(r, descriptions[r.pattern])
 	}
+	for _, r := range fhirRoutes() {
+		method, path, _ := strings.Cut(r.pattern, " ")
+		item, _ := paths[path].(object)
+		if item == nil {
+			item = object{}
+			paths[path] = item
+		}
+		item[strings.ToLower(method)] = r.operation()
+	}
+	paths[fhirBase+"/metadata"] = object{"get": object{
+		"summary": "What the FHIR API does (CapabilityStatement).", "security": []object{},
+		"responses": object{"2XX": fhirContent("done", "CapabilityStatement"), "default": fhirContent("an OperationOutcome", "OperationOutcome")},
+	}}
 	doc := object{
 		"openapi": "3.1.0",
 		"info": object{"title": "Pinward", "version": "1", "description": "Verification codes and texts over the hospital's own modems. " +
+			"What stands below " + fhirBase + " is FHIR R4 (http://hl7.org/fhir/R4), and its CapabilityStatement says more. " +
 			"Errors are problems (RFC 9457); their types are " + problemPath + " and one of: " + strings.Join(kindNames(), ", ") + "."},
 		"paths": paths,
 		"components": object{

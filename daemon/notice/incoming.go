@@ -146,7 +146,7 @@ func purge(tx *store.Tx, id []byte) (bool, error) {
 	if err != nil || !ok || n.Expires.Add(keep).After(tx.Now()) {
 		return false, err
 	}
-	if err := release(tx, n); err != nil {
+	if err := free(tx, n); err != nil {
 		return false, err
 	}
 	if !n.Subject.IsZero() {

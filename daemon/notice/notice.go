@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,9 +46,12 @@ type Notice struct {
 	Created    time.Time         `json:"created"`
 	Message    string            `json:"message"`           // id of the latest message in the outbox
 	Canceled   time.Time         `json:"canceled,omitzero"` // by a verb of this room
+	Dropped    bool              `json:"dropped,omitempty"` // canceled because it may not go any more
 	Cause      string            `json:"cause,omitempty"`   // why it was canceled or dropped
 	Answer     string            `json:"answer,omitempty"`  // "yes" or "no"
 	Answered   time.Time         `json:"answered,omitzero"`
+	Once       bool              `json:"once,omitempty"`
+	Door       json.RawMessage   `json:"door,omitempty"` // of the door that asked; this room does not read it
 }
 
 // String tells the notice without number, subject or slots.
@@ -173,7 +177,7 @@ func Get(tx *store.Tx, id string) (Notice, outbox.State, error) {
 	return n, m.State, nil
 }
 
-// FindKey returns the notice of a business key that is not canceled.
+// FindKey returns the notice of a business key: one that is not canceled, or that was to go once.
 func FindKey(tx *store.Tx, group, key string) (Notice, error) {
 	id, ok, err := byKey.Get(tx, businessKey(tx, group, key))
 	if err != nil {
@@ -238,8 +242,16 @@ func dueAt(tx *store.Tx, n Notice, id []byte) error {
 	return nil
 }
 
-// release frees the business key of a notice that is canceled or deleted.
+// release frees the business key of a notice that is canceled, unless it was to go once.
 func release(tx *store.Tx, n Notice) error {
+	if n.Once {
+		return nil
+	}
+	return free(tx, n)
+}
+
+// free frees the business key of a notice that is deleted.
+func free(tx *store.Tx, n Notice) error {
 	if n.Group == "" {
 		return nil
 	}

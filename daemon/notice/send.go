@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -32,6 +33,9 @@ type Request struct {
 	// about it. A second notice with both is the same notice. Both may hold
 	// identifiers: they are kept sealed and blinded.
 	Group, Key string
+	// Once keeps the key taken when the notice is canceled: whoever asks again with it does not get
+	// another. A door that repeats what was revoked would text after all.
+	Once bool
 
 	Bulk       bool   // lane bulk: campaigns
 	Client     string // "" = the actor
@@ -41,6 +45,9 @@ type Request struct {
 	Requested  bool // the person asked for this very text
 	System     bool // allows templates of class system, which no STOP holds back; never set for a client
 	Mode       contact.Mode
+
+	// Door is what the door that asks keeps beside the notice, sealed with it and gone with it.
+	Door json.RawMessage
 }
 
 // Bounds of a request.
@@ -148,7 +155,7 @@ func draft(tx *store.Tx, req Request, site contact.Site) (Notice, text.Template,
 		ID: newID(tx.Now()), Template: req.Template, To: req.To, Subject: req.Subject, Slots: maps.Clone(req.Slots),
 		At: req.At, Expires: req.Expires, Urgent: req.Urgent, Group: req.Group, Key: req.Key, Lane: outbox.Notice,
 		Client: req.Client, OnBehalfOf: req.OnBehalfOf, Staff: req.Staff, Requested: req.Requested, Mode: req.Mode, Order: req.Order,
-		Created: tx.Now(),
+		Once: req.Once, Door: req.Door, Created: tx.Now(),
 	}
 	if n.Slots == nil {
 		n.Slots = text.Slots{}

@@ -120,7 +120,7 @@ func drop(tx *store.Tx, n Notice, why error) (outbox.Rendered, error) {
 	if !Refusal(why) {
 		return outbox.Rendered{}, why
 	}
-	n.Canceled, n.Cause = tx.Now(), cause(why)
+	n.Canceled, n.Dropped, n.Cause = tx.Now(), true, cause(why)
 	if err := save(tx, n); err != nil {
 		return outbox.Rendered{}, err
 	}

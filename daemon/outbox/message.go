@@ -176,6 +176,8 @@ type Part struct {
 	Ref   byte  `json:"ref"`            // TP-MR, as the network gave it in +CMGS
 	State State `json:"state"`          // sent, delivered or undelivered
 	Code  int   `json:"code,omitempty"` // TP-ST of its receipt
+	// At is when its receipt came, by our clock: a network's own is not to be relied on.
+	At time.Time `json:"at,omitzero"`
 }
 
 // Rendered is what a Source makes of a message. It shows nothing of the text when printed.

@@ -102,7 +102,7 @@ func (y *yard) match(rc Receipt) (match, error) {
 			return nil
 		}
 		a := r.Attempts[h.Attempt]
-		if y.now.Sub(a.At) > receiptsFor {
+		if y.now.Sub(a.At) > ReceiptsFor {
 			return store.Stop
 		}
 		timely := y.now.Before(r.Expires.Add(receiptLate))
@@ -215,7 +215,7 @@ func (y *yard) credit(r *record, attempt, part int, rc Receipt) error {
 	}
 	a := &r.Attempts[attempt]
 	done, _ := rc.final()
-	a.Parts[part].State, a.Parts[part].Code = Undelivered, int(rc.Status)
+	a.Parts[part].State, a.Parts[part].Code, a.Parts[part].At = Undelivered, int(rc.Status), y.now
 	if done {
 		a.Parts[part].State = Delivered
 	}

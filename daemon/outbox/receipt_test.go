@@ -213,7 +213,7 @@ func TestReceiptIndexIsForgotten(t *testing.T) {
 		b.put(code(1))
 		b.settle(b.must("a"), sentAs(1))
 		for range 3 {
-			time.Sleep(receiptsFor)
+			time.Sleep(ReceiptsFor)
 			b.expire()
 		}
 		b.view(func(tx *store.Tx) error {

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// receiptsFor is how long after its hand-over an attempt can be found by a receipt.
-	receiptsFor = 72 * time.Hour
+	// ReceiptsFor is how long after its hand-over an attempt can be found by a receipt.
+	ReceiptsFor = 72 * time.Hour
 	// maxUnknown is after how many unknown outcomes a message that may be repeated is given up.
 	maxUnknown = 3
 	// maxAttempts bounds what one message may cost.

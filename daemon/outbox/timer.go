@@ -44,7 +44,7 @@ func setTimer(tx *store.Tx, r *record) error {
 		}
 	}
 	if a := r.last(); a != nil && next.IsZero() {
-		consider(a.At.Add(receiptsFor))
+		consider(a.At.Add(ReceiptsFor))
 	}
 	if next.IsZero() {
 		return nil
@@ -157,7 +157,7 @@ func (y *yard) overdue(r *record) error {
 // forget takes the attempts of a message that is over out of the index for receipts, once none can
 // come any more.
 func (y *yard) forget(r *record) error {
-	if a := r.last(); a == nil || y.now.Sub(a.At) < receiptsFor {
+	if a := r.last(); a == nil || y.now.Sub(a.At) < ReceiptsFor {
 		return setTimer(y.tx, r)
 	}
 	for i := range r.Attempts {

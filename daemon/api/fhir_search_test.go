@@ -1,0 +1,223 @@
+package api
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"pinward/daemon/access"
+	"pinward/daemon/consent"
+	"pinward/daemon/contact"
+	"pinward/daemon/record"
+	"pinward/daemon/text"
+	"pinward/store"
+)
+
+// TestFHIRSearchCommunications: by request, by status, page by page, and each client its own.
+func TestFHIRSearchCommunications(t *testing.T) {
+	b := fhirBox(t)
+	var ids []string
+	for range 3 {
+		ids = append(ids, b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted()).want(201).str("id"))
+	}
+	mine := b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted("identifier", []any{fields{"system": "urn:x", "value": "9"}})).want(201).str("id")
+	b.fhir(access.Portal, "POST", "/CommunicationRequest", wanted()).want(201)
+	b.fhir(access.Engine, "PUT", "/CommunicationRequest/"+ids[0], fields{"resourceType": "CommunicationRequest", "id": ids[0], "status": "revoked"}).want(200)
+
+	for query, want := range map[string]int{
+		"?based-on=CommunicationRequest/" + ids[1]:                              1,
+		"?based-on=" + ids[1] + "," + ids[0]:                                    2,
+		"?based-on=" + ids[1] + "&status=stopped":                               0,
+		"?based-on=https://pinward.test/fhir/r4/CommunicationRequest/" + ids[1]: 1,
+		"?based-on:identifier=" + url.QueryEscape("urn:x|9"):                    1,
+		"?based-on:identifier=" + url.QueryEscape("urn:x|8"):                    0,
+		"?status=stopped":                        1,
+		"?status=preparation":                    3,
+		"?status=preparation,stopped":            4,
+		"?status=on-hold":                        0,
+		"":                                       4,
+		"?based-on=SM" + strings.Repeat("0", 32): 0,
+	} {
+		if got := b.fhir(access.Engine, "GET", "/Communication"+query, nil).matches(); len(got) != want {
+			t.Errorf("%s: %d found, want %d", query, len(got), want)
+		}
+	}
+	if got := b.fhir(access.Nurse, "GET", "/Communication", nil).matches(); len(got) != 5 {
+		t.Errorf("a nurse sees %d", len(got))
+	}
+	if got := b.fhir(access.Portal, "GET", "/Communication?based-on="+mine, nil).matches(); len(got) != 0 {
+		t.Error("a client sees another's")
+	}
+	seen, pages := map[string]bool{}, 0
+	for path := "/Communication?_count=2"; path != ""; pages++ {
+		a := b.fhir(access.Engine, "GET", path, nil, "Prefer", "handling=strict")
+		for _, c := range a.matches() {
+			seen[c["id"].(string)] = true
+		}
+		path = a.link("next")
+	}
+	if len(seen) != 4 || pages != 2 {
+		t.Errorf("%d found on %d pages", len(seen), pages)
+	}
+	for query, at := range map[string]string{
+		"?status=done": "http.status", "?based-on=Patient/1": "http.based-on", "?_count=0": "http._count", "?_cursor=1": "http._cursor",
+		"?based-on:identifier=9": "http.based-on",
+	} {
+		b.fhir(access.Engine, "GET", "/Communication"+query, nil).refused(400, "invalid", at)
+	}
+}
+
+// TestFHIRUnknownParameters: passed over and told, or refused where the caller is strict; one that would
+// narrow the search is never passed over.
+func TestFHIRUnknownParameters(t *testing.T) {
+	b := fhirBox(t)
+	a := b.fhir(access.Engine, "GET", "/Communication?sender=x&status=completed", nil).want(200)
+	if self := a.link("self"); self != "/Communication?status=completed" {
+		t.Errorf("self is %q", self)
+	}
+	if !strings.Contains(a.Body.String(), `"mode":"outcome"`) || !strings.Contains(a.Body.String(), "not-supported") {
+		t.Errorf("not told: %s", a.Body)
+	}
+	b.fhir(access.Engine, "GET", "/Communication?sender=x", nil, "Prefer", "handling=lenient").want(200)
+	b.fhir(access.Engine, "GET", "/Communication?sender=x", nil, "Prefer", "return=minimal; handling=strict").refused(400, "not-supported", "")
+	for _, query := range []string{"/AuditEvent?patient=Patient/1", "/AuditEvent?patient:missing=true", "/AuditEvent?agent.name=x", "/Consent?patient=1"} {
+		role, name := access.Auditor, "http.patient"
+		if strings.Contains(query, "agent") {
+			name = "http.agent"
+		}
+		b.fhir(role, "GET", query, nil).refused(400, "not-supported", name)
+	}
+	b.fhir(access.Auditor, "GET", "/AuditEvent?patient.identifier=1&patient.identifier=2", nil).refused(400, "invalid", "http.patient.identifier")
+}
+
+// TestFHIRConsent: a rule for each class of text, as the box decides it now.
+func TestFHIRConsent(t *testing.T) {
+	b := fhirBox(t)
+	rules := func() string {
+		t.Helper()
+		all := b.fhir(access.Engine, "GET", "/Consent?patient:identifier="+url.QueryEscape("urn:id:RVR|"+patientMRN), nil).matches()
+		if len(all) != 1 {
+			t.Fatalf("%d consents", len(all))
+		}
+		c := all[0]
+		if v := c["identifier"].([]any)[0].(map[string]any)["value"]; v != "tel:"+patientNumber {
+			t.Errorf("the consent is of %v", v)
+		}
+		var out []string
+		for _, r := range c["provision"].(map[string]any)["provision"].([]any) {
+			r := r.(map[string]any)
+			class := r["code"].([]any)[0].(map[string]any)["coding"].([]any)[0].(map[string]any)["code"].(string)
+			out = append(out, class+":"+r["type"].(string))
+		}
+		return strings.Join(out, " ")
+	}
+	if got := rules(); got != "care:permit code:permit marketing:deny" {
+		t.Errorf("at first %s", got)
+	}
+	p := contactOf(t, patientNumber)
+	b.do(func(tx *store.Tx) error {
+		return consent.Set(tx, p, text.Marketing, consent.OptedIn, consent.SourceAPI)
+	})
+	if got := rules(); got != "care:permit code:permit marketing:permit" {
+		t.Errorf("after the opt-in %s", got)
+	}
+	b.do(func(tx *store.Tx) error {
+		_, err := consent.Incoming(tx, consent.In{From: p, Body: "STOP", SIM: "8901", At: tx.Now()})
+		return err
+	})
+	if got := rules(); got != "care:deny code:permit marketing:deny" {
+		t.Errorf("after STOP %s", got)
+	}
+	b.do(func(tx *store.Tx) error { return deadSubject(tx, patientMRN, true) })
+	if got := rules(); got != "care:deny code:deny marketing:deny" {
+		t.Errorf("after the death %s", got)
+	}
+	b.fhir(access.Engine, "GET", "/Consent", nil).refused(400, "required", "http.patient")
+	if got := b.fhir(access.Engine, "GET", "/Consent?patient.identifier=nobody", nil).matches(); len(got) != 0 {
+		t.Errorf("%d consents of nobody", len(got))
+	}
+	looks := b.entries(record.ActionView)
+	if len(looks) < 5 || looks[0].Entry.Object != "consents" || looks[0].Entry.Subject != "RVR|"+patientMRN {
+		t.Errorf("looks: %v", looks)
+	}
+}
+
+// TestFHIRAuditEvent: the search by date, patient and agent, itself on record, with numbers masked.
+func TestFHIRAuditEvent(t *testing.T) {
+	b := fhirBox(t)
+	b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted("requester", fields{"identifier": fields{"value": "drmiller"}})).want(201)
+	job, _ := b.next()
+	b.receipt(job, 0)
+	engine := b.clients[access.Engine].sid
+	count := func(query string) []map[string]any {
+		t.Helper()
+		return b.fhir(access.Auditor, "GET", "/AuditEvent"+query, nil, "Prefer", "handling=strict").matches()
+	}
+	all := count("?patient.identifier=" + url.QueryEscape("urn:id:RVR|"+patientMRN))
+	text := toJSON(t, all)
+	if len(all) < 3 || !strings.Contains(text, "drmiller") || strings.Contains(text, patientNumber) || !strings.Contains(text, "+1617*****34") {
+		t.Errorf("of the patient: %s", text)
+	}
+	if first := toJSON(t, all[0]); !strings.Contains(first, "audit.search") || !strings.Contains(first, "110101") {
+		t.Errorf("the search itself is not the newest: %s", first)
+	}
+	mine := count("?agent:identifier=" + url.QueryEscape("urn:pinward:client|"+engine))
+	if len(mine) == 0 || len(count("?agent.identifier="+engine)) != len(mine) || len(count("?agent.identifier="+url.QueryEscape("urn:pinward:user|"+engine))) != 0 {
+		t.Errorf("%d of the agent", len(mine))
+	}
+	for _, e := range mine {
+		if n := strings.Count(toJSON(t, e), `"requestor":true`); n != 1 {
+			t.Errorf("%d requestors", n)
+		}
+	}
+	now := time.Now()
+	day := func(d int) string { return now.UTC().AddDate(0, 0, d).Format(time.DateOnly) }
+	for query, some := range map[string]bool{
+		"?date=ge" + day(-1): true, "?date=gt" + day(2): false, "?date=lt" + day(-1): false, "?date=le" + day(2): true,
+		"?date=ge" + day(-1) + "&date=lt" + day(2): true, "?date=" + now.Format("2006"): true, "?date=" + day(-3): false,
+		"?date=ge" + url.QueryEscape(now.Add(-time.Hour).Format(time.RFC3339)): true, "?date=sa" + now.Add(time.Hour).UTC().Format(time.RFC3339): false,
+		"?date=eb" + now.Add(-time.Hour).UTC().Format(time.RFC3339): false, "?date=lt" + now.In(time.FixedZone("", 3600)).Add(-time.Hour).Format(time.RFC3339): false,
+	} {
+		if got := count(query); (len(got) > 0) != some {
+			t.Errorf("%s: %d found", query, len(got))
+		}
+	}
+	for _, query := range []string{"?date=ne2026", "?date=yesterday", "?date=ge", "?date=2026-13-01"} {
+		b.fhir(access.Auditor, "GET", "/AuditEvent"+query, nil).refused(400, "invalid", "http.date")
+	}
+	seen := map[string]bool{}
+	pages := 0
+	for path := "/AuditEvent?_count=7&date=lt" + url.QueryEscape(now.Add(time.Minute).UTC().Format(time.RFC3339)); path != "" && pages < 30; pages++ {
+		a := b.fhir(access.Auditor, "GET", path, nil, "Prefer", "handling=strict")
+		for _, e := range a.matches() {
+			seen[e["id"].(string)] = true
+		}
+		path = a.link("next")
+	}
+	if pages < 3 || !seen["0"] && !seen["1"] {
+		t.Errorf("%d entries on %d pages, not to the first", len(seen), pages)
+	}
+	searches := b.entries(record.ActionSearch)
+	if len(searches) < 10 || searches[0].Entry.Subject != "RVR|"+patientMRN || searches[0].Actor.ID != b.clients[access.Auditor].sid {
+		t.Errorf("searches on record: %d", len(searches))
+	}
+}
+
+// TestFHIRAuthorities: a name, an OID and a URI as the system of a record number, there and back.
+func TestFHIRAuthorities(t *testing.T) {
+	site := contact.Site{Authority: "RVR"}
+	for authority, system := range map[string]string{
+		"RVR": "urn:id:RVR", "ST. MARY": "urn:id:ST.%20MARY", "1.2.840.99": "urn:oid:1.2.840.99", "https://ehr.example.org/mrn": "https://ehr.example.org/mrn",
+	} {
+		if got := systemOf(authority); string(got) != system {
+			t.Errorf("%s is %s", authority, got)
+		}
+		if got := authorityOf(system, site); got != authority {
+			t.Errorf("%s is %s", system, got)
+		}
+	}
+	if authorityOf("", site) != "RVR" || authorityOf("DEMO", site) != "DEMO" || systemOf("") != "" {
+		t.Error("a system that is not named")
+	}
+}
