@@ -335,7 +335,7 @@ func businessKey(system, value string) string { return system + "|" + value }
 
 // ifNoneExist reads the header of a conditional create (R4 http.html#ccreate). An identifier that the
 // request bears is the one condition that finds it again.
-func (a *asked) ifNoneExist(header string) (conditional bool, err error) {
+func (ask *asked) ifNoneExist(header string) (conditional bool, err error) {
 	if header == "" {
 		return false, nil
 	}
@@ -354,9 +354,9 @@ func (a *asked) ifNoneExist(header string) (conditional bool, err error) {
 	if !ok {
 		return false, bad("identifier=system|value, with the system")
 	}
-	for _, id := range a.kept.Identifier {
+	for _, id := range ask.kept.Identifier {
 		if string(id.System) == system && id.Value == value && value != "" {
-			a.key = businessKey(system, value)
+			ask.key = businessKey(system, value)
 			return true, nil
 		}
 	}
