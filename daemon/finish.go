@@ -20,7 +20,7 @@ func (b *box) drill(ctx context.Context, by store.Actor, shares []string) error 
 	if h == nil {
 		return errNotOpen
 	}
-	verdict := b.tryKit(ctx, shares)
+	tried, verdict := b.tryKit(ctx, shares)
 	outcome := store.OK
 	if verdict != nil {
 		outcome = store.Failed
@@ -34,6 +34,7 @@ func (b *box) drill(ctx context.Context, by store.Actor, shares []string) error 
 			return err
 		}
 		c.Drilled = tx.Now()
+		c.saw(tried)
 		return setups.Put(tx, setupKey, c)
 	})
 	if verdict != nil {
@@ -45,25 +46,25 @@ func (b *box) drill(ctx context.Context, by store.Actor, shares []string) error 
 	return err
 }
 
-func (b *box) tryKit(ctx context.Context, shares []string) error {
+func (b *box) tryKit(ctx context.Context, shares []string) (*tpm.DrillState, error) {
 	b.turning.Lock()
 	defer b.turning.Unlock()
 	_, keys, st, err := b.sealedKeys()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	recovered, err := tpm.Recover(ctx, st, shares)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer recovered.Close()
 	if !recovered.Same(keys) {
-		return errors.New("the shares are in order, but they belong to other keys than those in use")
+		return nil, errors.New("the shares are in order, but they belong to other keys than those in use")
 	}
 	if st, err = tpm.Drill(st, shares, time.Now()); err != nil {
-		return err
+		return nil, err
 	}
-	return tpm.SaveState(b.statePath(), st)
+	return st.LastDrill, tpm.SaveState(b.statePath(), st)
 }
 
 // finish ends set-up: the site gets the mode that was asked for. It is refused, with what is left to

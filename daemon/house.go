@@ -281,7 +281,7 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check() health.Check {
-	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkAnchors(), h.checkWitnesses(), h.checkRepository(), h.checkHL7(), h.checkBack()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}

@@ -43,7 +43,8 @@ type KeyStatus struct {
 	Kit        string       `json:"kit"` // its id, as on the shares
 	LastDrill  time.Time    `json:"last_drill,omitzero"`
 	Drilled    []int        `json:"drilled,omitempty"` // shares of the last drill
-	Suspended  bool         `json:"suspended"`         // for the next start
+	Holders    []KeyHolder  `json:"holders,omitempty"`
+	Suspended  bool         `json:"suspended"` // for the next start
 	Rotating   bool         `json:"rotating"`
 	Signer     string       `json:"signer"`
 	Former     []KeySigner  `json:"former,omitempty"` // signers of the TPMs before this one
@@ -100,6 +101,14 @@ func (b *box) keyStatus(r *http.Request, s *store.Store, _ store.Actor) (any, er
 		return nil, err
 	}
 	k := b.keyState(st, s)
+	err = s.View(r.Context(), func(tx *store.Tx) error {
+		c, _, err := progress(tx)
+		k.Holders = c.holders()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	if info, err := b.askChip(r.Context()); err != nil {
 		k.TPMError = err.Error()
 	} else {

@@ -151,7 +151,8 @@ func (b *box) rewrap(ctx context.Context, h *house, by store.Actor, keys *tpm.Ke
 			if err != nil {
 				return err
 			}
-			c.Holders, c.Drilled = holders, tx.Now()
+			c.Holders, c.Drilled, c.Begun, c.Seen = holders, tx.Now(), tx.Now(), [kitShares]time.Time{}
+			c.saw(st.LastDrill)
 			for i, holder := range holders {
 				attrs = append(attrs, store.Attr{Key: fmt.Sprintf("holder%d", i+1), Value: holder})
 			}

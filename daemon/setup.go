@@ -19,11 +19,14 @@ import (
 // commissioning is how far set-up has come, and who holds the recovery kit. Until it is finished the
 // site stays in shadow: a box whose kit nobody has tried is one dead chip away from losing all it has.
 type commissioning struct {
-	Holders  []string     `json:"holders"` // of shares 1, 2 and 3
-	Mode     contact.Mode `json:"mode"`    // of the site, once set-up is finished
-	Drilled  time.Time    `json:"drilled,omitzero"`
-	Witness  string       `json:"witness,omitempty"` // the first off the box that had a head
-	Finished time.Time    `json:"finished,omitzero"`
+	Holders []string     `json:"holders"` // of shares 1, 2 and 3
+	Mode    contact.Mode `json:"mode"`    // of the site, once set-up is finished
+	Drilled time.Time    `json:"drilled,omitzero"`
+	// Begun is when the kit was made, and Seen when each of its shares was last seen to be in order.
+	Begun    time.Time            `json:"begun,omitzero"`
+	Seen     [kitShares]time.Time `json:"seen"`
+	Witness  string               `json:"witness,omitempty"` // the first off the box that had a head
+	Finished time.Time            `json:"finished,omitzero"`
 }
 
 var setups = store.NewTable[commissioning]("daemon.setup", store.Cached())
@@ -147,18 +150,20 @@ func (b *box) mayCommission(ctx context.Context, again bool) error {
 	if finished || !c.Drilled.IsZero() {
 		return fmt.Errorf("%w: its recovery kit is in use; set-up can be done again only before the first drill", admin.ErrState)
 	}
-	if keys, ok := h.keys.(*tpm.Keys); ok {
-		if err := keys.Release(ctx); err != nil {
-			return fmt.Errorf("%w: %w", admin.ErrState, err)
-		}
+	keys, ok := h.keys.(*tpm.Keys)
+	if !ok {
+		return errNoTPM
+	}
+	// If we crash after this, the next start does the rest.
+	if err := b.markUnfinished(discard); err != nil {
+		return err
+	}
+	if err := keys.Release(ctx); err != nil {
+		return fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
 	b.house.Store(nil)
 	if err := h.close(ctx); err != nil {
 		return fmt.Errorf("close unfinished store: %w", err)
-	}
-	// The keys go first: if we crash after that, the next start removes the rest.
-	if err := b.markUnfinished(); err != nil {
-		return err
 	}
 	if err := b.discardUnfinished(); err != nil {
 		return err
@@ -200,7 +205,7 @@ func (b *box) found(ctx context.Context, s *store.Store, req admin.Setup, hash a
 		if err := contact.SetSite(tx, req.Site); err != nil {
 			return err
 		}
-		if err := setups.Put(tx, setupKey, commissioning{Holders: req.Holders, Mode: wanted}); err != nil {
+		if err := setups.Put(tx, setupKey, commissioning{Holders: req.Holders, Mode: wanted, Begun: tx.Now()}); err != nil {
 			return err
 		}
 		if _, err := access.CreateUser(tx, req.Admin.Name, hash, []access.Role{access.Admin, access.Auditor, access.Operator}); err != nil {

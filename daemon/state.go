@@ -74,8 +74,10 @@ func (b *box) bringUp(ctx context.Context) {
 	case err != nil:
 		b.enter(Sealed, err.Error(), "restore "+b.statePath()+" from the backup, then restart")
 	default:
-		if err := b.endUnfinished(); err != nil { // it had come to saving its keys
-			b.log.Error("start", "error", err)
+		if !b.discarding() {
+			if err := b.endUnfinished(); err != nil { // it had come to saving its keys
+				b.log.Error("start", "error", err)
+			}
 		}
 		b.unsealTPM(ctx, st, "")
 	}
@@ -95,6 +97,15 @@ func (b *box) unsealTPM(ctx context.Context, st tpm.State, passphrase string) {
 	b.retry(err)
 	if err != nil {
 		b.enter(Sealed, err.Error(), remedy(err))
+		return
+	}
+	if b.discarding() {
+		if err := b.discardKeys(ctx, keys); err != nil {
+			b.retry(err)
+			b.enter(Sealed, "set-up was to be begun again, and what was there cannot be given up: "+err.Error(), "restart")
+			return
+		}
+		b.enter(Empty, "set-up was to be begun again, and was cut off", "run: pinward setup")
 		return
 	}
 	b.own(ctx, keys)
@@ -207,7 +218,7 @@ func (b *box) unsealBy(ctx context.Context, req admin.Unseal) error {
 	}
 	now := b.state.Load()
 	if now.Name != Open {
-		return fmt.Errorf("%w: still sealed: %s", admin.ErrState, now.Cause)
+		return fmt.Errorf("%w: still %s: %s", admin.ErrState, now.Name, now.Cause)
 	}
 	h := b.house.Load()
 	return h.store.Update(ctx, store.Actor{Kind: "root", ID: "unseal"}, func(tx *store.Tx) error {

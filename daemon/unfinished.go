@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"pinward/daemon/admin"
+	"pinward/tpm"
 )
 
 // unfinishedPath is the mark of a set-up or a restore under way: while it is there and no sealed keys
@@ -21,19 +23,39 @@ func (b *box) beginUnfinished() error {
 	if exists(b.storePath()) {
 		return fmt.Errorf("%w: a store is here already (%s): restart to see what it is, or move it away", admin.ErrState, b.storePath())
 	}
-	return b.markUnfinished()
+	return b.markUnfinished("")
 }
 
+// discard is what the mark says of a set-up that is to be begun again: its keys are to go as well, and
+// the TPM is given back first, or nobody could own it again.
+const discard = "discard"
+
 // markUnfinished sets the mark, durably, before anything is made or removed that it speaks of.
-func (b *box) markUnfinished() error {
-	f, err := os.OpenFile(b.unfinishedPath(), os.O_CREATE|os.O_WRONLY, 0o600)
+func (b *box) markUnfinished(what string) error {
+	f, err := os.OpenFile(b.unfinishedPath(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err == nil {
-		err = errors.Join(f.Close(), syncFolder(b.cfg.Box.State))
+		_, err = f.WriteString(what)
+		err = errors.Join(err, f.Sync(), f.Close(), syncFolder(b.cfg.Box.State))
 	}
 	if err != nil {
 		return fmt.Errorf("mark unfinished set-up: %w", err)
 	}
 	return nil
+}
+
+// discarding tells whether the keys that are here are to go: setup --again was cut off.
+func (b *box) discarding() bool {
+	what, err := os.ReadFile(b.unfinishedPath())
+	return err == nil && string(what) == discard
+}
+
+// discardKeys gives the TPM back and removes a set-up that is to be begun again. What of it was done
+// already is left, so that a crash within it is ended by the next start.
+func (b *box) discardKeys(ctx context.Context, keys *tpm.Keys) error {
+	if err := keys.Release(ctx); err != nil {
+		return err
+	}
+	return errors.Join(keys.Close(), b.discardUnfinished())
 }
 
 // endUnfinished takes the mark away, once the keys are saved or all that it speaks of is gone.

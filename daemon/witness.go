@@ -13,6 +13,7 @@ import (
 	"pinward/daemon/health"
 	"pinward/daemon/record"
 	"pinward/store"
+	"pinward/store/audit"
 )
 
 // WitnessTarget is one [[witness]]: who keeps the signed heads of the audit. An attacker who controls
@@ -113,6 +114,9 @@ func (h *house) witness(ctx context.Context, list []WitnessTarget, out Dial) {
 // may come once an hour.
 const witnessLate = 2 * time.Hour
 
+// forked is the way out of two histories: README, "Recover".
+const forked = "; if this box was set back to a snapshot, or another box runs from a copy of it, stop one of the two and see README, Recover"
+
 // checkWitnesses warns when a witness that was named has not got a head for long.
 func (h *house) checkWitnesses() health.Check {
 	return health.Check{Name: "witnesses", Ask: func() (health.State, string) {
@@ -125,6 +129,11 @@ func (h *house) checkWitnesses() health.Check {
 			return health.Unknown, "the receipts of the witnesses cannot be read"
 		}
 		var late []string
+		for _, st := range list { // whoever tells of another history is no matter of two hours
+			if strings.Contains(st.Trouble, audit.ErrOtherHistory.Error()) {
+				return health.Warn, st.Name + ": " + st.Trouble + forked
+			}
+		}
 		for _, w := range h.named {
 			i := slices.IndexFunc(list, func(s record.WitnessStatus) bool { return s.Name == w.Name })
 			last := h.since

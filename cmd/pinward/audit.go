@@ -5,11 +5,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +21,7 @@ import (
 func (c *client) audit() *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "Search, export and verify the audit"}
 	cmd.AddCommand(c.auditVerify(), c.auditExport(), c.auditSearch(), c.auditOpen(), auditVerifyEntry(), c.auditWitness(),
-		c.auditWitnesses(), c.auditRepository(), c.auditReport(), c.auditHold())
+		c.auditWitnesses(), c.auditRepository(), c.auditReport(), c.auditHold(), c.auditIncident())
 	return cmd
 }
 
@@ -157,6 +155,7 @@ func (c *client) auditSearch() *cobra.Command {
 	q := url.Values{}
 	var action, actor, object, subject, from, to string
 	var limit int
+	var phone bool
 	cmd := &cobra.Command{
 		Use: "search", Short: "Look for entries; the search is an entry itself", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -165,28 +164,16 @@ func (c *client) auditSearch() *cobra.Command {
 					q.Set(name, v)
 				}
 			}
-			var found struct {
-				Items []struct {
-					Seq                    uint64
-					At                     time.Time
-					Actor, Action, Outcome string
-					Object                 string
-					OnBehalfOf             string `json:"on_behalf_of"`
-					Attrs                  map[string]string
+			var found foundEntries
+			if phone {
+				if actor != "" || object != "" || subject != "" {
+					return errors.New("--phone goes with --action, --from, --to and --limit alone")
 				}
+				return c.searchPhone(cmd.Context(), action, from, to, limit)
 			}
 			show, err := c.call(cmd.Context(), http.MethodGet, "/v1/audit?"+q.Encode(), nil, &found)
 			if show {
-				for _, e := range found.Items {
-					fmt.Printf("%8d  %s  %-28s %-22s %-8s %s", e.Seq, e.At.Local().Format(time.DateTime), e.Actor, e.Action, e.Outcome, e.Object)
-					if e.OnBehalfOf != "" {
-						fmt.Printf("  for %s", e.OnBehalfOf)
-					}
-					for _, key := range slices.Sorted(maps.Keys(e.Attrs)) {
-						fmt.Printf("  %s=%s", key, e.Attrs[key])
-					}
-					fmt.Println()
-				}
+				found.print()
 			}
 			return err
 		},
@@ -198,6 +185,7 @@ func (c *client) auditSearch() *cobra.Command {
 	f.StringVar(&subject, "subject", "", "only entries about this patient, as AUTHORITY|MRN")
 	f.StringVar(&from, "from", "", "not before, as in RFC 3339")
 	f.StringVar(&to, "to", "", "not after")
+	f.BoolVar(&phone, "phone", false, "only entries that name a number, which is asked for, or read from the input: never an argument, which every user of this machine sees")
 	f.IntVar(&limit, "limit", 100, "at most this many, the newest")
 	return cmd
 }

@@ -99,10 +99,14 @@ func auditVerifyEntry() *cobra.Command {
 
 func (c *client) auditReport() *cobra.Command {
 	var subjects []string
-	var from, to string
+	var from, to, out, signer string
 	cmd := &cobra.Command{
-		Use: "report KIND", Short: "Make a report as CSV: disclosures, activity or incidents", Args: cobra.ExactArgs(1),
-		Example: "  pinward audit report disclosures --subject 'HOSP|77001' > disclosures.csv",
+		Use: "report KIND", Short: "Make a report as CSV: disclosures, activity, incidents or ocr", Args: cobra.ExactArgs(1),
+		Long: "The report ocr is the evidence for an audit: users and roles, access reviews, failed logins, settings,\n" +
+			"drills, incidents. With --out it becomes a folder that also holds the activity review, the incidents,\n" +
+			"the audit as a bundle, and the verdict on it.",
+		Example: "  pinward audit report disclosures --subject 'HOSP|77001' > disclosures.csv\n" +
+			"  pinward audit report ocr --from 2026-01-01T00:00:00Z --out pack --signer FINGERPRINT",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := url.Values{"subject": subjects}
 			for name, v := range map[string]string{"from": from, "to": to} {
@@ -110,8 +114,14 @@ func (c *client) auditReport() *cobra.Command {
 					q.Set(name, v)
 				}
 			}
-			if !c.json {
+			if !c.json || out != "" {
 				q.Set("format", "csv")
+			}
+			if out != "" {
+				if args[0] != "ocr" {
+					return errors.New("--out goes with the report ocr")
+				}
+				return c.evidencePack(cmd.Context(), out, strings.ToLower(signer), q)
 			}
 			resp, err := c.do(cmd.Context(), http.MethodGet, "/audit/report/"+url.PathEscape(args[0])+"?"+q.Encode(), nil)
 			if err != nil {
@@ -125,6 +135,8 @@ func (c *client) auditReport() *cobra.Command {
 	cmd.Flags().StringArrayVar(&subjects, "subject", nil, "the patient as AUTHORITY|MRN; again for each id of a merged one")
 	cmd.Flags().StringVar(&from, "from", "", "not before, as in RFC 3339")
 	cmd.Flags().StringVar(&to, "to", "", "before, as in RFC 3339")
+	cmd.Flags().StringVar(&out, "out", "", "with ocr: a new `FOLDER` for the whole pack")
+	cmd.Flags().StringVar(&signer, "signer", "", "with --out: fingerprint of the box's signer, from your sheet")
 	return cmd
 }
 

@@ -30,7 +30,11 @@ func (c *client) keyStatus() *cobra.Command {
 				PCRs                   []int
 				LastDrill              time.Time `json:"last_drill"`
 				Drilled                []int
-				Former                 []struct {
+				Holders                []struct {
+					Name string
+					Seen time.Time
+				}
+				Former []struct {
 					Fingerprint string
 					Until       time.Time
 				}
@@ -67,6 +71,13 @@ func (c *client) keyStatus() *cobra.Command {
 				line("kit", "%s, never tried", k.Kit)
 			} else {
 				line("kit", "%s, last tried %s with shares %s", k.Kit, k.LastDrill.Local().Format(time.DateOnly), strings.Trim(fmt.Sprint(k.Drilled), "[]"))
+			}
+			for i, h := range k.Holders {
+				seen := "not tried yet"
+				if !h.Seen.IsZero() {
+					seen = "last seen " + h.Seen.Local().Format(time.DateOnly)
+				}
+				line("holder", "%s, share %d %s", h.Name, i+1, seen)
 			}
 			line("signer", "%s", k.Signer)
 			for _, f := range k.Former {

@@ -55,7 +55,8 @@ func TestScripts(t *testing.T) {
 			"ready":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).awaitReady()) },
 			"sessions": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).useUpSessions()) },
 			"raise":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).raise()) },
-			"let":      let, "code": code, "hl7": sendHL7, "take": take,
+			"fault":    fault, "faultless": faultless,
+			"let": let, "code": code, "hl7": sendHL7, "take": take,
 		},
 	})
 }

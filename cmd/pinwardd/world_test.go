@@ -325,7 +325,7 @@ func (w *world) freeze(name string) error { return w.procs[name].cmd.Process.Sig
 func (w *world) thaw(name string) error   { return w.procs[name].cmd.Process.Signal(syscall.SIGCONT) }
 
 func (w *world) close() {
-	for _, name := range []string{theBox, theNetwork, theTPM} {
+	for _, name := range []string{theTracer, theBox, theNetwork, theTPM} {
 		w.kill(name)
 	}
 }

@@ -26,6 +26,7 @@ var reportKinds = []reportKind{
 	{record.KindDisclosures, "Accounting of disclosures to a patient (45 CFR 164.528)"},
 	{record.KindActivity, "Activity review: who did what (45 CFR 164.308(a)(1))"},
 	{record.KindIncidents, "Incidents and possible breaches (45 CFR 164.308(a)(6))"},
+	{record.KindEvidence, "Evidence for an audit: users, reviews, failed logins, settings, drills (45 CFR 164.316)"},
 }
 
 // reportPage is a report as a page to print: the same rows as in the file, with times of the site.

@@ -17,7 +17,7 @@ import (
 
 // composed are the places where an action is put together, and what can come of it.
 var composed = map[string][]store.Action{
-	"report.": {"report." + KindDisclosures, "report." + KindActivity, "report." + KindIncidents},
+	"report.": {"report." + KindDisclosures, "report." + KindActivity, "report." + KindIncidents, "report." + KindEvidence},
 }
 
 // actionsOf reads from the program's own text every action that it can record: constants of type Action,

@@ -26,13 +26,18 @@ const (
 	byActor   = "record/actor"
 )
 
-// Index keeps the index up with the log until ctx ends.
+// Index keeps the index up with the log until ctx ends, and opens the incidents that replies make.
 func Index(ctx context.Context, s *store.Store, by store.Actor) error {
 	if err := s.Update(ctx, by, func(tx *store.Tx) error { return cursors.Delete(tx, []byte(indexerOlder)) }); err != nil {
 		return fmt.Errorf("index audit: %w", err)
 	}
 	return Follow(ctx, s, by, indexer, func(ctx context.Context, records []store.Record) error {
-		return s.Update(ctx, by, func(tx *store.Tx) error { return addToIndex(tx, records) })
+		return s.Update(ctx, by, func(tx *store.Tx) error {
+			if err := openForReplies(tx, records); err != nil {
+				return err
+			}
+			return addToIndex(tx, records)
+		})
 	})
 }
 

@@ -293,13 +293,13 @@ func TestDisclosuresListWhatLeftAboutOnePatient(t *testing.T) {
 		if err != nil || len(rows) != 4 {
 			t.Fatalf("%d rows, %v", len(rows), err)
 		}
-		if got := rows[1]; got[1] != "verification.start" || got[3] != "tel:+16175551234" || got[7] != "AC01" || got[8] != "'=cmd()" || got[10] != "SM1" {
+		if got := rows[1]; got[0] != partPatient || got[2] != "verification.start" || got[4] != "tel:+16175551234" || got[8] != "AC01" || got[9] != "'=cmd()" || got[11] != "SM1" {
 			t.Errorf("first line is %q", got)
 		}
-		if got := rows[2]; got[1] != "message.sent" || got[10] != "SM1" {
+		if got := rows[2]; got[2] != "message.sent" || got[11] != "SM1" {
 			t.Errorf("second line is %q", got)
 		}
-		if got := rows[3]; got[2] != "refused" || got[11] != "opted out" {
+		if got := rows[3]; got[3] != "refused" || got[12] != "opted out" {
 			t.Errorf("third line is %q", got)
 		}
 		if r := b.search(Query{Action: "report.disclosures"}).Records; len(r) != 1 || r[0].Actor.ID != "mary" || r[0].Entry.Subject != mary.Key() {

@@ -29,10 +29,11 @@ const (
 	KindDisclosures = "disclosures"
 	KindActivity    = "activity"
 	KindIncidents   = "incidents"
+	KindEvidence    = "ocr" // for an audit by the Office for Civil Rights
 )
 
 // Kinds lists the kinds of reports.
-func Kinds() []string { return []string{KindDisclosures, KindActivity, KindIncidents} }
+func Kinds() []string { return []string{KindDisclosures, KindActivity, KindIncidents, KindEvidence} }
 
 // maxRows bounds a report: one that is longer says so, and a shorter time is asked for.
 const maxRows = 100_000
@@ -81,6 +82,8 @@ func Make(tx *store.Tx, a Ask) (Report, error) {
 		err = r.activity(tx, a)
 	case KindIncidents:
 		err = r.incidents(tx, a)
+	case KindEvidence:
+		err = r.evidence(tx, a)
 	default:
 		err = fmt.Errorf("make report: no kind %q", a.Kind)
 	}
@@ -149,6 +152,9 @@ func inert(v string) string {
 	}
 	return v
 }
+
+// noTime is no bound of a time.
+var noTime time.Time
 
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 

@@ -62,7 +62,7 @@ func TestSixYears(t *testing.T) {
 			t.Errorf("%d rows of %d months", len(rows), months)
 		}
 		rows = b.report(Ask{Kind: KindDisclosures, Subjects: []contact.SubjectID{mary}, From: begins[10], To: begins[21]}).Rows
-		if len(rows) != 22 || rows[0][9] != "VE10" || rows[20][9] != "VE20" {
+		if len(rows) != 22 || rows[0][10] != "VE10" || rows[20][10] != "VE20" {
 			t.Errorf("rows of eleven months: %q", rows)
 		}
 		var got, want []string
