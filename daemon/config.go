@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
 	"pinward/modem"
+	"pinward/store"
 )
 
 // Config is /etc/pinward/pinward.toml: what belongs to the box. What belongs to the hospital's
@@ -43,6 +45,18 @@ type Box struct {
 	ID string `toml:"id"`
 	// State is the folder of the store and the sealed keys.
 	State string `toml:"state"`
+	// KeepYears is for how long entries, consents and settings are kept before a month of them may be
+	// shredded: 6 at least (45 CFR 164.316(b)(2)(i)), more where a state's law asks for it. An attacker
+	// who raises it keeps what should be gone.
+	KeepYears int `toml:"keep_years"`
+}
+
+// leastYears is the shortest time that keep_years may be.
+const leastYears = 6
+
+// keep is KeepYears as the store takes it.
+func (b Box) keep() time.Duration {
+	return store.Retention + time.Duration(max(b.KeepYears, leastYears)-leastYears)*(365*24+6)*time.Hour
 }
 
 // TPM names the device that seals the keys. An attacker who controls Device can keep the box sealed,
@@ -172,7 +186,7 @@ func (a *Address) UnmarshalText(b []byte) error {
 // Defaults is the configuration before the file is read.
 func Defaults() Config {
 	return Config{
-		Box:     Box{State: "/var/lib/pinward"},
+		Box:     Box{State: "/var/lib/pinward", KeepYears: leastYears},
 		TPM:     TPM{Device: "/dev/tpmrm0", Unseal: "tpm", Sysfs: "/sys"},
 		HTTPS:   HTTPS{Listen: Address{"[::]:8443"}},
 		Control: Control{Socket: "/run/pinward/pinward.sock"},
@@ -222,6 +236,9 @@ func (c Config) Check() error {
 	}
 	if !filepath.IsAbs(c.Box.State) {
 		bad("box.state: must be an absolute path")
+	}
+	if c.Box.KeepYears < leastYears || c.Box.KeepYears > 100 {
+		bad("box.keep_years: must be %d to 100", leastYears)
 	}
 	if !filepath.IsAbs(c.Control.Socket) {
 		bad("control.socket: must be an absolute path")

@@ -24,7 +24,7 @@ const (
 )
 
 // within are the actions by which somebody of the hospital looked at what is kept of a patient.
-var within = []store.Action{ActionView, ActionSearch, "report." + KindDisclosures}
+var within = []store.Action{ActionView, ActionSearch}
 
 // disclosures lists what left the box about a patient (45 CFR 164.528): when, to which number, of which
 // kind, who asked, and what the network did with it. It has three parts: what went to the patient, what
