@@ -85,13 +85,8 @@ func hl7Policy(ctx context.Context, s *store.Store) (p intake.Shown, err error) 
 	return p, err
 }
 
-// errDry undoes what a dry run did.
-var errDry = errors.New("dry run: nothing is kept")
-
-// setHL7Policy changes what the body names; with whole=1 the body is all of it, with dry=1 it is only
-// checked and shown as it would be.
+// setHL7Policy changes what the body names. A whole policy is applied as a file: see policy.go.
 func setHL7Policy(r *http.Request, s *store.Store, by store.Actor) (any, error) {
-	q := r.URL.Query()
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxPolicy))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", admin.ErrState, err)
@@ -101,9 +96,6 @@ func setHL7Policy(r *http.Request, s *store.Store, by store.Actor) (any, error) 
 		p, err := intake.PolicyOf(tx)
 		if err != nil {
 			return err
-		}
-		if q.Get("whole") != "" {
-			p = intake.Policy{}
 		}
 		want := p.Show()
 		rules := want.Rules
@@ -116,18 +108,13 @@ func setHL7Policy(r *http.Request, s *store.Store, by store.Actor) (any, error) 
 			want.Rules = rules
 		}
 		p = want.Take()
-		if err := intake.SetPolicy(tx, p); err != nil {
-			return err
-		}
-		if shown = p.Show(); q.Get("dry") != "" {
-			return errDry
-		}
-		return nil
+		shown = p.Show()
+		return intake.SetPolicy(tx, p)
 	})
 	if errors.Is(err, intake.ErrPolicy) {
 		return nil, fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
-	if err != nil && !errors.Is(err, errDry) {
+	if err != nil {
 		return nil, err
 	}
 	return shown, nil

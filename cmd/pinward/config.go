@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,24 +15,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// policyParts are the parts of the policy by the name that each has in the file, and where the daemon
-// keeps them. What belongs to the box (ports, devices, TLS) is in pinward.toml.
-var policyParts = []struct{ name, path string }{{"hl7", "/hl7/policy"}}
+// policyParts are the parts of the policy in the order in which changes are shown. What belongs to the box
+// (ports, devices, TLS) is in pinward.toml.
+var policyParts = []string{"site", "limits", "templates", "services", "sims", "hl7"}
 
 func (c *client) config() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Show and change the hospital's policy as a file"}
 	cmd.AddCommand(&cobra.Command{
 		Use: "export", Short: "Print the policy in force, all of it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			policy := map[string]json.RawMessage{}
-			for _, p := range policyParts {
-				b, err := c.fetch(cmd, http.MethodGet, p.path, nil)
-				if err != nil {
-					return err
-				}
-				policy[p.name] = b
+			b, err := c.policy(cmd.Context(), http.MethodGet, "/config", nil)
+			if err != nil {
+				return err
 			}
-			return printJSON(policy)
+			return printJSON(b)
 		},
 	}, c.configApply())
 	return cmd
@@ -39,48 +38,32 @@ func (c *client) configApply() *cobra.Command {
 	yes, dry := false, false
 	cmd := &cobra.Command{
 		Use: "apply FILE", Short: "Check a policy, show what it changes, and put it in force", Args: cobra.ExactArgs(1),
-		Long: "Check a policy, show what it changes, and put it in force.\n\nA part that is not in the file stays as it is; of a part that is, all is replaced.",
+		Long: "Check a policy, show what it changes, and put it in force: all of it, or nothing.\n\n" +
+			"A part that is not in the file stays as it is; of a part that is, all is replaced. A site that is not\n" +
+			"live does not become so by a file: that takes two persons and pinward site mode live.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := hl7File(args[0])
 			if err != nil {
 				return err
 			}
-			var policy map[string]json.RawMessage
-			if err := json.Unmarshal(file, &policy); err != nil {
-				return fmt.Errorf("read policy: %w", err)
+			old, err := c.policy(cmd.Context(), http.MethodGet, "/config", nil)
+			if err != nil {
+				return err
 			}
-			changed := false
-			for _, p := range policyParts {
-				next, ok := policy[p.name]
-				delete(policy, p.name)
-				if !ok {
-					continue
-				}
-				old, err := c.fetch(cmd, http.MethodGet, p.path, nil)
-				if err != nil {
-					return err
-				}
-				would, err := c.fetch(cmd, http.MethodPut, p.path+"?whole=1&dry=1", next)
-				if err != nil {
-					return fmt.Errorf("%s: %w", p.name, err)
-				}
-				lines := diff(indented(old), indented(would))
-				if len(lines) == 0 {
-					continue
-				}
-				changed = true
-				fmt.Printf("%s:\n%s\n", p.name, strings.Join(lines, "\n"))
-				policy[p.name] = next
+			would, err := c.policy(cmd.Context(), http.MethodPut, "/config?dry=1", file)
+			if err != nil {
+				return err
 			}
-			for name := range policy {
-				if !known(name) {
-					return fmt.Errorf("read policy: there is no part %q", name)
-				}
+			lines, err := policyDiff(old, would)
+			if err != nil {
+				return err
 			}
-			if !changed {
+			if len(lines) == 0 {
 				fmt.Println("nothing changes")
+				return nil
 			}
-			if dry || !changed {
+			fmt.Println(strings.Join(lines, "\n"))
+			if dry {
 				return nil
 			}
 			if !yes {
@@ -88,14 +71,10 @@ func (c *client) configApply() *cobra.Command {
 					return err
 				}
 			}
-			for _, p := range policyParts {
-				if next, ok := policy[p.name]; ok {
-					if _, err := c.fetch(cmd, http.MethodPut, p.path+"?whole=1", next); err != nil {
-						return fmt.Errorf("%s: %w", p.name, err)
-					}
-				}
-			}
-			return nil
+			// What was shown is what is done: the daemon refuses where the policy is another one by now.
+			was := sha256.Sum256(bytes.TrimSpace(old))
+			_, err = c.policy(cmd.Context(), http.MethodPut, "/config?was="+hex.EncodeToString(was[:]), file)
+			return err
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
@@ -103,22 +82,24 @@ func (c *client) configApply() *cobra.Command {
 	return cmd
 }
 
-func known(name string) bool {
-	for _, p := range policyParts {
-		if p.name == name {
-			return true
+// policyDiff gives the lines that differ, part by part; none where nothing does.
+func policyDiff(old, would json.RawMessage) ([]string, error) {
+	var a, b map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(old, &a), json.Unmarshal(would, &b)); err != nil {
+		return nil, fmt.Errorf("decode answer: %w", err)
+	}
+	var lines []string
+	for _, part := range policyParts {
+		if d := diff(indented(a[part]), indented(b[part])); len(d) > 0 {
+			lines = append(append(lines, part+":"), d...)
 		}
 	}
-	return false
+	return lines, nil
 }
 
-// fetch asks the daemon for a part of the policy.
-func (c *client) fetch(cmd *cobra.Command, method, path string, body json.RawMessage) (json.RawMessage, error) {
-	var send any
-	if body != nil {
-		send = body
-	}
-	resp, err := c.do(cmd.Context(), method, path, send)
+// policy asks the daemon for the policy, or gives it a file.
+func (c *client) policy(ctx context.Context, method, path string, file []byte) (json.RawMessage, error) {
+	resp, err := c.stream(ctx, method, path, "application/json", bytes.NewReader(file))
 	if err != nil {
 		return nil, err
 	}

@@ -92,6 +92,8 @@ var auditEvents = map[store.Action]auditEvent{
 	"site.change":       {securityAlert, securityConf, "E", ""},
 	"limits.change":     {securityAlert, securityConf, "E", ""},
 	"service.save":      {securityAlert, securityConf, "E", ""},
+	"config.apply":      {securityAlert, securityConf, "E", ""},
+	"template.withdraw": {securityAlert, securityConf, "E", ""},
 	"template.save":     {securityAlert, securityConf, "E", ""},
 	"hl7.policy":        {securityAlert, securityConf, "E", ""},
 	"hl7.live":          {securityAlert, securityConf, "E", ""},

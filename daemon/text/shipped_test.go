@@ -1,9 +1,13 @@
 package text
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"pinward/store"
+	"pinward/store/storetest"
 )
 
 // TestEveryTemplateFitsOnePart fills every shipped template with the largest values, in every way
@@ -115,4 +119,35 @@ func TestEveryTemplateStandsInBothLanguages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWithdraw: the shipped text holds again, and a later version is not taken for an earlier one.
+func TestWithdraw(t *testing.T) {
+	s := storetest.Open(t)
+	storetest.Update(t, s, func(tx *store.Tx) error {
+		own, err := Find(tx, "verification", "en")
+		if err != nil {
+			return err
+		}
+		if err := Withdraw(tx, own.Name, own.Lang); !errors.Is(err, ErrNoTemplate) {
+			t.Errorf("a shipped one: %v", err)
+		}
+		own.Repeatable = !own.Repeatable
+		for want := 1; want <= 3; want++ {
+			kept, err := Save(tx, own)
+			if err != nil || kept.Version != want {
+				t.Fatalf("version %d, %v; want %d", kept.Version, err, want)
+			}
+			if err := Withdraw(tx, own.Name, own.Lang); err != nil {
+				return err
+			}
+			if now, err := Find(tx, own.Name, own.Lang); err != nil || now.Version != 0 {
+				t.Errorf("in force is version %d, %v", now.Version, err)
+			}
+			if old, err := FindVersion(tx, own.Name, own.Lang, want); err != nil || old.Version != want {
+				t.Errorf("what was: %d, %v", old.Version, err)
+			}
+		}
+		return nil
+	})
 }

@@ -86,11 +86,11 @@ func Save(tx *store.Tx, t Template) (Template, error) {
 	if problems := Lint(t); len(problems) > 0 {
 		return Template{}, &InvalidError{problems}
 	}
-	old, _, err := saved.Get(tx, templateKey(t.Name, t.Lang))
+	last, err := lastVersion(tx, t.Name, t.Lang)
 	if err != nil {
-		return Template{}, fmt.Errorf("find template: %w", err)
+		return Template{}, err
 	}
-	t.Version = old.Version + 1
+	t.Version = last + 1
 	if t.Reviewer == "" {
 		t.Reviewer = tx.Actor().ID
 	}
@@ -114,6 +114,39 @@ func Save(tx *store.Tx, t Template) (Template, error) {
 		return Template{}, fmt.Errorf("record %s: %w", ActionTemplate, err)
 	}
 	return t, nil
+}
+
+// lastVersion is the newest version that ever was, 0 where only the shipped one was: it may be out of force.
+func lastVersion(tx *store.Tx, name, lang string) (last int, err error) {
+	err = versions.Each(tx, store.Range{Prefix: append(templateKey(name, lang), 0)}, func(_ []byte, t Template) error {
+		last = max(last, t.Version)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("find template versions: %w", err)
+	}
+	return last, nil
+}
+
+// ActionWithdraw is recorded when a template is put out of force.
+const ActionWithdraw store.Action = "template.withdraw"
+
+// Withdraw puts the site's own template out of force; where one is shipped, that holds again. Its versions
+// are kept. ErrNoTemplate says that the site has none of its own.
+func Withdraw(tx *store.Tx, name, lang string) error {
+	t, ok, err := saved.Get(tx, templateKey(name, lang))
+	if err != nil {
+		return fmt.Errorf("find template: %w", err)
+	}
+	if !ok {
+		return fmt.Errorf("withdraw template: %w", ErrNoTemplate)
+	}
+	if err := saved.Delete(tx, templateKey(name, lang)); err != nil {
+		return fmt.Errorf("withdraw template: %w", err)
+	}
+	return tx.Record(store.Entry{Action: ActionWithdraw, Outcome: store.OK, Object: t.Name + "/" + t.Lang, Attrs: []store.Attr{
+		{Key: "version", Value: strconv.Itoa(t.Version)},
+	}})
 }
 
 // FindVersion returns a template as it was in an earlier version; version 0 is the shipped one.
