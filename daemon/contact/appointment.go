@@ -50,6 +50,7 @@ type Appointment struct {
 	Minutes  int
 	SiteName string // from the site map, never the HL7 location itself
 	Status   AppointmentStatus
+	Video    bool `json:",omitempty"` // the patient joins it by a link
 
 	AsOf    time.Time // the event that this comes from
 	Version int       // counts what was applied; Book and CancelAppointment own it

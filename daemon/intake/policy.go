@@ -25,6 +25,10 @@ type Policy struct {
 	Releasable []string `json:"releasable"`
 	// Portal is where results are read; "" is the first of the site's link hosts.
 	Portal string `json:"portal"`
+	// Video are the types (SCH-8), services (AIS-3) and places (AIL-3) of visits that patients join by a
+	// link; Join is where, "" is Portal.
+	Video []string `json:"video,omitempty"`
+	Join  string   `json:"join,omitempty"`
 	// Leads are how long before an appointment its reminders go, the longest first, in nanoseconds;
 	// none is 24 and 2 hours.
 	Leads []time.Duration `json:"leads"`
@@ -66,7 +70,7 @@ func PolicyOf(tx *store.Tx) (Policy, error) {
 		return Policy{}, fmt.Errorf("read hl7 policy: %w", err)
 	}
 	p.Places, p.Releasable, p.Leads = maps.Clone(p.Places), slices.Clone(p.Releasable), slices.Clone(p.Leads)
-	p.Proxies = slices.Clone(p.Proxies)
+	p.Proxies, p.Video = slices.Clone(p.Proxies), slices.Clone(p.Video)
 	p.Peers, p.Changed = maps.Clone(p.Peers), slices.Clone(p.Changed)
 	return p, nil
 }

@@ -44,19 +44,29 @@ func (w *work) bookVisit() error {
 	switch {
 	case w.visit.status == "STARTED":
 		w.did("appointment has started")
-		return w.withdraw(a, "the appointment has started")
+		if err := w.withdraw(a, "the appointment has started"); err != nil {
+			return err
+		}
+		return w.joinLink(a, true)
 	case another:
 		w.did("appointment given to another patient")
-		return w.giveVisit(prev, a)
+		err = w.giveVisit(prev, a)
 	case c.Moved:
 		w.did("appointment moved")
-		return w.moveVisit(prev, a)
+		err = w.moveVisit(prev, a)
 	case c.New:
 		w.did("appointment booked")
-		return w.remind(a, c.Tombstone)
+		err = w.remind(a, c.Tombstone)
+	case prev.Video && !a.Video:
+		w.did("appointment updated")
+		_, err = notice.CancelKey(w.tx, a.Key, "join@"+stamp(a.Start), "the visit is not by video any more")
+	default:
+		w.did("appointment updated")
 	}
-	w.did("appointment updated")
-	return nil
+	if err != nil {
+		return err
+	}
+	return w.joinLink(a, false)
 }
 
 // giveVisit withdraws what waits for the patient who had the appointment, and reminds the one who has it.
@@ -297,8 +307,14 @@ func (w *work) remindAll(id contact.SubjectID, again bool) error {
 	soon := w.tx.Now().Add(soonest)
 	var done span
 	for _, a := range list[max(len(list)-maxAppointments, 0):] {
-		if a.Status != contact.Booked || a.Start.Before(soon) || a.ID == w.visit.appointment.ID || done.same(a.Start) {
+		if a.Status != contact.Booked || a.Start.Before(soon) || a.ID == w.visit.appointment.ID {
 			continue // the one at hand has its turn
+		}
+		if err := w.joinLink(a, false); err != nil {
+			return err
+		}
+		if done.same(a.Start) {
+			continue
 		}
 		if err := w.remind(a, again); err != nil {
 			return err

@@ -35,7 +35,7 @@ func (rd *reading) readVisit() error {
 		}
 	}
 	rd.visit.status = strings.ToUpper(sch.Field(25).Comp(1).String())
-	a := contact.Appointment{ID: id, Subject: rd.person.id, AsOf: rd.at, Minutes: int(rd.m.ScheduledLength() / time.Minute), SiteName: rd.place()}
+	a := contact.Appointment{ID: id, Subject: rd.person.id, AsOf: rd.at, Minutes: int(rd.m.ScheduledLength() / time.Minute), SiteName: rd.place(), Video: rd.isVideo()}
 	// A place that shares a word with the patient's name or reason is not printed; the brand is.
 	if a.SiteName != "" && text.Guard(text.Values{string(text.Site): a.SiteName}, rd.words()) != nil {
 		a.SiteName = ""
