@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,13 +21,9 @@ func TestClientSeesThatAnIdleConnectionWasClosed(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Leaf)
 	for _, secure := range []bool{false, true} {
-		for _, idle := range []time.Duration{20 * time.Millisecond, 0} {
-			t.Run(fmt.Sprintf("tls=%v,idle=%s", secure, idle), func(t *testing.T) {
-				s := &Server{Handler: accept, Limits: Limits{Idle: idle}}
-				if secure {
-					s.TLS = &tls.Config{Certificates: []tls.Certificate{server}, MinVersion: tls.VersionTLS12}
-				}
-				addr := start(t, s)
+		for _, closes := range []bool{true, false} {
+			t.Run(fmt.Sprintf("tls=%v,closes=%v", secure, closes), func(t *testing.T) {
+				addr := once(t, secure, server, closes)
 				var dials, closed atomic.Int32
 				c := &Client{Timeout: 5 * time.Second, Dial: func(ctx context.Context) (net.Conn, error) {
 					dials.Add(1)
@@ -36,7 +33,7 @@ func TestClientSeesThatAnIdleConnectionWasClosed(t *testing.T) {
 					}
 					return nc, err
 				}}
-				defer c.Close()
+				t.Cleanup(func() { c.Close() }) // before the engine waits for it
 				for i := range 3 {
 					ack, err := c.Send(t.Context(), message(fmt.Sprint(i)))
 					if err != nil {
@@ -45,7 +42,7 @@ func TestClientSeesThatAnIdleConnectionWasClosed(t *testing.T) {
 					if code, _, _ := ack.Acknowledgment(); code != hl7.AA {
 						t.Errorf("message %d got %s", i, code)
 					}
-					if idle == 0 {
+					if !closes {
 						continue
 					}
 					for end := time.Now().Add(10 * time.Second); !stale(c.conn); time.Sleep(5 * time.Millisecond) {
@@ -61,4 +58,47 @@ func TestClientSeesThatAnIdleConnectionWasClosed(t *testing.T) {
 			})
 		}
 	}
+}
+
+// once is an engine that closes each connection after its first answer, or keeps it.
+func once(t *testing.T, secure bool, cert tls.Certificate, closes bool) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secure {
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	}
+	var serving sync.WaitGroup
+	t.Cleanup(func() {
+		l.Close()
+		serving.Wait()
+	})
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer c.Close()
+				for r := NewReader(c, 0); ; {
+					frame, err := r.Next()
+					if err != nil {
+						return // the client closed it
+					}
+					reply, err := accept(t.Context(), hl7.Peer{}, frame)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if _, err := c.Write(AppendFrame(nil, reply)); err != nil || closes {
+						return
+					}
+				}
+			})
+		}
+	})
+	return l.Addr().String()
 }
