@@ -145,6 +145,9 @@ type ModemPort struct {
 	// IMEI, where it is given, is the modem itself: it is found behind any other port when it is not at
 	// Device, and no other modem is taken for it. 15 digits, as `pinward modem probe` shows them.
 	IMEI string `toml:"imei"`
+	// Audio is the modem's PCM port, which carries the sound of calls. Leave it out where the module is one of those whose
+	// interfaces are known: it is found beside Device then.
+	Audio string `toml:"audio"`
 	// PIN names a systemd credential that holds the SIM's PIN; empty means the SIM asks for none.
 	PIN string `toml:"pin"`
 	// Settings are for a pair of module and SIM that does not send as it comes; their keys stand beside
@@ -289,6 +292,15 @@ func (c Config) Check() error {
 			bad("modem[%d].device: another modem has it", i)
 		}
 		names["device "+m.Device] = true
+		switch {
+		case m.Audio == "":
+		case !filepath.IsAbs(m.Audio):
+			bad("modem[%d].audio: must be an absolute path", i)
+		case names["device "+m.Audio]:
+			bad("modem[%d].audio: another port, or another modem, has it", i)
+		default:
+			names["device "+m.Audio] = true
+		}
 		if m.IMEI != "" && (len(m.IMEI) != 15 || strings.Trim(m.IMEI, "0123456789") != "") {
 			bad("modem[%d].imei: must be 15 digits", i)
 		} else if m.IMEI != "" && names["imei "+m.IMEI] {

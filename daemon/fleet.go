@@ -155,6 +155,7 @@ func (s *sender) describe(o outbox.Standing) admin.Modem {
 		Vendor: st.Vendor, Model: st.Model, Revision: st.Revision, Profile: st.Profile,
 		IMEI: admin.Masked(st.IMEI), SIM: admin.Masked(st.ICCID),
 		Carrier: o.Carrier, Operator: st.Operator, Register: st.Registration.String(), Signal: st.SignalDBm,
+		Voice: st.Voice, Audio: st.Audio,
 		Storage: [2]int{st.StorageUsed, st.StorageSize}, PartTime: o.PartTime.Round(time.Millisecond).Seconds(),
 		Minute: admin.Budget{Used: o.Minute, Cap: o.PerMinute}, Day: admin.Budget{Used: o.Day, Cap: o.PerDay},
 		Figures: admin.Figures{

@@ -230,6 +230,7 @@ func (b *box) newModem(h *house, p ModemPort) *modem.Modem {
 	}, modem.Options{
 		Name: p.Name, PIN: credential(p.PIN), PINs: h.pinLog(p.Name), ICCID: h.fits[p.Name].SIM,
 		BalanceCode: h.balanceCode, Settings: p.Settings, Log: b.log,
+		Audio: func(ctx context.Context) (io.ReadWriteCloser, error) { return b.openAudio(ctx, p) },
 		// Without a prompt nothing has left, and another modem may take the code: wait no longer than is usual.
 		Timing: modem.Timing{Prompt: promptPatience},
 	})

@@ -185,6 +185,21 @@ func (b *box) openAt(ctx context.Context, p ModemPort, device string) (io.ReadWr
 	return held{rw, func() { b.wiring.change(p.Name, func(s *spot) { s.node = "" }) }}, nil
 }
 
+// openAudio opens the PCM port of a modem that has its AT port open, for one call.
+func (b *box) openAudio(ctx context.Context, p ModemPort) (io.ReadWriteCloser, error) {
+	device := p.Audio
+	if device == "" {
+		devices, err := b.wiring.ports()
+		if err != nil {
+			return nil, err
+		}
+		if device = port.AudioOf(devices, b.wiring.spot(p.Name).node); device == "" {
+			return nil, fmt.Errorf("find audio port: none is known beside the modem's: %w", port.ErrUnplugged)
+		}
+	}
+	return port.OpenAudio(ctx, device)
+}
+
 // seek finds the port behind which a modem of that IMEI answers now, "" if none. It asks only ports of
 // known modem makers that nobody uses, and the same ones not more often than every ten minutes: there
 // may be other things on the bus, which a stray AT could disturb.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -122,11 +120,11 @@ func (k *calling) best(cmd string) {
 // error of ours: the call is over before it began, and attend sees so.
 func (k *calling) dial(ctx context.Context) error {
 	k.dialed = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, k.t.SetUp+k.t.Ring)
+	limited, cancel := context.WithTimeout(ctx, k.t.SetUp+k.t.Ring)
 	defer cancel()
 	k.m.update(func(st *Status) { st.InCall = true })
 	k.tell(ProgressDialing)
-	_, err := k.s.l.Do(ctx, line.Cmd{Text: "D" + k.c.To + ";", Class: line.Call}, k.t.SetUp+k.t.Ring)
+	_, err := k.s.l.Do(limited, line.Cmd{Text: "D" + k.c.To + ";", Class: line.Call}, k.t.SetUp+k.t.Ring)
 	var refused *line.ResultError
 	switch {
 	case errors.As(err, &refused):
@@ -138,12 +136,12 @@ func (k *calling) dial(ctx context.Context) error {
 		return nil
 	case err == nil, errors.Is(err, line.ErrNotStarted):
 		return err
-	case errors.Is(err, line.ErrTimeout), errors.Is(ctx.Err(), context.DeadlineExceeded):
-		k.left = leftRing
-		k.heal()
-		return nil
 	case ctx.Err() != nil:
 		k.left = leftCtx
+		return nil
+	case errors.Is(err, line.ErrTimeout), limited.Err() != nil:
+		k.left = leftRing
+		k.heal()
 		return nil
 	}
 	return err
@@ -153,6 +151,9 @@ func (k *calling) dial(ctx context.Context) error {
 func (k *calling) attend(ctx context.Context, snd *sound) error {
 	talking, hush := context.WithCancel(context.Background())
 	defer hush()
+	// A look may have to wait behind a text that is on air, for minutes: not longer than there is something to look for.
+	looking, enough := context.WithDeadline(ctx, k.dialed.Add(k.t.Whole))
+	defer enough()
 	var said chan error // the script's end; nil before the answer
 	defer func() {
 		hush()
@@ -182,9 +183,10 @@ func (k *calling) attend(ctx context.Context, snd *sound) error {
 		if !k.h.lasts() {
 			return errCallLost
 		}
-		calls, err := k.s.voiceCalls(k.s.ctx)
+		calls, err := k.s.voiceCalls(looking)
 		var refused *line.ResultError
 		switch {
+		case looking.Err() != nil:
 		case errors.As(err, &refused):
 			if blind++; blind >= blindLooks {
 				k.left = leftBlind
@@ -204,7 +206,10 @@ func (k *calling) attend(ctx context.Context, snd *sound) error {
 			}
 			if k.result.Answered && said == nil {
 				said = make(chan error, 1)
-				go func() { said <- k.talk(talking, snd) }()
+				go func() {
+					said <- k.talk(talking, snd)
+					enough()
+				}()
 			}
 		}
 		if k.late() {
@@ -294,69 +299,4 @@ func (k *calling) talk(ctx context.Context, snd *sound) error {
 	<-done
 	k.result.Talk = talk // attend waits for us before it is read
 	return err
-}
-
-// hear takes an unsolicited code, in the session's own goroutine: it never waits.
-func (k *calling) hear(code string) {
-	name, rest, _ := strings.Cut(code, ":")
-	rest = strings.TrimSpace(rest)
-	for _, c := range k.v.Keys.Codes {
-		if name == c {
-			k.press(rest)
-			return
-		}
-	}
-	packed := strings.ReplaceAll(code, " ", "")
-	for _, w := range k.ways {
-		switch {
-		case w.Played != "" && strings.HasPrefix(packed, w.Played):
-			signal(k.played)
-			return
-		case w.Hold != "" && name == w.Hold:
-			k.mu.Lock()
-			if k.pcm != nil {
-				k.pcm.Hold(rest == "0")
-			}
-			k.mu.Unlock()
-			return
-		}
-	}
-	switch {
-	case callWords[code]:
-		k.mu.Lock()
-		k.word = code
-		k.mu.Unlock()
-	case name == "^CEND": // <id>,<duration>,<status>[,<cause>]
-		if f := fields(rest); len(f) > 3 {
-			if n, err := strconv.Atoi(f[3]); err == nil {
-				k.mu.Lock()
-				k.cause = n
-				k.mu.Unlock()
-			}
-		}
-	case !callHints[name]:
-		return
-	}
-	signal(k.hint)
-}
-
-// callHints are the codes that tell of a call, besides callWords.
-var callHints = map[string]bool{
-	"^ORIG": true, "^CONF": true, "^CONN": true, "^DSCI": true, "VOICE CALL": true, "MISSED_CALL": true, "+CLCC": true, "+COLP": true,
-	"+QIND": true, "RING": true, "+CRING": true, "+CCWA": true,
-}
-
-// press takes the value of a key code.
-func (k *calling) press(value string) {
-	value = strings.Trim(value, `"`)
-	if k.v.Keys.ASCII {
-		n, err := strconv.ParseUint(fields(value)[0], 10, 7)
-		if err != nil {
-			return
-		}
-		value = string(rune(n))
-	}
-	if len(value) > 0 {
-		k.keys.Add("code", value[len(value)-1])
-	}
 }

@@ -41,20 +41,21 @@ func clip(name string, d time.Duration) voice.Clip {
 	return voice.Clip{PCM: pcm, Text: "the " + name}
 }
 
-// clips are all that a call of the tests may say, by name.
-func clips() map[string]voice.Clip {
-	out := map[string]voice.Clip{"prompt": clip("prompt", 2*time.Second)}
+// clips are all that a call of the tests may say, by name. hurry makes them shorter.
+func clips(hurry time.Duration) map[string]voice.Clip {
+	out := map[string]voice.Clip{"prompt": clip("prompt", 2*time.Second/hurry)}
 	for _, name := range []string{"nokey", "intro", "again", "closing", "notme"} {
-		out[name] = clip(name, 700*time.Millisecond)
+		out[name] = clip(name, 700*time.Millisecond/hurry)
 	}
 	for d := '0'; d <= '9'; d++ {
-		out[string(d)] = clip(string(d), 350*time.Millisecond)
+		out[string(d)] = clip(string(d), 350*time.Millisecond/hurry)
 	}
 	return out
 }
 
-func script() voice.Script {
-	c := clips()
+func script() voice.Script { return scriptOf(clips(1)) }
+
+func scriptOf(c map[string]voice.Clip) voice.Script {
 	s := voice.Script{Prompt: c["prompt"], NoKey: c["nokey"], Intro: c["intro"], Again: c["again"], Closing: c["closing"], NotMe: c["notme"]}
 	for _, d := range code {
 		s.Digits = append(s.Digits, c[string(d)])
@@ -63,7 +64,7 @@ func script() voice.Script {
 }
 
 // heard finds the clips in a recording, in their order.
-func heard(t *testing.T, wav []byte) string {
+func heard(t *testing.T, wav []byte, said map[string]voice.Clip) string {
 	t.Helper()
 	if len(wav) < 44 || string(wav[:4]) != "RIFF" || binary.LittleEndian.Uint32(wav[24:]) != voice.SampleRate || binary.LittleEndian.Uint16(wav[34:]) != 16 {
 		t.Fatalf("no recording: %d octets", len(wav))
@@ -73,7 +74,7 @@ func heard(t *testing.T, wav []byte) string {
 		name string
 	}
 	var all []found
-	for name, c := range clips() {
+	for name, c := range said {
 		for at := 44; ; {
 			i := bytes.Index(wav[at:], c.PCM)
 			if i < 0 {
@@ -141,7 +142,7 @@ func (w *world) lastCall() (modemsim.Call, string) {
 	if c.WAV == "" {
 		return c, ""
 	}
-	return c, heard(w.t, w.net.Recording(c.WAV))
+	return c, heard(w.t, w.net.Recording(c.WAV), clips(1))
 }
 
 // noCall checks that the modem is in no call, and works.

@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -82,7 +83,7 @@ func (s *session) readVoice() error {
 
 // can asks for one way.
 func (s *session) can(w way) (bool, error) {
-	if w.Kind == wayPCM && s.m.o.Audio == nil {
+	if w.Kind == wayPCM && !s.hasAudio() {
 		return false, nil
 	}
 	if w.Probe == "" {
@@ -94,6 +95,22 @@ func (s *session) can(w way) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// hasAudio opens the PCM port and closes it again: that it can be had now is what will count at a call.
+func (s *session) hasAudio() bool {
+	if s.m.o.Audio == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.m.o.Timing.Step)
+	defer cancel()
+	rw, err := s.m.o.Audio(ctx)
+	if err != nil {
+		s.m.o.Log.Info("modem has no audio port", "modem", s.m.o.Name, "error", err)
+		return false
+	}
+	rw.Close()
+	return true
 }
 
 // endLeftCall hangs up what is up: nobody listens to it any more.

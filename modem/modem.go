@@ -35,7 +35,7 @@ type Options struct {
 	BalanceCode func(iccid string) string
 	// Settings are for a module or SIM that does not send as it comes.
 	Settings Settings
-	// Audio opens the modem's PCM port (8 kHz, mono, 16 bit) for one call, already emptied of old input; nil if there is none. A write
+	// Audio opens the modem's PCM port (8 kHz, mono, 16 bit) for one call, already emptied of old input; nil if there is none. It is opened once at bring-up, to see whether it can be. A write
 	// to it may fail with os.ErrDeadlineExceeded where it has SetWriteDeadline: see voice.NewPacer.
 	Audio      func(ctx context.Context) (io.ReadWriteCloser, error)
 	Timing     Timing

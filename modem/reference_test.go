@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// points maps what reference/modem.md says of SMS to the tests that hold it, in its order. "line." and "port." are the packages below;
+// points maps what reference/modem.md says of SMS and of calls to the tests that hold it, in its order. "line." and "port." are the packages below;
 // "sim." is the simulator. Where the library is at fault the test runs it bare first and wants the fault.
 var points = []struct{ point, says, tests string }{
 	{"1.2/1", "URCs leak into the answer", "line.TestDefect01_URCLeaksIntoAnswer line.TestCodesAtAnyMoment"},
@@ -79,6 +79,35 @@ var points = []struct{ point, says, tests string }{
 	{"5.5/2", "type of number", "TestDefect11_ShortCodes TestSettingNationalTOA"},
 	{"5.6/1", "radio, IMS, CGSMS", "TestSettingsAreGivenAndReadBack TestSettingsLeftAlone TestSettingUnknownToTheProfile TestSettingThatIsForgotten"},
 
+	{"6.1/1", "ATD answers at once, or when it is answered", "TestCallConfirmed TestCallsByCLCCAlone"},
+	{"6.1/2", "CLCC each 500 ms is the truth", "TestCallsByCLCCAlone TestModemWithoutCLCC"},
+	{"6.1/3", "CHUP, then CLCC until empty; ATH is ignored by some", "TestCallsByCLCCAlone TestHangUpIsProvedOrTheModuleRestarted TestContextEndsACall"},
+	{"6.1/4", "CEER", "TestOutcomeOfEachEnd TestMuseumOfEachProfile"},
+	{"6.1/5", "data contexts, stat 6", "TestCallsByCLCCAlone TestMuseumOfEachProfile"},
+	{"6.1/6", "codes hasten", "TestCallsByCLCCAlone TestOutcomeOfEachEnd line.TestCodesOfCallsAreNoAnswers"},
+	{"6.1/7", "false answer, voicemail: no digit before a key", "TestFalseAnswer TestOutcomeOfEachEnd voice.TestScriptSaysNothingPersonalBeforeAKey"},
+	{"6.1/8", "timers, and always CHUP", "TestTimesOfACall TestContextEndsACall TestCallLeftByACrashIsEnded TestModemLostInMidCall"},
+	{"6.1/9", "texts while a call is up", "TestTextsDuringACall"},
+	{"6.1/10", "one call a modem", "TestSecondCallIsRefused TestIncomingCallDuringOurs"},
+	{"6.2/1", "Quectel speech", "TestCallBySpeech"},
+	{"6.2/2", "Quectel files", "TestCallByFiles"},
+	{"6.2/3", "SIMCom speech", "TestCallBySpeech"},
+	{"6.2/4", "SIMCom files", "TestCallByFiles"},
+	{"6.2/5", "Huawei PCM; voice may be locked", "TestCallConfirmed TestCapabilityRecord"},
+	{"6.2/6", "Quectel PCM, +QPCMV: 0", "TestCallConfirmed TestBackPressure"},
+	{"6.2/7", "SIM7600 PCM: CPCMREG=1 refused, CRESET", "TestAudioThatDoesNotStart TestCallConfirmed"},
+	{"6.2/8", "files are deleted; the code is never shown", "TestCallByFiles TestCallsShowNoNumberAndNoCode"},
+	{"6.3/1", "320 octets each 20 ms, absolute deadlines, two frames at most", "voice.TestPacerKeepsTimeWithoutDrift voice.TestPacerCatchesUpByTwoFramesAndCutsNothing TestEightCallsOverTerminals"},
+	{"6.3/2", "the other direction is read always", "voice.TestPCMBothWays"},
+	{"6.3/3", "a write that is not taken", "voice.TestPacerTearsNoSampleWhenThePortIsSlow port.TestAudioPortThatStallsIsNotGivenUp TestBackPressure"},
+	{"6.3/4", "silence before, pauses, the code twice", "voice.TestScriptCourses"},
+	{"6.4/1", "codes of each make", "TestKeysByEachWay TestMuseumOfEachProfile"},
+	{"6.4/2", "Goertzel: twist, blocks, share, talk-off", "voice.TestDTMFAllKeysInNoise voice.TestDTMFTwistAndDuration voice.TestDTMFTalkOff voice.TestDTMFNoKeyInNoiseOrVoice"},
+	{"6.4/3", "one press is told twice", "voice.TestKeysCountEachPressOnce TestKeysByEachWay"},
+	{"6.5/1", "no IMS: ERROR or NO CARRIER at once", "TestOutcomeOfEachEnd"},
+	{"6.5/2", "the capability record; modules without voice", "TestCapabilityRecord port.TestAudioPortOfEachModule"},
+	{"6.6/1", "no vendor's commands to another's module", "TestNotCalled"},
+
 	{"8/1", "museum", "line.TestMuseumOfDeviceAnswers TestMuseumOfEachProfile TestRegistrationMuseum TestForwardMuseum"},
 	{"8/2", "hostile bytes", "line.FuzzLine line.FuzzSplitter FuzzURCs FuzzDecode FuzzListing FuzzEncode"},
 	{"8/3", "a long bad day", "TestSoak"},
@@ -92,11 +121,11 @@ var points = []struct{ point, says, tests string }{
 	{"9/8", "parts by two SIMs", "TestSIMSwappedBetweenPartsSendsNoMore TestSIMSwappedBetweenTwoParts TestFailureOfALaterPart"},
 }
 
-// sections are what the table must hold: how many points of each section speak of SMS and of this room. Not here are 3/5 (udev rules)
+// sections are what the table must hold: how many points of each section speak of SMS or calls and of this room. Not here are 3/5 (udev rules)
 // and 5.7 (rates), which are packaging's and the outbox's, 9/7, a remark on synctest, and 9/9, on the simulator.
 var sections = map[string][]int{
 	"1.2": upTo(18), "2": upTo(8), "3": {1, 2, 3, 4, 6, 7, 8}, "4": upTo(9), "5.1": upTo(6), "5.2": upTo(3), "5.3": upTo(4), "5.4": upTo(3),
-	"5.5": upTo(2), "5.6": upTo(1), "8": upTo(3), "9": {1, 2, 3, 4, 5, 6, 8},
+	"5.5": upTo(2), "5.6": upTo(1), "6.1": upTo(10), "6.2": upTo(8), "6.3": upTo(4), "6.4": upTo(3), "6.5": upTo(2), "6.6": upTo(1), "8": upTo(3), "9": {1, 2, 3, 4, 5, 6, 8},
 }
 
 func upTo(n int) (out []int) {
@@ -108,7 +137,7 @@ func upTo(n int) (out []int) {
 
 func TestEachPointOfTheReferenceHasATest(t *testing.T) {
 	known := map[string]bool{}
-	for dir, prefix := range map[string]string{".": "", "line": "line.", "port": "port."} {
+	for dir, prefix := range map[string]string{".": "", "line": "line.", "port": "port.", "voice": "voice."} {
 		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 		if err != nil {
 			t.Fatal(err)

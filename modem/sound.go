@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,7 @@ type sound struct {
 
 // openSound takes the first way that works. Nothing is heard yet, and nobody was called.
 func (k *calling) openSound(ctx context.Context) (*sound, error) {
-	var last error = errNoSound
+	last := errNoSound
 	for _, w := range k.ways {
 		s := &sound{k: k, way: w}
 		err := s.open(ctx)
@@ -49,6 +50,9 @@ func (k *calling) openSound(ctx context.Context) (*sound, error) {
 
 func (s *sound) open(ctx context.Context) (err error) {
 	clips := s.k.c.Script.Clips()
+	if s.way.Kind != wayTTS && slices.ContainsFunc(clips, func(c voice.Clip) bool { return len(c.PCM) == 0 }) {
+		return errors.New("a clip has no sound")
+	}
 	switch s.way.Kind {
 	case wayPCM:
 		if s.port, err = s.k.m.o.Audio(ctx); err != nil {

@@ -62,7 +62,8 @@ type setup struct {
 	network modemsim.NetworkOptions
 	faults  modemsim.Faults
 	options Options
-	noAudio bool // there is no PCM port
+	noAudio bool         // there is no PCM port
+	before  func(*world) // is called before the driver runs
 }
 
 // inWorld runs f with a modem that is being driven; the driver is stopped and everything of it gone afterwards.
@@ -93,6 +94,9 @@ func inWorld(t *testing.T, s setup, f func(w *world)) {
 		}
 		if s.options.Audio == nil && !s.noAudio {
 			s.options.Audio = func(context.Context) (io.ReadWriteCloser, error) { return sim.AudioPipe() }
+		}
+		if s.before != nil {
+			s.before(w)
 		}
 		w.m = New(w.open, s.options)
 		ctx, cancel := context.WithCancel(context.Background())

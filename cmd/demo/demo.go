@@ -118,8 +118,15 @@ func (d *demo) addModems() error {
 		if _, err := m.PTY(link); err != nil {
 			return fmt.Errorf("plug %s in: %w", name, err)
 		}
+		port := daemon.ModemPort{Name: name, Device: link}
+		if m.Calls() {
+			port.Audio = link + "-audio"
+			if _, err := m.AudioPTY(port.Audio); err != nil {
+				return fmt.Errorf("plug %s in: %w", name, err)
+			}
+		}
 		d.sims = append(d.sims, m.ICCID())
-		d.cfg.Modems = append(d.cfg.Modems, daemon.ModemPort{Name: name, Device: link})
+		d.cfg.Modems = append(d.cfg.Modems, port)
 	}
 	return nil
 }

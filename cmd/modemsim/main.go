@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	dir := flags.String("dir", "modemsim.state", "folder that keeps handsets and SIMs, sealed; empty: memory only")
 	listen := flags.String("http", "127.0.0.1:8088", "loopback `address` of handsets and modems over HTTP")
 	count := flags.Int("modems", 4, "number of modems")
-	links := flags.String("links", "modemsim.ports", "folder for the links modem1, modem2, ... to the terminals")
+	links := flags.String("links", "modemsim.ports", "folder for the links modem1, modem2, ... to the terminals, and modem1-audio, ... to those of their calls")
 	dev := flags.String("dev", "", "`folder` to lay the modems out in as Linux does in /dev, with all their ports and serial/by-path, in place of -links")
 	profile := flags.String("profile", "generic", "kinds of the modems, in turn: generic, ec25, sim7600, e173, le910; parted by commas")
 	pin := flags.String("pin", "", "PIN of the SIMs; empty: none")
@@ -86,12 +86,16 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	return serve(ctx, listener, network.Handler())
 }
 
-// lay gives the modem its terminal: behind link, or with all its ports in the tree of dev. It returns where the AT port is.
+// lay gives the modem its terminal: behind link, with that of its audio beside it, or with all its ports in the tree of dev. It
+// returns where the AT port is.
 func lay(m *modemsim.Modem, dev, link string) (string, error) {
 	if dev != "" {
 		return m.Tree(dev)
 	}
 	_, err := m.PTY(link)
+	if err == nil && m.Calls() {
+		_, err = m.AudioPTY(link + "-audio")
+	}
 	return link, err
 }
 

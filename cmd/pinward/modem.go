@@ -34,12 +34,25 @@ type modemView struct {
 	Troubles                        []trouble
 	Vendor, Model, IMEI, SIM        string
 	Carrier, Operator, Registration string
+	Voice, Audio                    string
 	Signal                          int     `json:"signal_dbm"`
 	PartTime                        float64 `json:"part_seconds"`
 	Storage                         [2]int
 	Minute, Day                     budget
 	Test                            *selfTest
 	Figures                         figures
+}
+
+// calls says how the modem calls, in a word or two.
+func (m modemView) calls() string {
+	switch {
+	case m.Voice == "" || m.Voice == "none":
+		return "-"
+	case m.Audio == "":
+		return m.Voice + ", no sound"
+	}
+	best, _, _ := strings.Cut(m.Audio, ",")
+	return m.Voice + ", " + best
 }
 
 type trouble struct{ Name, State, Cause, Next string }
@@ -128,15 +141,15 @@ func printModems(w io.Writer, all []modemView) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tSTATE\tNETWORK\tSIGNAL\tSIM\tKIND\tPART\tMINUTE\tDAY\tSENT\tFAILED\tSELF-TEST")
+	fmt.Fprintln(t, "NAME\tSTATE\tNETWORK\tSIGNAL\tSIM\tKIND\tCALLS\tPART\tMINUTE\tDAY\tSENT\tFAILED\tSELF-TEST")
 	for _, m := range all {
 		signal := "-"
 		if m.Signal != 0 {
 			signal = fmt.Sprintf("%d dBm", m.Signal)
 		}
 		failed := m.Figures.NotSent + m.Figures.Refused + m.Figures.Unknown
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1f s\t%s\t%s\t%d\t%d\t%s\n", m.Name, m.Phase, cmp.Or(m.Operator, m.Carrier, "-"), signal,
-			cmp.Or(m.SIM, "-"), cmp.Or(strings.TrimSpace(m.Vendor+" "+m.Model), "-"), m.PartTime, m.Minute, m.Day, m.Figures.Sent, failed, m.Test.brief())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f s\t%s\t%s\t%d\t%d\t%s\n", m.Name, m.Phase, cmp.Or(m.Operator, m.Carrier, "-"), signal,
+			cmp.Or(m.SIM, "-"), cmp.Or(strings.TrimSpace(m.Vendor+" "+m.Model), "-"), m.calls(), m.PartTime, m.Minute, m.Day, m.Figures.Sent, failed, m.Test.brief())
 	}
 	t.Flush()
 	for _, m := range all {

@@ -50,6 +50,8 @@ type Modem struct {
 	Operator string      `json:"operator,omitempty"`
 	Register string      `json:"registration"`
 	Signal   int         `json:"signal_dbm,omitempty"` // 0 is unknown
+	Voice    modem.Voice `json:"voice,omitempty"`      // how it can call: none, csfb, volte
+	Audio    string      `json:"audio,omitempty"`      // its ways to play into a call, best first, as "pcm, file, tts"
 	Storage  [2]int      `json:"storage"`              // texts kept, of how many
 	PartTime float64     `json:"part_seconds"`         // how long the network takes for a part, of late
 	Minute   Budget      `json:"minute"`

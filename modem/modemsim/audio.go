@@ -16,6 +16,9 @@ const (
 	frameBytes = sampleRate * 2 / 50
 )
 
+// Calls tells whether this kind of device can call.
+func (m *Modem) Calls() bool { return m.profile.voice }
+
 // AudioPipe opens the modem's PCM port in process. A port opened before is closed.
 func (m *Modem) AudioPipe() (net.Conn, error) {
 	m.network.mu.Lock()
@@ -145,9 +148,9 @@ func (m *Modem) frame() {
 
 // How a person finds that a prompt is over.
 const (
-	pressTime = 1500 * time.Millisecond // where there is nothing to be heard at all
-	quietTime = time.Second             // pauses inside a prompt are shorter
-	soundTime = 100 * time.Millisecond  // a click is no prompt
+	pressTime = 3 * time.Second        // where there is nothing to be heard at all
+	quietTime = time.Second            // pauses inside a prompt are shorter
+	soundTime = 100 * time.Millisecond // a click is no prompt
 )
 
 // prompted tells whether the first prompt is over.
@@ -220,6 +223,7 @@ func commandPCM(m *Modem, c command) reply {
 // recording is what the modem sent in a call.
 type recording struct {
 	start     time.Time
+	jitter    time.Duration // how late sound may come without a hole
 	pcm       []byte
 	starved   time.Duration // silence that stands for what did not come
 	sounded   time.Duration // of it was no silence, since the handset was lifted
@@ -227,15 +231,15 @@ type recording struct {
 	pressed   bool
 }
 
-// jitter is how late sound may come without a hole: a module has a buffer of about that.
-const jitter = 200 * time.Millisecond
+// defaultJitter is about what a module has a buffer for.
+const defaultJitter = 200 * time.Millisecond
 
 // loud is a sample that is no silence.
 const loud = 64
 
 // add takes sound as it comes. A hole before it is filled with silence; nothing is ever left out.
 func (r *recording) add(at time.Time, b []byte) {
-	if hole := bytesOf(at.Sub(r.start)) - len(r.pcm) - len(b); hole > bytesOf(jitter) && len(r.pcm)%2 == 0 {
+	if hole := bytesOf(at.Sub(r.start)) - len(r.pcm) - len(b); hole > bytesOf(r.jitter) && len(r.pcm)%2 == 0 {
 		r.pcm = append(r.pcm, make([]byte, hole)...)
 		r.starved += time.Duration(hole/2) * time.Second / sampleRate
 	}

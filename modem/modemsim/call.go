@@ -1,6 +1,7 @@
 package modemsim
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -138,7 +139,7 @@ func (m *Modem) connect() {
 		return
 	}
 	c.answered, c.stat = time.Now(), callActive
-	c.rec.start = c.answered
+	c.rec.start, c.rec.jitter = c.answered, cmp.Or(m.network.opts.Jitter, defaultJitter)
 	m.pacing = pacing{}
 	switch m.profile.creset {
 	case "+CRESET":
@@ -271,4 +272,17 @@ func (m *Modem) tellEnd(c *call, d time.Duration, cause int) {
 func (m *Modem) abortDial() {
 	m.hangUp(true, causeClearing)
 	m.finish(reply{final: "NO CARRIER"})
+}
+
+// InCall is how long the modem's call has been answered; 0 while it is not, and negative without a call.
+func (m *Modem) InCall() time.Duration {
+	m.network.mu.Lock()
+	defer m.network.mu.Unlock()
+	switch {
+	case m.call == nil:
+		return -1
+	case m.call.answered.IsZero():
+		return 0
+	}
+	return time.Since(m.call.answered)
 }

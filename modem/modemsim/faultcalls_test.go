@@ -83,7 +83,8 @@ var callFaults = map[string]seen{
 		h.silent(time.Minute)
 		lists(t, h, "")
 	}},
-	"data_context": {"6.1 EC25 lists data contexts", `true`, "ec25", tells("AT+CLCC", "\r\n+CLCC: 1,0,0,1,0,\"\",128\r\n\r\nOK\r\n")},
+	"refuse_command": {"6.2 TTS firmware; gammu#316", `"+QWTTS"`, "ec25", tells("AT+QWTTS=?", "\r\nERROR\r\n")},
+	"data_context":   {"6.1 EC25 lists data contexts", `true`, "ec25", tells("AT+CLCC", "\r\n+CLCC: 1,0,0,1,0,\"\",128\r\n\r\nOK\r\n")},
 	"call_lingers": {"6.1 stat 6 (SIMCom)", `true`, "sim7600", func(t *testing.T, _ *Network, _ *Modem, h *host) {
 		talks(h)
 		h.ask("AT+CHUP")

@@ -186,11 +186,13 @@ type Faults struct {
 	CallDelay Duration `json:"call_delay,omitempty"`
 	// NoCallURC tells of no call by itself: +CLCC alone does.
 	NoCallURC bool `json:"no_call_urc,omitempty"`
+	// RefuseCommand is the name of a command that this firmware does not have, as "+QWTTS"; "" is none.
+	RefuseCommand string `json:"refuse_command,omitempty"`
 	// DataContext lists a data context in +CLCC, mode 1, always active (EC25).
 	DataContext bool `json:"data_context,omitempty"`
 	// CallLingers lists a call that has ended as stat 6 for a second more (SIMCom).
 	CallLingers bool `json:"call_lingers,omitempty"`
-	// CallStays answers the next n +CHUP and ATH with OK while a call is up, which goes on.
+	// CallStays answers the next n +CHUP and ATH with OK while a call is up, which goes on; -1 all of them.
 	CallStays int `json:"call_stays,omitempty"`
 	// IgnoreATH answers ATH with OK, and the call goes on.
 	IgnoreATH bool `json:"ignore_ath,omitempty"`
@@ -239,7 +241,7 @@ func (f Faults) check() error {
 	case f.Registration < 0 || f.Registration > 11:
 		return errors.New("registration is out of range 0 to 11")
 	case min(f.Chunk, f.Garbage, f.Unknown, f.NoPrompt, f.SwallowPDU, f.SilentSend, f.LoseText, f.Silence+1, f.Asleep, f.FalseOK,
-		f.SupplyDips, f.SIMBusy, f.CallStays, f.AudioRefused, f.MaxPerMinute, f.StoreClaim) < 0:
+		f.SupplyDips, f.SIMBusy, f.CallStays+1, f.AudioRefused, f.MaxPerMinute, f.StoreClaim) < 0:
 		return errors.New("a count is negative")
 	case f.URCEvery != 0 && time.Duration(f.URCEvery) < time.Millisecond, f.Babble != 0 && time.Duration(f.Babble) < time.Millisecond:
 		return errors.New("urc_every or babble is under one millisecond")

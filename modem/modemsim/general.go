@@ -99,7 +99,7 @@ func (m *Modem) execute(c command) reply {
 	if !known && (inDevice || inEvery) {
 		h, known = handler{run: remember}, true
 	}
-	if !known {
+	if !known || c.name == m.faults.RefuseCommand {
 		m.network.log.Debug("unknown command", "modem", m.opts.Name) // its name may be anything, a number even
 		return m.unsupported()
 	}

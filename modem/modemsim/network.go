@@ -27,6 +27,8 @@ type NetworkOptions struct {
 	// Latency is the time that the network takes for one part; each part
 	// varies by a quarter. 0 means DefaultLatency, negative none.
 	Latency time.Duration
+	// Jitter is how late sound may come to a modem in a call before the callee hears a hole; 0 means 200 ms.
+	Jitter time.Duration
 	// Seed makes what varies repeatable: equal seeds and equal input give equal output.
 	Seed uint64
 	// Journal keeps what became of each part, for Parts. It grows for as long as the network runs.

@@ -33,6 +33,8 @@ type Device struct {
 	Product             string
 
 	Use Use // what that interface is known to be for
+
+	usb string // the device's place in sysfs, which its interfaces share; "" if it is not on USB
 }
 
 // List finds the serial devices that may have a modem behind them: ttyUSB*, ttyACM*, and whatever /dev/serial and /dev/pinward
@@ -114,6 +116,7 @@ func (d *Device) describe(sys string) {
 			continue
 		}
 		usb := filepath.Dir(dir)
+		d.usb = usb
 		d.Interface = int(number)
 		d.VendorID, d.ProductID = attribute(usb, "idVendor"), attribute(usb, "idProduct")
 		d.Manufacturer, d.Product = attribute(usb, "manufacturer"), attribute(usb, "product")

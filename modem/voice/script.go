@@ -33,6 +33,7 @@ type Script struct {
 	Lead    time.Duration // 500 ms of silence before anything is said
 	Gap     time.Duration // 300 ms between two digits, and as much more behind each third
 	Pause   time.Duration // 1.5 s before the code is said again
+	Tail    time.Duration // 500 ms of silence behind the last word, which a hang-up would cut off on its way
 }
 
 // rounds is how often the code is said.
@@ -52,7 +53,7 @@ func (s Script) withDefaults() Script {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&s.KeyWait, 20 * time.Second}, {&s.Lead, 500 * time.Millisecond}, {&s.Gap, 300 * time.Millisecond}, {&s.Pause, 1500 * time.Millisecond},
+		{&s.KeyWait, 20 * time.Second}, {&s.Lead, 500 * time.Millisecond}, {&s.Gap, 300 * time.Millisecond}, {&s.Pause, 1500 * time.Millisecond}, {&s.Tail, 500 * time.Millisecond},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -126,9 +127,16 @@ func (r *telling) tell(ctx context.Context) error {
 		err = r.code(ctx)
 	}
 	if errors.Is(err, errKey) { // only Deny can end the code
-		return r.finish(ctx, r.NotMe)
+		err = r.finish(ctx, r.NotMe)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	denied := r.talk.Key == r.Deny
+	if err := r.wait(ctx, r.Tail); !errors.Is(err, errKey) || denied {
+		return ctx.Err()
+	}
+	return r.finish(ctx, r.NotMe) // denied in the last moment
 }
 
 // gate repeats the prompt until a key comes: then it returns errKey.
