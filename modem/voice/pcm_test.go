@@ -71,9 +71,9 @@ func TestPCMBothWays(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-read
-		want := append(ramp(50), ramp(9)...)
-		if b := arrived.Bytes(); !bytes.Equal(b[:len(want)], want) || len(bytes.Trim(b[len(want):], "\x00")) != 0 {
-			t.Error("what arrived is not what was played, and then silence")
+		// A frame that is due at the instant of a Play, or of its stop, may come before it or after.
+		if b := bytes.Trim(arrived.Bytes(), "\x00"); !bytes.Equal(b, append(ramp(50), ramp(9)...)) && !bytes.Equal(b, append(ramp(50), ramp(10)...)) {
+			t.Errorf("%d octets of sound arrived, not what was played", len(b))
 		}
 		if !bytes.Equal(got.Bytes(), voice) {
 			t.Errorf("heard %d octets of %d", got.Len(), len(voice))
@@ -105,17 +105,17 @@ func TestPCMHold(t *testing.T) {
 			t.Error("sound while it was held")
 		}
 		p.Hold(false)
-		if err := <-played; err != nil || time.Since(start) < 4*time.Second-FrameTime {
+		if err := <-played; err != nil || time.Since(start) < 4*time.Second-2*FrameTime {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		if err := hangUp(); err != nil {
 			t.Fatal(err)
 		}
 		<-read
-		if !bytes.Equal(arrived.Bytes()[:50*FrameSize], ramp(50)) {
+		if !bytes.Equal(bytes.Trim(arrived.Bytes(), "\x00"), ramp(50)) {
 			t.Error("samples were lost while it was held")
 		}
-		if s := p.Stats(); s.Held != 150 || s.Underruns != 0 {
+		if s := p.Stats(); s.Held < 149 || s.Held > 151 || s.Underruns != 0 {
 			t.Errorf("%+v", s)
 		}
 	})
