@@ -22,7 +22,7 @@ type balance struct {
 	Amount string // "" where it told none
 }
 
-var balances = store.NewTable[balance]("modem.balances") // by SIM
+var balances = store.NewTable[balance]("modem.balances", store.Blinded(0)) // by SIM
 
 // balanceCode is the code on record for a SIM. Three sends in a row that failed make the driver ask by
 // it: a SIM without credit fails in any way there is.

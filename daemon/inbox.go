@@ -46,8 +46,8 @@ type incoming struct {
 type seen struct{ At time.Time }
 
 var (
-	waiting = store.NewTable[incoming]("inbox.parts", store.Queue(), store.Bookkeeping("parts of a text until the whole is read; the reading is the entry"))
-	hashes  = store.NewTable[seen]("inbox.seen", store.Bookkeeping("hashes of texts already read"))
+	waiting = store.NewTable[incoming]("inbox.parts", store.Blinded(0), store.Queue(), store.Bookkeeping("parts of a text until the whole is read; the reading is the entry"))
+	hashes  = store.NewTable[seen]("inbox.seen", store.Blinded(0), store.Bookkeeping("hashes of texts already read")) // key: blinded hash
 )
 
 // inbox takes in what the modems report. What comes in is acknowledged to the modem after it is
@@ -125,10 +125,11 @@ func (in inbox) report(ctx context.Context, sim string, r modem.Report) error {
 // is durable the SIM still holds the part; if after, the hash makes the second copy harmless.
 func (in inbox) text(ctx context.Context, sim string, t modem.Text) error {
 	return in.store.Update(ctx, self, func(tx *store.Tx) error {
-		if _, known, err := hashes.Get(tx, t.Hash[:]); err != nil || known {
+		hash := tx.Blind("inbox.seen", string(t.Hash[:])) // in clear it would prove a guess at number and text
+		if _, known, err := hashes.Get(tx, hash); err != nil || known {
 			return err
 		}
-		if err := hashes.Put(tx, t.Hash[:], seen{At: tx.Now()}); err != nil {
+		if err := hashes.Put(tx, hash, seen{At: tx.Now()}); err != nil {
 			return err
 		}
 		if t.Parts <= 1 {

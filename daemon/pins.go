@@ -33,7 +33,7 @@ const (
 	pinsKept = 16
 )
 
-var pins = store.NewTable[pinRecord]("modem.pins", // by SIM
+var pins = store.NewTable[pinRecord]("modem.pins", store.Blinded(0), // by SIM
 	store.Bookkeeping("how often a SIM was given a PIN; each refusal is an entry"))
 
 func pinsKey(tx *store.Tx, sim string) []byte { return tx.Blind("modem.pins", sim) }

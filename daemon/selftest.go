@@ -56,11 +56,11 @@ type underWay struct {
 }
 
 var (
-	tests = store.NewTable[selfTest]("modem.tests", // by token
+	tests = store.NewTable[selfTest]("modem.tests", store.Blinded(0), // by token
 		store.Bookkeeping("what a self-test's text is known by; beginning, arrival and end are entries"))
-	going = store.NewTable[underWay]("modem.testing", // by token
+	going = store.NewTable[underWay]("modem.testing", store.Blinded(0), // by token
 		store.Bookkeeping("how far a self-test has come; each step is an entry of its message"))
-	tested = store.NewTable[selfTest]("modem.tested") // the last one that ended, by SIM
+	tested = store.NewTable[selfTest]("modem.tested", store.Blinded(0)) // the last one that ended, by SIM
 )
 
 func testKey(tx *store.Tx, token string) []byte { return tx.Blind("modem.test", token) }

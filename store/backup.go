@@ -82,13 +82,10 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, o BackupOptions) (Backu
 
 func (s *Store) backup(ctx context.Context, w io.Writer, o BackupOptions) (BackupInfo, error) {
 	var info BackupInfo
-	if err := s.needBackupKey(ctx); err != nil {
-		return info, err
-	}
 	if err := s.signHead(ctx); err != nil {
 		s.log.Warn("backup is made without a new head", "error", err)
 	}
-	copied, segs, err := s.copyLive(ctx, &info.BackupHeader)
+	copied, wrapper, segs, err := s.copyWithKey(ctx, &info.BackupHeader)
 	if err != nil {
 		return info, asFull(err)
 	}
@@ -113,7 +110,7 @@ func (s *Store) backup(ctx context.Context, w io.Writer, o BackupOptions) (Backu
 		}
 	}
 	key := randomKey()
-	wrap, err := newAEAD(s.durable.Load().ring.backup)
+	wrap, err := newAEAD(wrapper)
 	if err != nil {
 		return info, err
 	}
@@ -137,6 +134,27 @@ func (s *Store) backup(ctx context.Context, w io.Writer, o BackupOptions) (Backu
 	}
 	info.Bytes = int64(top) + out.bytes
 	return info, nil
+}
+
+// copyWithKey copies the live file and gives the key on the copy's keyring that wraps those of backups.
+func (s *Store) copyWithKey(ctx context.Context, h *BackupHeader) (path string, wrapper []byte, segs []*segment, err error) {
+	for {
+		if err := s.needBackupKey(ctx); err != nil {
+			return "", nil, nil, err
+		}
+		if path, segs, err = s.copyLive(ctx, h); err != nil {
+			return "", nil, nil, err
+		}
+		r, err := unwrapRing(ctx, s.keys, h.Keyring)
+		if err == nil && r.backup != nil {
+			return path, r.backup, segs, nil
+		}
+		_ = os.Remove(path)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		// A rotation of the index has taken the key off the ring meanwhile.
+	}
 }
 
 // needBackupKey makes the key that wraps those of backups.

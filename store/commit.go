@@ -144,7 +144,7 @@ func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 			}
 		}
 	}
-	if n.txid, fatal, err = s.put(old.file.db, b, p); err != nil {
+	if n.txid, fatal, err = s.put(old.file, b, p); err != nil {
 		return nil, fatal, err
 	}
 	for i := range p.seals {
@@ -219,14 +219,14 @@ func (s *Store) countSeals(b *batch, p *prepared) {
 }
 
 // put writes a prepared batch in one transaction of the file.
-func (s *Store) put(db *bolt.DB, b *batch, p *prepared) (txid int, fatal bool, err error) {
+func (s *Store) put(f *file, b *batch, p *prepared) (txid int, fatal bool, err error) {
 	var tx *bolt.Tx
 	err = guard(func() (err error) {
-		if tx, err = db.Begin(true); err != nil {
+		if tx, err = f.db.Begin(true); err != nil {
 			return fmt.Errorf("commit: %w", err)
 		}
 		txid = tx.ID()
-		if err := fill(tx, b, p); err != nil {
+		if err := fill(tx, f.cover, b, p); err != nil {
 			return fmt.Errorf("commit: %w", err)
 		}
 		// If we crash before this returns, the batch is there whole or not at all, and nobody was
@@ -245,7 +245,7 @@ func (s *Store) put(db *bolt.DB, b *batch, p *prepared) (txid int, fatal bool, e
 			return 0, true, err
 		}
 	}
-	return 0, !isFull(err) || mayBeDone(db, txid), asFull(err)
+	return 0, !isFull(err) || mayBeDone(f.db, txid), asFull(err)
 }
 
 // mayBeDone looks whether the file's newest meta page is that of a commit which reported an error.
@@ -265,8 +265,9 @@ func asFull(err error) error {
 }
 
 // fill puts the batch into the file's transaction.
-func fill(tx *bolt.Tx, b *batch, p *prepared) error {
+func fill(tx *bolt.Tx, c *cover, b *batch, p *prepared) error {
 	var bucket *bolt.Bucket
+	var at []int
 	var table *tableInfo
 	for i := range p.values {
 		v := &p.values[i]
@@ -275,13 +276,14 @@ func fill(tx *bolt.Tx, b *batch, p *prepared) error {
 			if bucket, err = tx.CreateBucketIfNotExists([]byte(v.table.bucket)); err != nil {
 				return err
 			}
-			table = v.table
+			table, at = v.table, c.of(v.table.bucket)
 		}
+		key := c.lay(at, []byte(v.key))
 		if v.value == nil {
-			if err := bucket.Delete([]byte(v.key)); err != nil {
+			if err := bucket.Delete(key); err != nil {
 				return err
 			}
-		} else if err := bucket.Put([]byte(v.key), v.value); err != nil {
+		} else if err := bucket.Put(key, v.value); err != nil {
 			return err
 		}
 	}

@@ -3,15 +3,18 @@ package store
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 )
 
 // Range selects keys of a table.
 type Range struct {
-	Prefix  []byte // only keys that begin with it; empty: all
-	From    []byte // begin at this key, inclusive, in the direction of the walk; empty: at the end of the range
-	Reverse bool   // from the greatest key down
+	Prefix []byte // only keys that begin with it; empty: all
+	// From says at which key to begin, inclusive, in the direction of the walk; empty: at the end of the
+	// range. A walk that goes on in another transaction may find blinded values in another order by then.
+	From    []byte
+	Reverse bool // from the greatest key down
 }
 
 // in reports whether key is in the range, whatever the place where a walk stands.
@@ -42,21 +45,37 @@ func (tx *Tx) each(t *tableInfo, r Range, fn func(key, value []byte, sealed bool
 	if err := tx.use(); err != nil {
 		return err
 	}
-	var sources []*head
-	for i, l := range tx.layers {
-		c := l.of(t)
-		if c == nil {
-			continue
-		}
-		// The transaction's own overlay may change under the walk; the layers below it cannot.
-		sources = append(sources, newHead(newLayerSource(c, &r, i == 0)))
-	}
 	b, err := tx.bucket(t)
 	if err != nil {
 		return err
 	}
-	if b != nil {
-		sources = append(sources, newHead(&fileSource{cursor: b.Cursor(), r: &r}))
+	cover := tx.file.cover
+	laid, err := cover.layRange(t, b.at, r)
+	if err != nil {
+		return err
+	}
+	if len(b.at) > 0 && !bytes.HasPrefix(r.From, r.Prefix) {
+		// The walk begins before all keys of the prefix, or behind them, as they stand in the file.
+		if bytes.Compare(laid.From, laid.Prefix) < 0 == r.Reverse && len(r.From) > 0 {
+			return nil
+		}
+		r.From, laid.From = nil, nil
+	}
+	var sources []*head
+	for i, l := range tx.layers {
+		switch c := l.of(t); {
+		case c == nil:
+		case beyond(b.at, r.Prefix):
+			sources = append(sources, newHead(newCoveredSource(c, &r, &laid, cover, b.at)))
+		default:
+			// The transaction's own overlay may change under the walk; the layers below it cannot.
+			s := newLayerSource(c, &r, i == 0)
+			s.laid = laid.Prefix
+			sources = append(sources, newHead(s))
+		}
+	}
+	if b.bucket != nil {
+		sources = append(sources, newHead(&fileSource{cursor: b.bucket.Cursor(), r: &laid}))
 	}
 	for {
 		key, value, sealed := merge(sources, r.Reverse)
@@ -68,6 +87,11 @@ func (tx *Tx) each(t *tableInfo, r Range, fn func(key, value []byte, sealed bool
 		}
 		if sealed { // else it is a copy already
 			key = bytes.Clone(key)
+		}
+		if beyond(b.at, r.Prefix) {
+			cover.lift(b.at, key)
+		} else {
+			copy(key, r.Prefix)
 		}
 		if err := fn(key, value, sealed); err != nil {
 			return err
@@ -123,6 +147,7 @@ type layerSource struct {
 	items []*change
 	i     int
 	step  int
+	laid  []byte // what the keys' prefix is in the file
 }
 
 func newLayerSource(c *changes, r *Range, snapshot bool) *layerSource {
@@ -158,7 +183,31 @@ func (s *layerSource) next() (key, value []byte, sealed bool) {
 	}
 	n := s.items[s.i]
 	s.i += s.step
-	return []byte(n.key), n.value, false
+	key = []byte(n.key)
+	copy(key, s.laid)
+	return key, n.value, false
+}
+
+// beyond reports whether blinded values stand in keys beyond a prefix. If none does, the keys that begin
+// with it differ in nothing that is covered.
+func beyond(at []int, prefix []byte) bool {
+	return len(at) > 0 && at[len(at)-1]+blindSize > len(prefix)
+}
+
+// newCoveredSource walks a layer's changes in the order in which their keys stand in the file.
+func newCoveredSource(c *changes, r, laid *Range, cover *cover, at []int) *layerSource {
+	within := newLayerSource(c, &Range{Prefix: r.Prefix}, false)
+	s := &layerSource{step: 1}
+	for _, n := range within.items {
+		if key := cover.lay(at, []byte(n.key)); laid.in(key) {
+			s.items = append(s.items, &change{string(key), n.value})
+		}
+	}
+	slices.SortFunc(s.items, func(a, b *change) int { return strings.Compare(a.key, b.key) })
+	if r.Reverse {
+		s.i, s.step = len(s.items)-1, -1
+	}
+	return s
 }
 
 // fileSource walks a bucket of the file.

@@ -32,6 +32,9 @@ var (
 	ErrReadOnly = errors.New("transaction is read-only")
 	// ErrPanicked means that a transaction's function panicked; it was rolled back.
 	ErrPanicked = errors.New("transaction panicked")
+	// ErrBusy means that the file is being rewritten already: it rolls, is compacted, or its index is
+	// rotated.
+	ErrBusy = errors.New("the file is being rewritten already")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("store is closed")
 )

@@ -76,8 +76,8 @@ func (s *Store) openLive(ctx context.Context, dir string, o Options) error {
 		if err := db.View(func(tx *bolt.Tx) (err error) { d, err = s.load(ctx, db, tx, o); return err }); err != nil {
 			return err
 		}
-		if d.format < formatVersion {
-			if err := upgrade(db); err != nil {
+		if d.format < formatVersion || d.grown {
+			if err := s.upgrade(d); err != nil {
 				return fmt.Errorf("upgrade file: %w", asFull(err))
 			}
 		}

@@ -16,9 +16,10 @@ import (
 )
 
 // formatVersion numbers the layout of the file. 1 was one file for ever; since 2 the log goes on in
-// segments that were frozen, and the keyring has keys by purpose. A file of format 1 is opened as
-// generation 1 and becomes format 2 by that, so that the older program refuses it from then on.
-const formatVersion = 2
+// segments that were frozen, and the keyring has keys by purpose; since 3 blinded values in keys may be
+// covered. A file of format 1 is opened as generation 1; any older one becomes format 3 by being opened,
+// so that the older program refuses it from then on.
+const formatVersion = 3
 
 // The store's own buckets. A table's bucket is "t/" and its name, that of the index "x/" and its name.
 var (
@@ -42,10 +43,11 @@ var (
 	keyPlace    = []byte("place")    // vouched for: which generation this file is; none is the first
 	keySegments = []byte("segments") // vouched for: all of bucketSegments in one, for a fast start
 	// and "behind/" with what is done each month: since when the clock stands before its last time, see monthly
+	keyCover = []byte("cover") // vouched for: coverNote; none is generation 0
 )
 
-// initialise writes what a new file needs: an id, a name, and a keyring with an index key. The other
-// keys are made at their first use.
+// initialise writes what a new file needs: an id, a name, and a keyring with an index key and its first
+// cover. The other keys are made at their first use.
 func initialise(ctx context.Context, tx *bolt.Tx, o Options) error {
 	for _, b := range [][]byte{bucketMeta, bucketAudit, bucketTree, bucketHeads, bucketSigners, bucketSegments} {
 		if _, err := tx.CreateBucket(b); err != nil {
@@ -61,7 +63,11 @@ func initialise(ctx context.Context, tx *bolt.Tx, o Options) error {
 	if !audit.ValidOrigin(origin) {
 		return errors.New("origin is empty, too long, or holds a space or a plus")
 	}
-	r := &ring{index: newMacKey(randomKey())}
+	first, err := newCoverKey(1, day(time.Now()), randomKey())
+	if err != nil {
+		return err
+	}
+	r := (&ring{index: newMacKey(randomKey())}).withCovers(first)
 	wrapped, err := r.wrap(ctx, o.Keys)
 	if err != nil {
 		return err
@@ -71,7 +77,8 @@ func initialise(ctx context.Context, tx *bolt.Tx, o Options) error {
 		m.Put(keyFormat, binary.BigEndian.AppendUint32(nil, formatVersion)),
 		m.Put(keyID, id[:]),
 		m.Put(keyOrigin, []byte(origin)),
-		m.Put(keyKeyring, wrapped))
+		m.Put(keyKeyring, wrapped),
+		writeCover(tx, r, &id, (&cover{}).next(first)))
 }
 
 // file is one generation of the live file: what transactions read and write, with the segments that
@@ -80,6 +87,7 @@ type file struct {
 	db       *bolt.DB
 	place    place
 	segments []*segment // oldest first
+	cover    *cover
 }
 
 // place says where a file stands in the row of files that hold the log.
@@ -127,6 +135,9 @@ func (s *Store) load(ctx context.Context, db *bolt.DB, tx *bolt.Tx, o Options) (
 			return nil, err
 		}
 	}
+	if d.file.cover, d.grown, err = s.loadCover(tx, r); err != nil {
+		return nil, err
+	}
 	if v := m.Get(keyRestored); v != nil {
 		if err := r.vouched(&s.id, string(keyRestored), v, &d.restored); err != nil {
 			return nil, err
@@ -141,11 +152,14 @@ func (s *Store) load(ctx context.Context, db *bolt.DB, tx *bolt.Tx, o Options) (
 	return d, s.loadLog(tx, d)
 }
 
-// upgrade makes a file of an older format one of this format. All that is new in format 2 is made
-// when it is first needed, so only the number changes.
-func upgrade(db *bolt.DB) error {
-	return db.Update(func(tx *bolt.Tx) error {
+// upgrade makes a file of an older format one of this format, and notes how tables are covered that are
+// new in this program. All else that is new in format 2 or 3 is made when it is first needed.
+func (s *Store) upgrade(d *durable) error {
+	return d.file.db.Update(func(tx *bolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists(bucketSegments); err != nil {
+			return err
+		}
+		if err := writeCover(tx, d.ring, &s.id, d.file.cover); err != nil {
 			return err
 		}
 		return tx.Bucket(bucketMeta).Put(keyFormat, binary.BigEndian.AppendUint32(nil, formatVersion))

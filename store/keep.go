@@ -52,7 +52,7 @@ func (s *Store) keepLoop(ctx context.Context) {
 			if now.Before(c.rest) {
 				continue
 			}
-			if err := c.do(ctx, now); err != nil && ctx.Err() == nil && !errors.Is(err, errBusy) {
+			if err := c.do(ctx, now); err != nil && ctx.Err() == nil && !errors.Is(err, ErrBusy) {
 				s.log.Warn("upkeep of the store failed", "what", c.name, "error", err)
 				c.rest = now.Add(keepAgain)
 			}

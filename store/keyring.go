@@ -52,6 +52,7 @@ type ring struct {
 	keys   [purposes][]*sealKey // oldest first; the last one seals
 	code   map[uint32]*macKey   // by day
 	backup []byte               // wraps the keys of backups; nil before the first
+	covers []*coverKey          // the file's, and during a rotation of the index the next one's
 }
 
 // sealKey is one epoch's AES-256-GCM key.

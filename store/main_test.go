@@ -13,6 +13,9 @@ func TestMain(m *testing.M) {
 		if point := os.Getenv(rollEnv); point != "" {
 			killedInRoll(dir, point)
 		}
+		if point := os.Getenv(indexEnv); point != "" {
+			killedInIndex(dir, point)
+		}
 		if point := os.Getenv(killEnv); point != "" {
 			killed(dir, point)
 		}

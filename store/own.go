@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"encoding/binary"
+	"errors"
 	"strconv"
 
 	bolt "go.etcd.io/bbolt"
@@ -78,7 +79,7 @@ func (s *Store) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.tellRolls(ctx); err != nil {
+	if err := errors.Join(s.tellRolls(ctx), s.dropCovers(ctx, self)); err != nil {
 		return err
 	}
 	fingerprint := s.Fingerprint()

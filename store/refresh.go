@@ -66,6 +66,7 @@ func (s *Store) refreshTables(ctx context.Context) (*use, error) {
 	}
 	for _, name := range names {
 		t := tableOf(name)
+		var generation uint32 // that from is of
 		for from := []byte{}; from != nil; {
 			var stale [][]byte
 			err := s.inPieces(ctx, func(p *span, r *ring) (bool, error) {
@@ -74,12 +75,17 @@ func (s *Store) refreshTables(ctx context.Context) (*use, error) {
 					from = nil
 					return true, nil
 				}
+				cover := p.file.cover
+				if cover.generation() != generation {
+					generation, from = cover.generation(), []byte{} // another order: begin again
+				}
+				at := cover.of(name)
 				c := b.Cursor()
 				k, v := c.Seek(from)
 				for n := 0; k != nil && n < pieceSize && len(stale) < refreshAtOnce; n++ {
 					m, _, ok := cutSealed(v)
 					if ok && t != nil && isStale(t, r, m) {
-						stale = append(stale, bytes.Clone(k))
+						stale = append(stale, cover.lifted(at, bytes.Clone(k)))
 					} else if ok {
 						used[m.purpose][m.epoch] = true
 					}

@@ -90,11 +90,16 @@ func (s *Store) restart(ctx context.Context, by audit.Actor, h *BackupHeader) er
 	})
 }
 
-// value is what a value becomes in the new file: the same, or sealed anew for another store. One that is
-// damaged goes along as it is: it opens there as little as here, and all the others are saved.
+// value is what a value becomes in the new file: the same, or sealed anew for another store or under the
+// keys in use. One that is damaged goes along as it is: it opens there as little as here, and all the
+// others are saved.
 func (w *rewrite) value(r *ring, bucket string, key, sealed []byte) ([]byte, error) {
-	if w.as == nil || !strings.HasPrefix(bucket, "t/") {
+	if w.as == nil && !w.anew || !strings.HasPrefix(bucket, "t/") {
 		return sealed, nil
+	}
+	id := &w.store.id
+	if w.as != nil {
+		id = w.as
 	}
 	plain, schema, err := r.unseal(&w.store.id, bucket, key, ^uint16(0), sealed, bucket[2:])
 	if errors.Is(err, ErrCorrupt) {
@@ -105,7 +110,18 @@ func (w *rewrite) value(r *ring, bucket string, key, sealed []byte) ([]byte, err
 	}
 	m, _, _ := cutSealed(sealed)
 	w.sealed[m.purpose]++
-	return last(r.keys[m.purpose]).seal(nil, w.as, m.purpose, bucket, key, schema, plain), nil
+	return last(r.keys[m.purpose]).seal(nil, id, m.purpose, bucket, key, schema, plain), nil
+}
+
+// putState writes the state of the log with the number of values that were sealed on the way.
+func (w *rewrite) putState(dst *bolt.Tx, old *durable, id *[16]byte) error {
+	var seals [purposes]uint64
+	for i := range seals {
+		seals[i] = w.store.seals[i].Load() + w.sealed[i]
+	}
+	key := last(old.ring.keys[PurposeData])
+	sealed := key.seal(nil, id, PurposeData, string(bucketMeta), keyState, 0, encodeState(&old.state, &seals))
+	return dst.Bucket(bucketMeta).Put(keyState, sealed)
 }
 
 // rename gives the new file the notes of another store.
@@ -118,12 +134,7 @@ func (w *rewrite) rename(dst *bolt.Tx, old *durable, next *file) error {
 	if err != nil {
 		return err
 	}
-	var seals [purposes]uint64
-	for i := range seals {
-		seals[i] = w.store.seals[i].Load() + w.sealed[i]
-	}
-	sealed := last(old.ring.keys[PurposeData]).seal(nil, w.as, PurposeData, string(bucketMeta), keyState, 0, encodeState(&old.state, &seals))
-	err = errors.Join(m.Put(keyID, w.as[:]), m.Put(keyState, sealed), m.Put(keyRestored, at), m.Delete(keyScrub))
+	err = errors.Join(m.Put(keyID, w.as[:]), w.putState(dst, old, w.as), m.Put(keyRestored, at), m.Delete(keyScrub))
 	if err != nil {
 		return err
 	}

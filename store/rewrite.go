@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,14 +19,17 @@ import (
 // So the new file is in the end what the old one is, however long the copying took, and no long
 // snapshot keeps the old file from growing.
 type rewrite struct {
-	store *Store
-	whole bool      // the log goes along: a compaction, and no roll
-	as    *[16]byte // the id of the new file, if it is another store
-	dst   *bolt.DB
-	tmp   string // name of dst until it becomes the live file
+	store  *Store
+	whole  bool      // the log goes along: a compaction, and no roll
+	as     *[16]byte // the id of the new file, if it is another store
+	anew   bool      // values are sealed anew under the keys in use
+	cover  *cover    // of the new file
+	atOnce int       // coverAtOnce, but in tests
+	dst    *bolt.DB
+	tmp    string // name of dst until it becomes the live file
 
 	mu      sync.Mutex
-	changed map[string]map[string]struct{} // bucket -> keys written since they were copied
+	changed map[string]map[string]struct{} // bucket -> keys written since they were copied, not covered
 
 	sealed [purposes]uint64 // values sealed anew on the way
 }
@@ -39,7 +41,10 @@ const rewritePiece = 1 << 20
 func (s *Store) beginRewrite(whole bool) (*rewrite, error) {
 	var suffix [8]byte
 	_, _ = rand.Read(suffix[:])
-	w := &rewrite{store: s, whole: whole, tmp: filepath.Join(filepath.Dir(s.path), fileNew+hex.EncodeToString(suffix[:]))}
+	w := &rewrite{
+		store: s, whole: whole, cover: s.durable.Load().file.cover, atOnce: s.coverAtOnce,
+		tmp: filepath.Join(filepath.Dir(s.path), fileNew+hex.EncodeToString(suffix[:])),
+	}
 	var err error
 	if err := s.space.room(s.liveBytes()); err != nil {
 		return nil, err
@@ -120,7 +125,11 @@ func (w *rewrite) copyAll(ctx context.Context) error {
 		})
 	})
 	for _, name := range names {
-		if err == nil {
+		switch {
+		case err != nil:
+		case w.recovers(string(name)):
+			err = w.copyRecovered(ctx, string(name))
+		default:
 			err = w.copyBucket(ctx, name)
 		}
 	}
@@ -128,7 +137,8 @@ func (w *rewrite) copyAll(ctx context.Context) error {
 }
 
 func (w *rewrite) copyBucket(ctx context.Context, name []byte) error {
-	r := w.store.durable.Load().ring
+	r, cover := w.store.durable.Load().ring, w.cover
+	at := cover.of(string(name))
 	for from := []byte{}; from != nil; {
 		err := w.read(ctx, func(src *bolt.Tx) error {
 			return w.dst.Update(func(dst *bolt.Tx) error {
@@ -141,7 +151,7 @@ func (w *rewrite) copyBucket(ctx context.Context, name []byte) error {
 				k, v := c.Seek(from)
 				for n := 0; k != nil && n < rewritePiece; k, v = c.Next() {
 					n += len(k) + len(v)
-					if v, err = w.value(r, string(name), k, v); err != nil {
+					if v, err = w.value(r, string(name), cover.lifted(at, k), v); err != nil {
 						return err
 					}
 					if err := to.Put(k, v); err != nil {
@@ -196,8 +206,9 @@ func (w *rewrite) take() map[string]map[string]struct{} {
 
 // catchUp copies again what was written since.
 func (w *rewrite) catchUp(changed map[string]map[string]struct{}, src, dst *bolt.Tx) error {
-	r := w.store.durable.Load().ring
+	r, old := w.store.durable.Load().ring, w.store.durable.Load().file.cover
 	for name, set := range changed {
+		was, is := old.of(name), w.cover.of(name)
 		to, err := dst.CreateBucketIfNotExists([]byte(name))
 		if err != nil {
 			return err
@@ -209,12 +220,13 @@ func (w *rewrite) catchUp(changed map[string]map[string]struct{}, src, dst *bolt
 		}
 		slices.Sort(keys)
 		for _, k := range keys {
-			if v := from.Get([]byte(k)); v != nil {
+			key := w.cover.lay(is, []byte(k))
+			if v := from.Get(old.lay(was, []byte(k))); v != nil {
 				if v, err = w.value(r, name, []byte(k), v); err == nil {
-					err = to.Put([]byte(k), v)
+					err = to.Put(key, v)
 				}
 			} else {
-				err = to.Delete([]byte(k))
+				err = to.Delete(key)
 			}
 			if err != nil {
 				return err
@@ -295,5 +307,3 @@ func (s *Store) at(point string) error {
 	}
 	return s.crash(point)
 }
-
-var errBusy = errors.New("the file is being rewritten already")

@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// ringFile is the keyring as it is wrapped. Version 1 had data, audit and code keys alone.
+// ringFile is the keyring as it is wrapped. Version 1 had data, audit and code keys alone, version 2 no
+// covers.
 type ringFile struct {
 	Version int
 	Index   []byte
@@ -16,7 +17,8 @@ type ringFile struct {
 	Policy  []sealKeyFile `json:",omitempty"`
 	Consent []sealKeyFile `json:",omitempty"`
 	Code    map[uint32][]byte
-	Backup  []byte `json:",omitempty"`
+	Backup  []byte      `json:",omitempty"`
+	Cover   []coverFile `json:",omitempty"`
 }
 
 type sealKeyFile struct {
@@ -25,7 +27,12 @@ type sealKeyFile struct {
 	Key           []byte // null: shredded
 }
 
-const ringVersion = 2
+type coverFile struct {
+	Generation, Made uint32
+	Key              []byte
+}
+
+const ringVersion = 3
 
 // sets are the file's keys by their purpose.
 func (f *ringFile) sets() [purposes]*[]sealKeyFile {
@@ -37,6 +44,9 @@ func (r *ring) wrap(ctx context.Context, k Keys) ([]byte, error) {
 	f := ringFile{Version: ringVersion, Index: r.index.key, Code: map[uint32][]byte{}, Backup: r.backup}
 	for d, k := range r.code {
 		f.Code[d] = k.key
+	}
+	for _, k := range r.covers {
+		f.Cover = append(f.Cover, coverFile{k.generation, k.made, k.key})
 	}
 	for p, set := range f.sets() {
 		for _, k := range r.keys[p] {
@@ -72,6 +82,13 @@ func unwrapRing(ctx context.Context, k Keys, wrapped []byte) (*ring, error) {
 	r := &ring{index: newMacKey(f.Index), code: map[uint32]*macKey{}, backup: f.Backup}
 	for d, key := range f.Code {
 		r.code[d] = newMacKey(key)
+	}
+	for _, k := range f.Cover {
+		c, err := newCoverKey(k.Generation, k.Made, k.Key)
+		if err != nil || len(k.Key) != 32 {
+			return nil, fmt.Errorf("%w: keyring", ErrCorrupt)
+		}
+		r.covers = append(r.covers, c)
 	}
 	for p, set := range f.sets() {
 		for _, k := range *set {

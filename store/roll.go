@@ -44,7 +44,7 @@ func (s *Store) Roll(ctx context.Context) error {
 // rewriteFile puts a new file in the place of the live one: by a roll, or whole by a compaction.
 func (s *Store) rewriteFile(ctx context.Context, whole bool) (err error) {
 	if !s.rewrites.TryLock() {
-		return errBusy
+		return ErrBusy
 	}
 	defer s.rewrites.Unlock()
 	w, err := s.beginRewrite(whole)
@@ -112,6 +112,9 @@ func (w *rewrite) replace() error {
 	s.mu.Lock()
 	s.durable.Store(&d)
 	s.rewriting.Store(nil)
+	for i, n := range w.sealed {
+		s.seals[i].Add(n)
+	}
 	s.mu.Unlock()
 	if frozen != nil {
 		s.pool.release(frozen)
@@ -125,7 +128,7 @@ func (w *rewrite) replace() error {
 // complete writes the rest into the new file and makes it durable.
 func (w *rewrite) complete(old *durable) (next *file, txid int, err error) {
 	s := w.store
-	next = &file{db: w.dst, place: old.file.place, segments: old.file.segments}
+	next = &file{db: w.dst, place: old.file.place, segments: old.file.segments, cover: w.cover}
 	if !w.whole {
 		if old.head.note == nil || old.head.size <= old.file.place.Base {
 			return nil, 0, errors.New("there is nothing to freeze: no head since the last time")
@@ -163,6 +166,11 @@ func (w *rewrite) complete(old *durable) (next *file, txid int, err error) {
 				}
 				if w.as != nil {
 					return w.rename(dst, old, next)
+				}
+				if w.anew {
+					if err := w.putState(dst, old, &s.id); err != nil {
+						return err
+					}
 				}
 				return writePlace(dst, old.ring, &s.id, next)
 			})
@@ -241,6 +249,9 @@ func writePlace(dst *bolt.Tx, r *ring, id *[16]byte, f *file) error {
 	}
 	all := r.vouchBytes(id, string(keySegments), encodeSegments(f.segments))
 	if err := dst.Bucket(bucketMeta).Put(keySegments, all); err != nil {
+		return err
+	}
+	if err := writeCover(dst, r, id, f.cover); err != nil {
 		return err
 	}
 	list := dst.Bucket(bucketSegments)

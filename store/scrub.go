@@ -39,7 +39,8 @@ type ScrubReport struct {
 // cursor is a place in the row of all that a scrub reads: the tables by name and key, then the log.
 type cursor struct {
 	Table string            `json:",omitempty"` // "" when the tables are done
-	Key   []byte            `json:",omitempty"`
+	Key   []byte            `json:",omitempty"` // as it stands in the file
+	Cover uint32            `json:",omitempty"` // generation that Key is of
 	Seq   uint64            // next entry
 	Prev  [sha256.Size]byte // hash of the last head that was read
 	Loose bool              // that head was not read, since its segment is damaged
@@ -99,10 +100,15 @@ func (c *scrub) stepTable(ctx context.Context) error {
 		if b == nil {
 			return true, nil
 		}
+		cover := p.file.cover
+		at := cover.of(name)
+		if cover.generation() != c.At.Cover {
+			c.At.Cover, c.At.Key = cover.generation(), nil // another order: begin again
+		}
 		cur := b.Cursor()
 		k, v := cur.Seek(c.At.Key)
 		for n := 0; k != nil && n < pieceSize; n++ {
-			if _, _, err := r.unseal(&c.id, name, k, math.MaxUint16, v, name[2:]); err != nil {
+			if _, _, err := r.unseal(&c.id, name, cover.lifted(at, k), math.MaxUint16, v, name[2:]); err != nil {
 				c.found(Finding{Table: name[2:], What: damageOf(err)})
 			}
 			c.Values++

@@ -41,6 +41,10 @@ type Options struct {
 	// file system of dir.
 	Free func(dir string) (free, total uint64, err error)
 
+	// Strict fails a transaction that writes a key which holds a blinded value where its table does not
+	// declare one ([Blinded]). It is for tests: it keeps every value that was ever blinded.
+	Strict bool
+
 	mounted func(dir string) (mount, error) // askMount but in tests
 	upkeep  time.Duration                   // keepEvery but in tests
 }
@@ -62,6 +66,7 @@ type Store struct {
 	space    space
 	mounted  func(dir string) (mount, error)
 	watch    watchers
+	strict   *strict // nil if it is not
 	opened   opened
 	durable  atomic.Pointer[durable]
 	anchored atomic.Pointer[AnchorStatus] // nil until the counter was asked
@@ -100,13 +105,14 @@ type Store struct {
 	wgc     sync.WaitGroup // committer
 	heading sync.Mutex     // one head at a time
 
-	began     time.Time // when the log began, or its first part was frozen
-	keepFor   time.Duration
-	refreshed uint32 // the day of the last Refresh; owned by the upkeep
-	rollAt    int64  // rollBytes, but in tests
-	rollLeast uint64 // rollEntries, but in tests
-	compactAt int64  // compactBytes, but in tests
-	upkeep    time.Duration
+	began       time.Time // when the log began, or its first part was frozen
+	keepFor     time.Duration
+	refreshed   uint32 // the day of the last Refresh; owned by the upkeep
+	rollAt      int64  // rollBytes, but in tests
+	rollLeast   uint64 // rollEntries, but in tests
+	compactAt   int64  // compactBytes, but in tests
+	coverAtOnce int    // coverAtOnce, but in tests
+	upkeep      time.Duration
 
 	broken bool // a commit panicked: the file's locks may be held for ever
 }
@@ -116,6 +122,7 @@ type durable struct {
 	state
 	file   *file
 	format uint32 // of the file when it was opened
+	grown  bool   // it was opened with tables that are new to its cover
 	txid   int    // of the commit
 	edge   audit.Edge
 	when   time.Time
@@ -178,7 +185,7 @@ func newStore(dir string, o Options) *Store {
 	s := &Store{
 		keepFor: o.Keep,
 		keys:    hold(o.Keys), log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit, rename: os.Rename,
-		rollAt: rollBytes, rollLeast: rollEntries, compactAt: compactBytes,
+		rollAt: rollBytes, rollLeast: rollEntries, compactAt: compactBytes, coverAtOnce: coverAtOnce,
 		names: map[[2]string]audit.Pseudonym{},
 		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
 	}
@@ -191,7 +198,9 @@ func newStore(dir string, o Options) *Store {
 	if s.every == 0 {
 		s.every = time.Minute
 	}
-	s.pool = &pool{log: s.log}
+	if s.pool = (&pool{log: s.log}); o.Strict {
+		s.strict = &strict{}
+	}
 	s.space = space{dir: dir, free: o.Free}
 	if s.mounted = o.mounted; s.mounted == nil {
 		s.mounted = askMount

@@ -13,7 +13,8 @@ const maxKey = 1024
 // Table is one room's table of values of type T, kept as JSON and sealed. Declare it as an unexported
 // package-level variable of its room: no other room can then write it.
 //
-// Keys stand in clear on the disk: use sequences or [Tx.Blind], never a number or a name.
+// Keys stand in clear on the disk: use sequences or [Tx.Blind], never a number or a name. Where a blinded
+// value stands in them, [Blinded] says.
 type Table[T any] struct{ info *tableInfo }
 
 // tableInfo is what the store knows of a table.
@@ -25,7 +26,8 @@ type tableInfo struct {
 	migrate     map[uint16]func(json.RawMessage) (json.RawMessage, error) // by the schema it begins with
 	purpose     Purpose
 	cached      bool
-	once        bool // see DecodedOnce
+	once        bool  // see DecodedOnce
+	blinded     []int // see Blinded
 }
 
 // TableOption is an option of [NewTable].
@@ -152,7 +154,8 @@ func (t *Table[T]) Delete(tx *Tx, key []byte) error {
 	return tx.put(t.info, key, nil)
 }
 
-// Each calls fn for the values in a range, in the order of their keys. fn may change the same table:
+// Each calls fn for the values in a range, in the order of their keys; those that differ in a blinded
+// value come in an order that [Store.RotateIndex] changes. fn may change the same table:
 // this Each does not see it. fn returns [Stop] to end early; any other error ends Each with it.
 // fn owns key.
 func (t *Table[T]) Each(tx *Tx, r Range, fn func(key []byte, v T) error) error {

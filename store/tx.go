@@ -56,6 +56,7 @@ type Tx struct {
 type openBucket struct {
 	table  *tableInfo
 	bucket *bolt.Bucket
+	at     []int // where in its keys values are covered
 }
 
 // blinded remembers what [Tx.Blind] returned: a decision looks one number up in a dozen places.
@@ -121,6 +122,7 @@ func (tx *Tx) Blind(purpose, value string) []byte {
 		}
 	}
 	sum := tx.ring.blind(purpose, value)
+	tx.store.strict.made(sum)
 	if len(tx.blinds) < maxBlinds {
 		tx.blinds = append(tx.blinds, blinded{purpose, value, [16]byte(sum)})
 	}
@@ -194,6 +196,9 @@ func (tx *Tx) put(t *tableInfo, key, plain []byte) error {
 	if len(key) == 0 || len(key) > maxKey {
 		return tx.fail(fmt.Errorf("write to %s: a key has 1 to %d bytes", t.name, maxKey))
 	}
+	if plain != nil && !tx.store.strict.declares(t, key) {
+		return tx.fail(fmt.Errorf("write to %s: a blinded value stands in its key where none is declared", t.name))
+	}
 	if err := tx.keyFor(t.purpose); err != nil {
 		return tx.fail(err)
 	}
@@ -218,25 +223,25 @@ func (tx *Tx) get(t *tableInfo, key []byte) (value []byte, sealed bool, err erro
 		}
 	}
 	b, err := tx.bucket(t)
-	if b == nil || err != nil {
+	if b.bucket == nil || err != nil {
 		return nil, false, err
 	}
-	return b.Get(key), true, nil
+	return b.bucket.Get(tx.file.cover.lay(b.at, key)), true, nil
 }
 
-// bucket is a table in the file; nil if nothing was ever written to it.
-func (tx *Tx) bucket(t *tableInfo) (*bolt.Bucket, error) {
+// bucket is a table in the file; there is no bucket in it if nothing was ever written to it.
+func (tx *Tx) bucket(t *tableInfo) (openBucket, error) {
 	snap, err := tx.snapshot()
 	if err != nil {
-		return nil, err
+		return openBucket{}, err
 	}
 	for i := range tx.buckets {
 		if tx.buckets[i].table == t {
-			return tx.buckets[i].bucket, nil
+			return tx.buckets[i], nil
 		}
 	}
-	b := snap.Bucket([]byte(t.bucket))
-	tx.buckets = append(tx.buckets, openBucket{t, b})
+	b := openBucket{t, snap.Bucket([]byte(t.bucket)), tx.file.cover.of(t.bucket)}
+	tx.buckets = append(tx.buckets, b)
 	return b, nil
 }
 

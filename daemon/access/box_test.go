@@ -23,7 +23,7 @@ func newBox(t testing.TB) *box {
 	t.Helper()
 	b := &box{t: t, dir: t.TempDir()}
 	s, err := store.Open(context.Background(), b.dir, store.Options{
-		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
+		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour, Strict: storetest.Strict(t),
 	})
 	if err != nil {
 		t.Fatal(err)

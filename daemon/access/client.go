@@ -67,7 +67,7 @@ var (
 	clients = store.NewTable[Client]("access.clients") // key: SID
 	keys    = store.NewTable[Key]("access.keys")       // key: SID; an account's own secret under "AC..." too
 	// tokens finds a bearer token's key by the token's MAC.
-	tokens = store.NewTable[string]("access.tokens")
+	tokens = store.NewTable[string]("access.tokens", store.Blinded(0))
 )
 
 // secretMAC is what is kept of a secret.

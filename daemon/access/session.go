@@ -37,7 +37,7 @@ func (s Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // sessions are keyed by the MAC of their token. Their begin and end are
 // entries; only that they are in use is not.
-var sessions = store.NewTable[Session]("access.sessions",
+var sessions = store.NewTable[Session]("access.sessions", store.Blinded(0),
 	store.Bookkeeping("session touches; login and logout are entries"))
 
 func sessionKey(tx *store.Tx, token string) []byte { return tx.Blind("access.session", token) }

@@ -48,7 +48,7 @@ var (
 	keysOfAddress   = limit.Budget{Name: "key.address", Max: 60, Window: time.Minute}
 )
 
-var users = store.NewTable[User]("access.users") // key: blinded name
+var users = store.NewTable[User]("access.users", store.Blinded(0)) // key: blinded name
 
 func userKey(tx *store.Tx, name string) []byte { return tx.Blind("access.user", fold(name)) }
 

@@ -27,10 +27,10 @@ type kept struct {
 const whyKept = "answers by idempotency key; the effect has its own entry"
 
 var (
-	answers = store.NewTable[kept]("api.answers", store.Queue(), store.Bookkeeping(whyKept)) // key: blinded caller and key
+	answers = store.NewTable[kept]("api.answers", store.Blinded(0), store.Queue(), store.Bookkeeping(whyKept)) // key: blinded caller and key
 	// written orders the answers by when they were kept, for Sweep: key = instant, then the key of the
 	// answer.
-	written = store.NewTable[struct{}]("api.answers.written", store.Bookkeeping(whyKept))
+	written = store.NewTable[struct{}]("api.answers.written", store.Blinded(8), store.Bookkeeping(whyKept))
 )
 
 // once makes a decision, and keeps its answer in the same transaction, so that a request which is

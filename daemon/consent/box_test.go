@@ -39,7 +39,7 @@ func newBox(t testing.TB) *box {
 	t.Helper()
 	b := &box{t: t, dir: t.TempDir()}
 	s, err := store.Open(context.Background(), filepath.Join(b.dir, "store"), store.Options{
-		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
+		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour, Strict: storetest.Strict(t),
 		Free: func(string) (uint64, uint64, error) { return 1 << 40, 1 << 41, nil },
 	})
 	if err != nil {

@@ -95,9 +95,9 @@ const (
 )
 
 var (
-	consents = store.NewTable[Consent]("consent.numbers", store.Consents())
+	consents = store.NewTable[Consent]("consent.numbers", store.Blinded(0), store.Consents())
 	// key: blinded number, then the instant in nanoseconds, then 4 random bytes.
-	history = store.NewTable[Change]("consent.history", store.Consents())
+	history = store.NewTable[Change]("consent.history", store.Blinded(0), store.Consents())
 )
 
 func numberKey(tx *store.Tx, p contact.Phone) []byte {

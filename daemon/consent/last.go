@@ -19,7 +19,7 @@ type Last struct {
 	At    time.Time  `json:"at"`
 }
 
-var lasts = store.NewTable[Last]("consent.last",
+var lasts = store.NewTable[Last]("consent.last", store.Blinded(0),
 	store.Bookkeeping("which text went to a number last; the hand-over itself is the outbox's entry"))
 
 // noteAgain is the age from which on the same text is noted once more.

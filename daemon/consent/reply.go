@@ -73,7 +73,7 @@ type body struct {
 var (
 	answers = store.NewTable[answer]("consent.answers",
 		store.Bookkeeping("which answer a queued message is; both ends of it are entries"))
-	replies = store.NewTable[replied]("consent.replied",
+	replies = store.NewTable[replied]("consent.replied", store.Blinded(0),
 		store.Bookkeeping("how many answers a number got of late"))
 	bodies = store.NewTable[body]("consent.bodies", store.Queue()) // key: instant and 8 random bytes
 )

@@ -87,7 +87,7 @@ func newBoxOn(t testing.TB, free func(string) (uint64, uint64, error)) *box {
 	t.Helper()
 	b := &box{t: t, log: &lines{}}
 	s, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "store"), store.Options{
-		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour, Free: free,
+		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour, Strict: storetest.Strict(t), Free: free,
 	})
 	if err != nil {
 		t.Fatal(err)

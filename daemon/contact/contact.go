@@ -32,8 +32,8 @@ const ActionFlag store.Action = "contact.flag"
 
 // flags holds what was decided about a number; trail what every send touches.
 var (
-	flags = store.NewTable[Contact]("contact.contacts")
-	trail = store.NewTable[trace]("contact.trail",
+	flags = store.NewTable[Contact]("contact.contacts", store.Blinded(0))
+	trail = store.NewTable[trace]("contact.trail", store.Blinded(0),
 		store.Bookkeeping("which SIM wrote to a number last; the message's own entry names the SIM"))
 )
 

@@ -199,9 +199,9 @@ const (
 )
 
 var (
-	subjects = store.NewTable[Subject]("contact.subjects", store.DecodedOnce())
+	subjects = store.NewTable[Subject]("contact.subjects", store.Blinded(0), store.DecodedOnce())
 	// byPhone is keyed by blinded phone, then blinded subject: shared phones are normal.
-	byPhone = store.NewTable[SubjectID]("contact.subjects-by-phone")
+	byPhone = store.NewTable[SubjectID]("contact.subjects-by-phone", store.Blinded(0, 16))
 )
 
 // record adds the entry that every change of this room carries.

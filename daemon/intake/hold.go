@@ -25,7 +25,7 @@ type held struct {
 }
 
 // helds are what waits, by rule and moment.
-var helds = store.NewTable[held]("intake.held")
+var helds = store.NewTable[held]("intake.held", store.Blinded(0))
 
 // Actions of what is held.
 const (

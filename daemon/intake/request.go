@@ -116,7 +116,7 @@ var channels = map[string]string{
 
 // requests keeps what a request id led to, as long as seen keeps messages: one that comes again, even
 // in another message, does nothing.
-var requests = store.NewTable[string]("intake.requests",
+var requests = store.NewTable[string]("intake.requests", store.Blinded(2),
 	store.Bookkeeping("request ids, so that a repeat starts nothing; the start has its own entry"))
 
 // requestMaxAge is how old a message may be to start a code: nobody waits for it any more.

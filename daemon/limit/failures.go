@@ -47,7 +47,7 @@ type streak struct {
 	Last  time.Time
 }
 
-var streaks = store.NewTable[streak]("limit.failures",
+var streaks = store.NewTable[streak]("limit.failures", store.Blinded(0),
 	store.Bookkeeping("failures in a row; each failed check is an entry of its own"))
 
 func load(tx *store.Tx, t Triple) (streak, error) {

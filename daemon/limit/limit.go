@@ -63,7 +63,7 @@ type used struct {
 	Until int64 // nothing of it counts from here on
 }
 
-var counters = store.NewTable[used]("limit.counters",
+var counters = store.NewTable[used]("limit.counters", store.Blinded(0),
 	store.Bookkeeping("how often something was done lately; what was done is an entry of its own"))
 
 func (b Budget) exact() bool { return b.Max <= exactMax }

@@ -24,7 +24,7 @@ type question struct {
 // answerLife is how long YES and NO answer a question, and CANCEL a reminder.
 const answerLife = 7 * 24 * time.Hour
 
-var questions = store.NewTable[question]("notice.questions",
+var questions = store.NewTable[question]("notice.questions", store.Blinded(0),
 	store.Bookkeeping("what a number was asked last; sending and answering are entries"))
 
 func questionKey(tx *store.Tx, p contact.Phone) []byte { return tx.Blind("notice.question", p.E164()) }

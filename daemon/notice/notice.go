@@ -122,9 +122,9 @@ const keep = 7 * 24 * time.Hour
 var (
 	notices = store.NewTable[Notice]("notice.notices", store.DecodedOnce()) // key: the 16 bytes of the id
 	// byKey finds notices by what they are about: blinded group, blinded key.
-	byKey = store.NewTable[string]("notice.keys",
+	byKey = store.NewTable[string]("notice.keys", store.Blinded(0, 16),
 		store.Bookkeeping("finds notices by business key; the notice has its own entries"))
-	bySubject = store.NewTable[struct{}]("notice.subjects",
+	bySubject = store.NewTable[struct{}]("notice.subjects", store.Blinded(0),
 		store.Bookkeeping("finds notices by subject; the notice has its own entries"))
 	due = store.NewTable[struct{}]("notice.due",
 		store.Bookkeeping("orders notices by when they are deleted; deleting them is an entry"))

@@ -120,11 +120,11 @@ var (
 	verifications = store.NewTable[Verification]("otp.verifications", store.Queue()) // key: the 16 bytes of the id
 	// current finds what is going on: key = blinded number, then blinded service
 	// and reference; value = id.
-	current = store.NewTable[string]("otp.current",
+	current = store.NewTable[string]("otp.current", store.Blinded(0, 16),
 		store.Bookkeeping("finds the verification that is going on for a number; the verification has its own entries"))
 	// ofNumber lists the verifications of a number; key = blinded number, instant of
 	// the start, id.
-	ofNumber = store.NewTable[struct{}]("otp.numbers",
+	ofNumber = store.NewTable[struct{}]("otp.numbers", store.Blinded(0),
 		store.Bookkeeping("lists the verifications of a number; each has its own entries"))
 	// byRequest finds the latest verification of a service and a request, or a reference.
 	byRequest = store.NewTable[string]("otp.requests",

@@ -47,7 +47,7 @@ func say(_ *store.Tx, m Message) (Rendered, error) {
 
 func (b *box) open() {
 	b.t.Helper()
-	s, err := store.Open(context.Background(), b.dir, store.Options{Origin: "pinward/test", Keys: b.keys})
+	s, err := store.Open(context.Background(), b.dir, store.Options{Origin: "pinward/test", Keys: b.keys, Strict: storetest.Strict(b.t)})
 	if err != nil {
 		b.t.Fatal(err)
 	}

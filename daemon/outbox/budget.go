@@ -15,7 +15,7 @@ type usage struct {
 	Concat byte   `json:"concat"` // last concatenation reference (23.040 9.2.3.24.1)
 }
 
-var usages = store.NewTable[usage]("outbox.usage",
+var usages = store.NewTable[usage]("outbox.usage", store.Blinded(0),
 	store.Bookkeeping("parts given to each SIM of late, and its concatenation counter"))
 
 // span is a sliding length of time in buckets. A bucket counts until all of it is out of the span,

@@ -60,9 +60,9 @@ type suspect struct {
 }
 
 var (
-	suspects = store.NewTable[[]suspect]("outbox.suspects",
+	suspects = store.NewTable[[]suspect]("outbox.suspects", store.Blinded(0),
 		store.Bookkeeping("which SIMs are suspected on a prefix; beginning and end of a suspicion are entries"))
-	judgements = store.NewTable[struct{}]("outbox.judgements",
+	judgements = store.NewTable[struct{}]("outbox.judgements", store.Blinded(8),
 		store.Bookkeeping("index of learned ways by when to look at their silence"))
 )
 

@@ -45,7 +45,7 @@ type expected struct {
 
 func (e expected) proved() bool { return e.Came || e.Typed }
 
-var ways = store.NewTable[way]("outbox.ways",
+var ways = store.NewTable[way]("outbox.ways", store.Blinded(0),
 	store.Bookkeeping("what was learned of each SIM's texts by prefix; a suspicion that comes of it, and its end, are entries"))
 
 func wayKey(tx *store.Tx, sim, prefix string) []byte {

@@ -75,7 +75,7 @@ func (s SIM) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // Format redacts for every verb of fmt.
 func (s SIM) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-var sims = store.NewTable[SIM]("outbox.sims", store.Cached())
+var sims = store.NewTable[SIM]("outbox.sims", store.Blinded(0), store.Cached())
 
 func simKey(tx *store.Tx, iccid string) []byte { return tx.Blind("outbox.sim.record", iccid) }
 

@@ -64,19 +64,19 @@ type hand struct {
 var (
 	messages = store.NewTable[record]("outbox.messages", store.Queue())
 
-	refs = store.NewTable[struct{}]("outbox.refs",
+	refs = store.NewTable[struct{}]("outbox.refs", store.Blinded(0),
 		store.Bookkeeping("index of messages by what they were made for"))
-	ready = store.NewTable[struct{}]("outbox.ready",
+	ready = store.NewTable[struct{}]("outbox.ready", store.Blinded(1),
 		store.Bookkeeping("index of due messages by lane, class and turn"))
-	lines = store.NewTable[line]("outbox.lines",
+	lines = store.NewTable[line]("outbox.lines", store.Blinded(1),
 		store.Bookkeeping("which classes of messages wait, and how many of each"))
 	places = store.NewTable[place]("outbox.places",
 		store.Bookkeeping("where in the index a due message stands"))
 	timers = store.NewTable[struct{}]("outbox.timers",
 		store.Bookkeeping("index of messages by when to look at them next; what then changes is an entry"))
-	turns = store.NewTable[uint64]("outbox.turns",
+	turns = store.NewTable[uint64]("outbox.turns", store.Blinded(0),
 		store.Bookkeeping("fair turns of the clients in lane otp"))
-	handed = store.NewTable[hand]("outbox.handed",
+	handed = store.NewTable[hand]("outbox.handed", store.Blinded(0),
 		store.Bookkeeping("index of attempts by SIM and number, to match receipts; the hand-over is an entry"))
 )
 

@@ -30,7 +30,7 @@ var (
 func newBox(t testing.TB) *box {
 	t.Helper()
 	s, err := store.Open(context.Background(), t.TempDir(), store.Options{
-		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour,
+		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour, Strict: storetest.Strict(t),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -87,9 +87,10 @@ func Open(t testing.TB) *store.Store {
 	return OpenIn(t, filepath.Join(t.TempDir(), "store"), Options(NewKeys(t)))
 }
 
-// OpenIn opens the store in a folder, which may hold one already.
+// OpenIn opens the store in a folder, which may hold one already. But in benchmarks it is strict.
 func OpenIn(t testing.TB, dir string, o store.Options) *store.Store {
 	t.Helper()
+	o.Strict = Strict(t)
 	s, err := store.Open(context.Background(), dir, o)
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +101,13 @@ func OpenIn(t testing.TB, dir string, o store.Options) *store.Store {
 		}
 	})
 	return s
+}
+
+// Strict says whether a store is to be strict: in tests, so that each of them proves that the tables it
+// fills declare their blinded values, and not in benchmarks, since that takes time.
+func Strict(t testing.TB) bool {
+	_, bench := t.(*testing.B)
+	return !bench
 }
 
 // Tester is the actor of Update.
