@@ -52,6 +52,7 @@ type KeyStatus struct {
 	TPMError   string       `json:"tpm_error,omitempty"`
 	Warnings   []string     `json:"warnings,omitempty"`
 	Anchors    AnchorStatus `json:"anchors"`
+	Index      KeyIndex     `json:"index"`
 }
 
 // AnchorStatus is how the log is bound to the TPM's counter.
@@ -123,7 +124,7 @@ func (b *box) keyState(st tpm.State, of *store.Store) KeyStatus {
 	boot, why := tpm.SecureBoot(b.cfg.TPM.Sysfs)
 	s := KeyStatus{
 		Mode: string(st.Mode), SecureBoot: string(boot), Why: why, Kit: hex.EncodeToString(st.Kit.ID),
-		Suspended: st.Suspension != nil, Rotating: st.Rotating(), Signer: of.Fingerprint(),
+		Suspended: st.Suspension != nil, Rotating: st.Rotating(), Signer: of.Fingerprint(), Index: keyIndex(of),
 	}
 	for _, p := range st.Seal.PCRs {
 		s.PCRs = append(s.PCRs, p.Index)

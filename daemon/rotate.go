@@ -13,7 +13,7 @@ import (
 )
 
 // actRotate is the end of a rotation of the root key: the kit of before opens nothing of this box any
-// more but its backups.
+// more but its backups. With the object "index" it is one of the index.
 const actRotate store.Action = "key.rotate"
 
 // rotation is a new root key that nobody depends on yet: its kit is on its way to the holders. It is

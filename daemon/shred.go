@@ -17,16 +17,18 @@ func ringRoutes() []admin.Route {
 	return []admin.Route{
 		{Pattern: "GET /key/list", May: access.StatusRead, Do: listKeys},
 		{Pattern: "POST /key/shred", May: access.SiteWrite, Do: shredMonth},
+		{Pattern: "POST /key/rotate/index", May: access.SiteWrite, Do: rotateIndex},
 	}
 }
 
-// RingKey is a line of `pinward key list`. The key itself is in no answer.
+// RingKey is a line of `pinward key list`. The key itself is in no answer. That of the purpose "index" is
+// for no time in particular: it has no To and no Seen.
 type RingKey struct {
 	Purpose string    `json:"purpose"`
 	Epoch   uint32    `json:"epoch"`
-	From    time.Time `json:"from"`
-	To      time.Time `json:"to"`
-	Seen    time.Time `json:"seen"` // the day on which it was last known to be in use, within a week; no day for audit keys
+	From    time.Time `json:"from,omitzero"`
+	To      time.Time `json:"to,omitzero"`
+	Seen    time.Time `json:"seen,omitzero"` // the day on which it was last known to be in use, within a week; no day for audit keys
 	// Shredded says that the key is gone for good.
 	Shredded bool `json:"shredded"`
 	// Held says that a hold keeps the key of a month's entries from being shredded.
@@ -34,7 +36,8 @@ type RingKey struct {
 }
 
 func listKeys(r *http.Request, s *store.Store, _ store.Actor) (any, error) {
-	list := []RingKey{}
+	i := keyIndex(s)
+	list := []RingKey{{Purpose: "index", Epoch: i.Epoch, From: i.Since}}
 	err := s.View(r.Context(), func(tx *store.Tx) error {
 		for _, k := range s.KeyInfos() {
 			row := RingKey{Purpose: k.Purpose.String(), Epoch: k.Epoch, From: k.From, To: k.To, Seen: k.Seen, Shredded: k.Shredded}

@@ -34,9 +34,9 @@ func (s *Store) Index() IndexInfo {
 //
 // What stays: the HMAC key of [Tx.Blind] itself, since what it made is known to people (a token's MAC) and
 // stands within sealed values; pseudonyms in the headers of entries, since they are what the tree was
-// made of; what the log held until then, with its index, as both are under the keys of their months; and the
-// frozen segments, until those months are shredded. So whoever has both an
-// old keyring and an old file or segment reads in these what he could read before.
+// made of; and what the log held until then, with its search index, in the live file and the frozen
+// segments, as both are under the keys of their months, until those are shredded. So whoever has an old
+// keyring still reads the entries of before, and what old files and segments hold.
 //
 // It is all or nothing: until the new file has the old one's name, the old one is as it was, and the new
 // cover is dropped, at the next start if we crash. From then on the new one is whole, and the old cover

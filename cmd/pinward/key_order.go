@@ -49,6 +49,10 @@ func (c *client) keyStatus() *cobra.Command {
 					Counter uint64
 					Error   string
 				}
+				Index struct {
+					Epoch uint32
+					Since time.Time
+				}
 			}
 			show, err := c.call(cmd.Context(), http.MethodGet, "/key", nil, &k)
 			if !show {
@@ -87,6 +91,11 @@ func (c *client) keyStatus() *cobra.Command {
 				line("anchor", "counter %d: %s", k.Anchors.Counter, k.Anchors.Error)
 			} else {
 				line("anchor", "counter %d, %s", k.Anchors.Counter, k.Anchors.Last.Local().Format(time.DateTime))
+			}
+			if k.Index.Epoch == 0 {
+				line("index", "as an older version made it: pinward key rotate --index")
+			} else {
+				line("index", "epoch %d, since %s", k.Index.Epoch, k.Index.Since.Format(time.DateOnly))
 			}
 			for _, w := range k.Warnings {
 				line("attention", "%s", w)

@@ -29,14 +29,20 @@ func (c *client) keyList() *cobra.Command {
 			w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "PURPOSE\tEPOCH\tFROM\tTO\tSTATE")
 			for _, k := range list {
-				state := "in the ring"
+				state, to := "in the ring", k.To.AddDate(0, 0, -1).Format(time.DateOnly)
+				if k.To.IsZero() {
+					to = "-"
+				}
 				switch {
+				case k.Purpose == "index" && k.Epoch == 0:
+					fmt.Fprintln(w, "index\t0\t-\t-\tas an older version made it: pinward key rotate --index")
+					continue
 				case k.Shredded:
 					state = "shredded: its entries cannot be read any more, and still prove"
 				case k.Held:
 					state = "in the ring, under a hold"
 				}
-				fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", k.Purpose, k.Epoch, k.From.Format(time.DateOnly), k.To.AddDate(0, 0, -1).Format(time.DateOnly), state)
+				fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", k.Purpose, k.Epoch, k.From.Format(time.DateOnly), to, state)
 			}
 			return w.Flush()
 		},

@@ -15,16 +15,24 @@ seen, and each year. The kit is shown once. Then two of its shares are typed in 
 makes the new key the one in use; until then everything is as it was. Nothing stops meanwhile.
 
 Backups made before still need the kit of before: keep it until they have expired, or make a new backup.
-Where input is no terminal, --kit DIR writes the pages, and the drill reads two of its files.`
+Where input is no terminal, --kit DIR writes the pages, and the drill reads two of its files.
+
+With --index it leaves the root key and the kit alone, and writes the store's file anew, under keys that
+were never used: when a keyring may have been seen, such as by a backup and its kit together. It takes
+about as long as a backup, and nothing stops meanwhile. Tokens, sessions, codes and whatever is known of
+a number stay valid. What older backups, and frozen months of the audit, hold stays as it is.`
 
 // keyRotate replaces the root key and the recovery kit.
 func (c *client) keyRotate() *cobra.Command {
 	var holders []string
 	var kitDir string
-	var passphrase, resume bool
+	var passphrase, resume, index bool
 	cmd := &cobra.Command{
-		Use: "rotate", Short: "Replace the root key and the recovery kit", Args: cobra.NoArgs, Long: keyRotateLong,
+		Use: "rotate", Short: "Replace the root key and the recovery kit, or with --index the keys of the store's file", Args: cobra.NoArgs, Long: keyRotateLong,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if index {
+				return c.keyRotateIndex(cmd)
+			}
 			in := bufio.NewReader(os.Stdin)
 			finish := func(shares []string) error {
 				if err := c.get(cmd.Context(), http.MethodPost, "/key/rotate/finish", map[string]any{"shares": shares}, nil); err != nil {
@@ -78,5 +86,22 @@ func (c *client) keyRotate() *cobra.Command {
 	f.StringVar(&kitDir, "kit", "", "folder to write the shares and a page to print into: not on this box")
 	f.BoolVar(&passphrase, "passphrase", false, "ask for the unsealing passphrase")
 	f.BoolVar(&resume, "continue", false, "end a rotation that a crash cut short")
+	f.BoolVar(&index, "index", false, "the keys of the store's file and of its index, not the root key")
+	for _, other := range []string{"holder", "kit", "passphrase", "continue"} {
+		cmd.MarkFlagsMutuallyExclusive("index", other)
+	}
 	return cmd
+}
+
+// keyRotateIndex replaces the keys of the store's file.
+func (c *client) keyRotateIndex(cmd *cobra.Command) error {
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		fmt.Fprintln(os.Stderr, "Writing the store's file anew; the box goes on working. It ends also if you go away.")
+	}
+	var now struct{ Epoch uint32 }
+	show, err := c.call(cmd.Context(), http.MethodPost, "/key/rotate/index", map[string]any{}, &now)
+	if show {
+		fmt.Printf("Rotated: the index is in epoch %d. Make a backup now: pinward backup FILE\n", now.Epoch)
+	}
+	return err
 }
