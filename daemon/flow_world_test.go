@@ -77,7 +77,7 @@ func inFlowOf(t *testing.T, modems []flowModem, test func(*flow)) {
 			one.port.Name, one.port.Device = name, "/"+name
 			cfg.Modems = append(cfg.Modems, one.port)
 		}
-		f.box = &box{cfg: cfg, log: slog.New(slog.DiscardHandler), fatal: make(chan error, 1),
+		f.box = &box{cfg: cfg, strict: true, log: slog.New(slog.DiscardHandler), fatal: make(chan error, 1),
 			sealed: newSealedLog(cfg.Box.State, slog.New(slog.DiscardHandler))}
 		f.box.openPort = func(_ context.Context, p ModemPort) (io.ReadWriteCloser, error) { return f.ports[p.Name].Pipe() }
 		defer func() { // also after a Fatal, or the bubble would report its goroutines instead of the failure

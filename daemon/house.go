@@ -66,7 +66,7 @@ func (b *box) openHouse(ctx context.Context, keys store.Keys, accept *store.Acce
 // accept takes a store that is older than the TPM's counter, where the operator says so.
 func (b *box) openStore(ctx context.Context, keys store.Keys, accept *store.Acceptance) (*house, error) {
 	s, err := store.Open(ctx, b.storePath(), store.Options{
-		Origin: "pinward/" + b.cfg.Box.ID, Keys: counting(keys), Log: b.log, AcceptRollback: accept, Keep: b.cfg.Box.keep(),
+		Origin: "pinward/" + b.cfg.Box.ID, Keys: counting(keys), Log: b.log, AcceptRollback: accept, Strict: b.strict, Keep: b.cfg.Box.keep(),
 		Existing: exists(b.statePath()), // set-up saves it after the store is made
 	})
 	if err != nil {

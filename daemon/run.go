@@ -51,6 +51,7 @@ type box struct {
 	pulses pulses
 	// openPort is openPort; a test brings modems in process.
 	openPort func(context.Context, ModemPort) (io.ReadWriteCloser, error)
+	strict   bool // store.Options.Strict, in tests
 	wiring   wiring
 	certs    *certificates
 	creds    map[string]*mllp.Credentials // of the MLLP ports that have TLS, by listener

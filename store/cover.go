@@ -28,6 +28,19 @@ func Blinded(offsets ...int) TableOption {
 	return func(t *tableInfo) { t.blinded = offsets }
 }
 
+// BlindedTables returns, by name, the tables that are declared as [Blinded], and where.
+func BlindedTables() map[string][]int {
+	tables.Lock()
+	defer tables.Unlock()
+	m := map[string][]int{}
+	for name, t := range tables.by {
+		if t.blinded != nil {
+			m[name] = slices.Clone(t.blinded)
+		}
+	}
+	return m
+}
+
 // coverKey is one generation of what covers blinded values: an AES-256 key, used on single blocks. That
 // needs no mode, as a block is the output of an HMAC and in itself as good as random.
 type coverKey struct {
