@@ -42,8 +42,8 @@ var (
 	keyIndex    = []byte("index")    // in clear: what the index covers in this file
 	keyPlace    = []byte("place")    // vouched for: which generation this file is; none is the first
 	keySegments = []byte("segments") // vouched for: all of bucketSegments in one, for a fast start
+	keyCover    = []byte("cover")    // vouched for: coverNote; none is generation 0
 	// and "behind/" with what is done each month: since when the clock stands before its last time, see monthly
-	keyCover = []byte("cover") // vouched for: coverNote; none is generation 0
 )
 
 // initialise writes what a new file needs: an id, a name, and a keyring with an index key and its first
