@@ -127,7 +127,7 @@ var (
 	ofNumber = store.NewTable[struct{}]("otp.numbers", store.Blinded(0),
 		store.Bookkeeping("lists the verifications of a number; each has its own entries"))
 	// byRequest finds the latest verification of a service and a request, or a reference.
-	byRequest = store.NewTable[string]("otp.requests",
+	byRequest = store.NewTable[string]("otp.requests", store.Blinded(0), store.Blinded(0),
 		store.Bookkeeping("finds a verification by the id of its request; the verification has its own entries"))
 	// due orders verifications by when something has to be done about them.
 	due = store.NewTable[struct{}]("otp.due",
