@@ -265,7 +265,7 @@ func TestMigrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	type v2 struct{ First, Last string }
-	next := &Table[v2]{&tableInfo{name: "test.migrated", bucket: "t/test.migrated", bookkeeping: "a test"}}
+	next := &Table[v2]{info: &tableInfo{name: "test.migrated", bucket: "t/test.migrated", bookkeeping: "a test"}}
 	runs := 0
 	Schema(2)(next.info)
 	Migrate(0, func(raw json.RawMessage) (json.RawMessage, error) {

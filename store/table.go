@@ -10,12 +10,15 @@ import (
 // maxKey is the longest table key.
 const maxKey = 1024
 
-// Table is one room's table of values of type T, kept as JSON and sealed. Declare it as an unexported
+// Table is one room's table of values of type T, kept as JSON or [Packed], and sealed. Declare it as an unexported
 // package-level variable of its room: no other room can then write it.
 //
 // Keys stand in clear on the disk: use sequences or [Tx.Blind], never a number or a name. Where a blinded
 // value stands in them, [Blinded] says.
-type Table[T any] struct{ info *tableInfo }
+type Table[T any] struct {
+	info    *tableInfo
+	packing *packing[T] // nil keeps JSON
+}
 
 // tableInfo is what the store knows of a table.
 type tableInfo struct {
@@ -28,6 +31,7 @@ type tableInfo struct {
 	cached      bool
 	once        bool  // see DecodedOnce
 	blinded     []int // see Blinded
+	packing     any   // of the table's type; see Packed
 }
 
 // TableOption is an option of [NewTable].
@@ -99,8 +103,15 @@ func NewTable[T any](name string, opts ...TableOption) *Table[T] {
 	if name == "" || tables.by[name] != nil {
 		panic("store: a table's name is empty or taken: " + name)
 	}
+	t := &Table[T]{info: info}
+	if info.packing != nil {
+		t.packing = info.packing.(*packing[T])
+		if info.migrate != nil {
+			panic("store: a packed table has no migrations: " + name)
+		}
+	}
 	tables.by[name] = info
-	return &Table[T]{info}
+	return t
 }
 
 // BookkeepingTables returns the tables that are exempt from leaving entries, with their reasons.
@@ -137,9 +148,9 @@ func (t *Table[T]) Get(tx *Tx, key []byte) (v T, ok bool, err error) {
 // Put sets the value of a key. If it fails the transaction fails, whether or not the error is
 // returned.
 func (t *Table[T]) Put(tx *Tx, key []byte, v T) error {
-	plain, err := json.Marshal(v)
+	plain, err := t.encode(&v)
 	if err != nil {
-		return tx.fail(fmt.Errorf("encode a value of %s: its type %T cannot be JSON", t.info.name, v))
+		return tx.fail(err)
 	}
 	err = tx.put(t.info, key, plain)
 	if t.info.once && err == nil {
@@ -205,7 +216,24 @@ func (t *Table[T]) open(tx *Tx, key, value []byte, sealed bool) (v T, err error)
 	return v, err
 }
 
+func (t *Table[T]) encode(v *T) ([]byte, error) {
+	if t.packing != nil {
+		return Pack(v, t.packing.pack), nil
+	}
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode a value of %s: its type %T cannot be JSON", t.info.name, *v)
+	}
+	return plain, nil
+}
+
 func (t *Table[T]) decode(plain []byte) (v T, err error) {
+	if t.packing != nil && len(plain) > 0 && plain[0] == packVersion {
+		if v, err = Unpack(plain, t.packing.unpack); err != nil {
+			return v, fmt.Errorf("%w: a value of %s: %w", ErrCorrupt, t.info.name, err)
+		}
+		return v, nil
+	}
 	if err := json.Unmarshal(plain, &v); err != nil {
 		// The error of package json quotes the value, so it is not passed on.
 		return v, fmt.Errorf("%w: a value of %s is not a %T", ErrCorrupt, t.info.name, v)

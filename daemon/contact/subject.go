@@ -58,7 +58,8 @@ func (id SubjectID) blind(tx *store.Tx) []byte {
 	return tx.Blind("contact.subject", strconv.Itoa(len(id.Authority))+":"+id.Key())
 }
 
-// Number is one of a subject's phone numbers.
+// Number is one of a subject's phone numbers. A new field belongs into pack.go
+// as well.
 type Number struct {
 	Phone     Phone
 	Use       string   // XTN-2, HL7 table 0201: PRN ORN WPN VHN ASN EMR NET BPN PRS
@@ -114,7 +115,8 @@ func (n Number) order() int {
 	return 1003
 }
 
-// Subject is a person whom messages are about.
+// Subject is a person whom messages are about. A new field belongs into pack.go
+// as well.
 type Subject struct {
 	ID       SubjectID
 	Phones   []Number
@@ -199,9 +201,9 @@ const (
 )
 
 var (
-	subjects = store.NewTable[Subject]("contact.subjects", store.Blinded(0), store.DecodedOnce())
+	subjects = store.NewTable[Subject]("contact.subjects", store.Blinded(0), store.DecodedOnce(), store.Schema(1), store.Packed(packSubject, unpackSubject))
 	// byPhone is keyed by blinded phone, then blinded subject: shared phones are normal.
-	byPhone = store.NewTable[SubjectID]("contact.subjects-by-phone", store.Blinded(0, 16))
+	byPhone = store.NewTable[SubjectID]("contact.subjects-by-phone", store.Blinded(0, 16), store.Schema(1), store.Packed(packSubjectID, unpackSubjectID))
 )
 
 // record adds the entry that every change of this room carries.

@@ -21,7 +21,8 @@ import (
 // Kind is the outbox kind of notices.
 const Kind outbox.Kind = "notice"
 
-// Notice is one text without a code, sent or to be sent.
+// Notice is one text without a code, sent or to be sent. A new field belongs into pack.go
+// as well.
 type Notice struct {
 	ID         string            `json:"id"` // "SM" and 32 hex digits
 	Template   string            `json:"template"`
@@ -120,7 +121,7 @@ const (
 const keep = 7 * 24 * time.Hour
 
 var (
-	notices = store.NewTable[Notice]("notice.notices", store.DecodedOnce()) // key: the 16 bytes of the id
+	notices = store.NewTable[Notice]("notice.notices", store.DecodedOnce(), store.Schema(1), store.Packed(packNotice, unpackNotice)) // key: the 16 bytes of the id
 	// byKey finds notices by what they are about: blinded group, blinded key.
 	byKey = store.NewTable[string]("notice.keys", store.Blinded(0, 16),
 		store.Bookkeeping("finds notices by business key; the notice has its own entries"))

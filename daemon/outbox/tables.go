@@ -14,7 +14,8 @@ import (
 	"pinward/store"
 )
 
-// record is a message as it is kept. Every change of it leaves an entry.
+// record is a message as it is kept. Every change of it leaves an entry. A new field belongs into
+// pack.go as well.
 type record struct {
 	Message
 	Born     time.Time `json:"born"`               // when its life began: Created, or the first Due if later
@@ -62,7 +63,7 @@ type hand struct {
 }
 
 var (
-	messages = store.NewTable[record]("outbox.messages", store.Queue())
+	messages = store.NewTable[record]("outbox.messages", store.Queue(), store.Schema(1), store.Packed(packRecord, unpackRecord))
 
 	refs = store.NewTable[struct{}]("outbox.refs", store.Blinded(0),
 		store.Bookkeeping("index of messages by what they were made for"))
