@@ -51,6 +51,10 @@ func soakFault(rng *rand.Rand, f modemsim.FaultInfo) string {
 		return fmt.Sprint(0x40 + rng.IntN(0x40))
 	case "store_claim":
 		return `255,"store_full":` + pick("true", "false")
+	case "dial_errors":
+		return `["` + pick("ERROR", "NO CARRIER", "+CME ERROR: 3") + `"]`
+	case "refuse_command":
+		return pick(`"+CLCC"`, `"+CEER"`, `"+QWTTS"`, `"+DDET"`)
 	case "ussd":
 		return `"+CUSD: 0,\"cut"`
 	case "urc_every", "babble":
