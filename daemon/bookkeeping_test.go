@@ -35,6 +35,7 @@ var bookkeeping = map[string]string{
 	"notice.questions":    "what a number was asked last; sending and answering are entries",
 	"notice.subjects":     "finds notices by subject; the notice has its own entries",
 	"otp.current":         "finds the verification that is going on for a number; the verification has its own entries",
+	"otp.denials":         "how many codes were denied of late, for health; each denial is an entry",
 	"otp.due":             "finds verifications whose life has ended; ending them is an entry",
 	"otp.numbers":         "lists the verifications of a number; each has its own entries",
 	"otp.requests":        "finds a verification by the id of its request; the verification has its own entries",

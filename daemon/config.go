@@ -29,6 +29,7 @@ type Config struct {
 	HTTPS   HTTPS         `toml:"https"`
 	HL7     []HL7Listener `toml:"hl7"`
 	Modems  []ModemPort   `toml:"modem"`
+	Speech  Speech        `toml:"speech"`
 	Control Control       `toml:"control"`
 	Relay   Relay         `toml:"relay"`
 	// Witnesses keep the signed heads of the audit off this box.
@@ -245,6 +246,9 @@ func (c Config) Check() error {
 	}
 	if !filepath.IsAbs(c.Control.Socket) {
 		bad("control.socket: must be an absolute path")
+	}
+	if c.Speech.Folder != "" && !filepath.IsAbs(c.Speech.Folder) {
+		bad("speech.folder: must be an absolute path")
 	}
 	if !filepath.IsAbs(c.Relay.Socket) {
 		bad("relay.socket: must be an absolute path")

@@ -51,6 +51,8 @@ no_validity = true
 national_toa = true
 [control]
 socket = "/run/pinward/pinward.sock"
+[speech]
+folder = "/etc/pinward/speech"
 `
 
 func load(t *testing.T, text string) (daemon.Config, string, error) {

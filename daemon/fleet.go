@@ -22,7 +22,7 @@ type figures struct {
 func (f *figures) count(r outbox.Result) {
 	f.parts.Add(uint64(len(r.Parts)))
 	switch r.Outcome {
-	case outbox.Sent:
+	case outbox.Sent, outbox.Delivered, outbox.Undelivered: // the last two of a call: it reached the network
 		f.sent.Add(1)
 	case outbox.NotSent:
 		f.notSent.Add(1)

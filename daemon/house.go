@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pinward/daemon/access"
@@ -40,6 +41,7 @@ type house struct {
 	fits    map[string]fitted         // by modem, as they were when the house was opened
 	engines []*engine                 // the ways back to HL7 peers
 	senders []*sender
+	speech  *atomic.Pointer[recordings] // the box's
 	// repository is fed the events of the audit, as atna says; nil where there is none.
 	repository *record.Repository
 	atna       ATNATarget
@@ -72,7 +74,7 @@ func (b *box) openStore(ctx context.Context, keys store.Keys, accept *store.Acce
 	if err != nil {
 		return nil, err
 	}
-	h := &house{store: s, keys: keys, log: b.log, since: time.Now(), fits: map[string]fitted{}}
+	h := &house{store: s, keys: keys, log: b.log, since: time.Now(), speech: &b.speech, fits: map[string]fitted{}}
 	if err := b.sealed.bind(ctx, s); err != nil {
 		b.log.Error("bind events of a closed box", "error", err) // no reason to stay closed
 	}
@@ -155,7 +157,7 @@ func (h *house) start(b *box) {
 	h.stopSend, h.stopRest = stopSend, stopRest
 	for _, p := range b.cfg.Modems {
 		m := b.newModem(h, p)
-		s := &sender{port: p, modem: m, wiring: &b.wiring, fit: h.fits[p.Name], store: h.store, sources: sources, log: b.log, pulse: b.pulses.add("sender " + p.Name)}
+		s := &sender{port: p, modem: m, wiring: &b.wiring, fit: h.fits[p.Name], store: h.store, sources: sources, speech: h.speech, log: b.log, pulse: b.pulses.add("sender " + p.Name)}
 		h.senders = append(h.senders, s)
 		h.rest.Go(func() {
 			if err := m.Run(rest); err != nil && rest.Err() == nil {
@@ -281,7 +283,7 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check() health.Check {
-	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}

@@ -29,7 +29,7 @@ type Options struct {
 	// Owner, when set, is the user that the control socket takes its caller for, without a login.
 	// Only cmd/demo sets it.
 	Owner string
-	// Reload, when it delivers, makes the daemon read its certificates again.
+	// Reload, when it delivers, makes the daemon read its certificates and recordings again.
 	Reload <-chan os.Signal
 	// Version is shown by status and in metrics.
 	Version string
@@ -53,6 +53,7 @@ type box struct {
 	openPort func(context.Context, ModemPort) (io.ReadWriteCloser, error)
 	strict   bool // store.Options.Strict, in tests
 	wiring   wiring
+	speech   atomic.Pointer[recordings] // nil where no folder of recordings is configured
 	certs    *certificates
 	creds    map[string]*mllp.Credentials // of the MLLP ports that have TLS, by listener
 	began    time.Time
@@ -91,6 +92,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	setMemory()
 	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), decided: make(chan struct{}), creds: map[string]*mllp.Credentials{}, openPort: openPort, passwords: access.NewPasswords(loginQueue), sealed: newSealedLog(c.Box.State, o.Log)}
 	b.state.Store(&State{Name: Starting, Since: b.began})
+	b.loadSpeech()
 	lock, err := lockState(c.Box.State)
 	if err != nil {
 		return err
@@ -169,6 +171,7 @@ func (b *box) reload(d *doors) {
 	if err := b.reloadMLLP(d); err != nil {
 		b.log.Error("reload certificates of MLLP: the old ones stay in use", "error", err)
 	}
+	b.loadSpeech()
 	b.notify(daemon.SdNotifyReady)
 }
 

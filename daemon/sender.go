@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pinward/daemon/outbox"
@@ -40,6 +41,7 @@ type sender struct {
 	wiring  *wiring
 	store   *store.Store
 	sources outbox.Sources
+	speech  *atomic.Pointer[recordings]
 	log     *slog.Logger
 	pulse   *pulse // told at each turn of the loop, for the watchdog
 	figures figures
@@ -177,9 +179,12 @@ const idleRetry = 250 * time.Millisecond
 
 func (s *sender) state(st modem.Status) outbox.Sender {
 	return outbox.Sender{
-		Name: s.port.Name, SIM: st.ICCID, Network: st.Operator, Ready: st.Ready, Cause: st.Cause, Claims: true, PartTime: s.partTime,
+		Name: s.port.Name, SIM: st.ICCID, Network: st.Operator, Ready: st.Ready, Voice: s.speaks(st), Cause: st.Cause, Claims: true, PartTime: s.partTime,
 	}
 }
+
+// speaks tells whether this sender takes calls: its modem can, and there is something to say.
+func (s *sender) speaks(st modem.Status) bool { return plays(st) && len(s.speech.Load().usable()) > 0 }
 
 // leave tells the outbox that this sender takes nothing any more.
 func (s *sender) leave(ctx context.Context) error {
@@ -202,6 +207,9 @@ func (s *sender) leave(ctx context.Context) error {
 // counts as unknown, another sender may take the same code, and this one stays out of the line until
 // its modem has answered or was given up.
 func (s *sender) handOver(ctx context.Context, job outbox.Job) error {
+	if job.Message.Route[job.Message.Step].Channel == outbox.Call {
+		return s.callOut(ctx, job)
+	}
 	air, cancel := s.airtime(ctx)
 	defer cancel()
 	var submitting sync.WaitGroup

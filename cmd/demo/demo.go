@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -79,8 +81,32 @@ func newDemo(o options, log *slog.Logger) (*demo, error) {
 		Listen: daemon.Address{HostPort: o.https}, Certificate: filepath.Join(o.dir, "server.pem"), Key: filepath.Join(o.dir, "server-key.pem"),
 	}
 	d.cfg.HL7 = []daemon.HL7Listener{{Name: "mllp", Listen: daemon.Address{HostPort: o.mllp}, Mode: "live"}}
+	d.cfg.Speech.Folder = filepath.Join(o.dir, "speech")
+	if err := d.keepSpeech(); err != nil {
+		return nil, err
+	}
 	d.cfg.Control.Socket = filepath.Join(o.dir, "pinward.sock")
 	return d, d.addModems()
+}
+
+// speech has the name of the demo's hospital in each language, which a site records or has made (packaging/speech/build).
+//
+//go:embed speech
+var speech embed.FS
+
+// keepSpeech puts the recordings where the daemon looks for a site's own.
+func (d *demo) keepSpeech() error {
+	if err := os.RemoveAll(d.cfg.Speech.Folder); err != nil { // CopyFS overwrites nothing
+		return fmt.Errorf("remove old recordings: %w", err)
+	}
+	own, err := fs.Sub(speech, "speech")
+	if err != nil {
+		return fmt.Errorf("read recordings: %w", err)
+	}
+	if err := os.CopyFS(d.cfg.Speech.Folder, own); err != nil {
+		return fmt.Errorf("keep recordings: %w", err)
+	}
+	return nil
 }
 
 // lock takes the folder: a second demo on it must not touch what the first has promised.

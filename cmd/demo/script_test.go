@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": up, "text": text, "hl7": hl7Message, "within": within, "grepdir": grepDir, "killed": killed, "grepenv": grepEnv, "deadport": deadPort,
+			"up": up, "text": text, "call": call, "hl7": hl7Message, "within": within, "grepdir": grepDir, "killed": killed, "grepenv": grepEnv, "deadport": deadPort,
 		},
 	})
 }

@@ -40,6 +40,7 @@ var words = []struct {
 	{otp.ErrNotFound, 422, "This verification is over, or there is none at this address. Send a new code."},
 	{otp.ErrUnknownService, 422, "This service does not exist any more. Load the page again."},
 	{otp.ErrChannel, 422, "The code cannot go that way: the service does not offer it, or no modem here can do it. Choose another."},
+	{otp.ErrNoCalls, 422, "This number is not to be called. Send a text."},
 	{otp.ErrLocale, 422, "There is no text in this language."},
 	{otp.ErrMaxSends, 429, "The code has been sent as often as is allowed. Wait until it has expired, then send a new one."},
 	{otp.ErrMaxChecks, 429, "Too many wrong codes. Wait until this verification has expired, then send a new code."},

@@ -84,6 +84,10 @@ type Site struct {
 	QuietFrom string `json:"quiet_from"` // local "21:00", "08:00": notices wait; equal or empty is none
 	QuietTo   string `json:"quiet_to"`
 
+	// NoCalls are beginnings of numbers that are never called, "+16175552": the telephones of patients' rooms, the
+	// hospital's own exchange. HelpPhone is never called either.
+	NoCalls []string `json:"no_calls"`
+
 	LinkHosts []string `json:"link_hosts"` // hosts that links in texts may point to, "portal.example.org"
 }
 
@@ -214,6 +218,9 @@ func (s Site) Check() error {
 	if (s.QuietFrom == "") != (s.QuietTo == "") {
 		return errors.New("quiet hours need both a beginning and an end")
 	}
+	if err := s.checkNoCalls(); err != nil {
+		return err
+	}
 	for _, h := range s.LinkHosts {
 		if u, err := url.Parse("https://" + h); err != nil || u.Host != h || h == "" || strings.ToLower(h) != h {
 			return errors.New("a link host is not a lower-case host name")
@@ -245,6 +252,7 @@ func (s Site) differs(o Site) []string {
 		{"mode", s.Mode == o.Mode},
 		{"pilot", slices.Equal(s.Pilot, o.Pilot)},
 		{"quiet_hours", s.QuietFrom == o.QuietFrom && s.QuietTo == o.QuietTo},
+		{"no_calls", slices.Equal(s.NoCalls, o.NoCalls)},
 		{"link_hosts", slices.Equal(s.LinkHosts, o.LinkHosts)},
 	} {
 		if !f.same {

@@ -16,6 +16,8 @@ var (
 	// ErrChannel: the channel is none of sms, call, auto, or the service does
 	// not offer it, or the box has no modem that could ever take it.
 	ErrChannel = errors.New("channel not offered by the service")
+	// ErrNoCalls: the number, or the person, is not to be called.
+	ErrNoCalls = errors.New("not to be called")
 	// ErrLocale: no text exists in this language.
 	ErrLocale = errors.New("locale not supported")
 	// ErrStaffOnly: the service is for authenticated staff.
@@ -48,7 +50,7 @@ var (
 )
 
 var refusals = []error{
-	ErrUnknownService, ErrChannel, ErrLocale, ErrStaffOnly, ErrReferenceNeeded, ErrAmount, ErrSubjectNeeded, ErrNumberNotBound,
+	ErrUnknownService, ErrChannel, ErrNoCalls, ErrLocale, ErrStaffOnly, ErrReferenceNeeded, ErrAmount, ErrSubjectNeeded, ErrNumberNotBound,
 	ErrCustomCode, ErrAsserted, ErrMaxSends, ErrMaxChecks, limit.ErrBlocked, ErrReference, ErrNotFound,
 }
 

@@ -41,6 +41,9 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	if err != nil {
 		return outbox.Rendered{}, err
 	}
+	if channelOf(m, m.Step) == outbox.Call {
+		return spoken(tx, v, s, site, code)
+	}
 	rendered, err := body(tx, v, s, site, code)
 	if err != nil {
 		return outbox.Rendered{}, err
@@ -50,6 +53,24 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	}
 	return outbox.Rendered{Text: rendered, Validity: validity(left, s), Replace: m.Replace, Report: true}, nil
 }
+
+// spoken is v with this code as a call says it.
+func spoken(tx *store.Tx, v Verification, s Service, site contact.Site, code string) (outbox.Rendered, error) {
+	known, err := contact.Of(tx, v.To)
+	if err != nil {
+		return outbox.Rendered{}, err
+	}
+	if may, err := contact.MayCall(tx, v.To); err != nil {
+		return outbox.Rendered{}, err
+	} else if !may { // said so while the call waited
+		return outbox.Rendered{}, outbox.ErrGone
+	}
+	return outbox.Rendered{Report: true, Call: outbox.Spoken{
+		Code: code, Langs: []string{v.Locale, site.Language(), "en"}, Staff: s.Desk, Phone: site.HelpPhone, Slow: known.Slow,
+	}}, nil
+}
+
+func channelOf(m outbox.Message, step int) outbox.Channel { return m.Route[step].Channel }
 
 // noteText keeps that the text with the code of v is on its way, so that a STOP is read as the answer
 // to it.
@@ -67,7 +88,7 @@ func last(v Verification, id string) bool {
 // waited. A call may go to a number that stopped texts with codes.
 func stillAllowed(tx *store.Tx, v Verification, m outbox.Message) error {
 	err := consent.Allowed(tx, v.To, text.Code, true)
-	if errors.Is(err, consent.ErrOptedOutOfCodes) && m.Route[m.Step].Channel == outbox.Call {
+	if errors.Is(err, consent.ErrOptedOutOfCodes) && channelOf(m, m.Step) == outbox.Call {
 		return nil
 	}
 	if consent.Refused(err) {
@@ -139,6 +160,14 @@ func windowOpen(tx *store.Tx, v Verification, s Service) (bool, error) {
 	}
 	for _, m := range sent {
 		for _, a := range m.Attempts {
+			if channelOf(m, a.Step) == outbox.Call {
+				// While the call lasts the code is being said; one that nobody took said none.
+				if a.Outcome == outbox.Sending {
+					return true, nil
+				} else if a.Outcome == outbox.Undelivered {
+					continue
+				}
+			}
 			if at, ok := handedOver(a); ok && tx.Now().Sub(at) < s.Window {
 				return true, nil
 			}

@@ -75,7 +75,7 @@ func put(tx *store.Tx, v *Verification, m outbox.Message) error {
 	if err != nil {
 		return fmt.Errorf("queue code: %w", err)
 	}
-	if m.State == outbox.Sending {
+	if m.State == outbox.Sending && channelOf(m, m.Step) == outbox.SMS {
 		// The sender has it already and renders it where nothing is written.
 		if err := noteText(tx, *v); err != nil {
 			return err

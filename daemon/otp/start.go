@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -110,6 +111,9 @@ func start(tx *store.Tx, req StartRequest) (Verification, error) {
 	if err != nil {
 		return Verification{}, err
 	}
+	if route, err = callable(tx, route, req.To, subject); err != nil {
+		return Verification{}, err
+	}
 	if req.Locale, err = locale(tx, s, req.Locale, subject.Language, site); err != nil {
 		return Verification{}, err
 	}
@@ -184,6 +188,25 @@ func (s Service) route(channel string) ([]outbox.Step, error) {
 		return nil, ErrChannel
 	}
 	return out, nil
+}
+
+// callable leaves the calls out of a route to a number that is not to be called, or for a person who wants none.
+func callable(tx *store.Tx, route []outbox.Step, to contact.Phone, subject contact.Subject) ([]outbox.Step, error) {
+	isCall := func(s outbox.Step) bool { return s.Channel == outbox.Call }
+	if !slices.ContainsFunc(route, isCall) {
+		return route, nil
+	}
+	may, err := contact.MayCall(tx, to)
+	if err != nil {
+		return nil, err
+	}
+	if may && !subject.NoVoice {
+		return route, nil
+	}
+	if route = slices.DeleteFunc(slices.Clone(route), isCall); len(route) == 0 {
+		return nil, ErrNoCalls
+	}
+	return route, nil
 }
 
 // conditions are what the service itself asks of a start.

@@ -109,6 +109,7 @@ const (
 	ActionCancel  store.Action = "verification.cancel"
 	ActionApprove store.Action = "verification.approve" // by the client's word
 	ActionEnd     store.Action = "verification.end"     // expired or failed
+	ActionDeny    store.Action = "verification.deny"    // the person said in a call that the code was not asked for: perhaps a fraud
 	ActionPurge   store.Action = "verification.purge"   // records past their time, deleted
 )
 

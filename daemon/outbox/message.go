@@ -180,9 +180,31 @@ type Part struct {
 	At time.Time `json:"at,omitzero"`
 }
 
+// Spoken is what a call says. It shows nothing of itself when printed.
+type Spoken struct {
+	Code  string   // digit by digit, and only after a key was pressed
+	Langs []string // BCP 47 tags, the one that is wanted first; of those that follow, the first that there are recordings of is taken
+	Staff bool     // the code is for the staff in front of the person; else for nobody
+	Phone string   // the hospital's own number, as it is printed
+	Slow  bool     // for who needs slower speech and longer pauses
+}
+
+// String redacts.
+func (s Spoken) String() string { return "spoken code" }
+
+// GoString redacts for %#v.
+func (s Spoken) GoString() string { return s.String() }
+
+// LogValue redacts for log/slog.
+func (s Spoken) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// Format redacts for every verb of fmt.
+func (s Spoken) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, s.String()) }
+
 // Rendered is what a Source makes of a message. It shows nothing of the text when printed.
 type Rendered struct {
 	Text     string
+	Call     Spoken        // of a Call step, instead of Text
 	Validity time.Duration // how long the network may keep it (TP-VP); the message's own end if 0
 	Replace  uint8         // TP-PID replace type 1..7, 0 for none
 	Report   bool          // ask for a receipt (TP-SRR)

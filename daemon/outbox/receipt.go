@@ -105,6 +105,9 @@ func (y *yard) match(rc Receipt) (match, error) {
 		if y.now.Sub(a.At) > ReceiptsFor {
 			return store.Stop
 		}
+		if r.Route[a.Step].Channel != SMS {
+			return nil // no receipt is a call's
+		}
 		timely := y.now.Before(r.Expires.Add(receiptLate))
 		switch a.Outcome {
 		case Sending:

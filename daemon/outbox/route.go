@@ -41,11 +41,11 @@ func (r *record) stepClass(step int) class {
 func (y *yard) takers(r *record, step int, now bool) (bool, error) {
 	c := r.stepClass(step)
 	if c.Channel == Call {
-		known, err := contact.Of(y.tx, r.To)
+		may, err := contact.MayCall(y.tx, r.To)
 		if err != nil {
 			return false, fmt.Errorf("look up contact: %w", err)
 		}
-		if known.NoVoice {
+		if !may {
 			return false, nil
 		}
 	}

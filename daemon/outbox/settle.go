@@ -12,7 +12,8 @@ import (
 // Result is what became of one hand-over.
 type Result struct {
 	// Outcome is Sent (the network took every part), NotSent (proved: nothing left the modem), Refused
-	// (never again for this recipient) or Unknown.
+	// (never again for this recipient) or Unknown. Of a call it is Delivered (somebody pressed the key and
+	// heard it), Undelivered (nobody did: the route goes on), NotSent or Unknown.
 	Outcome State
 	Parts   []Part // those that the network took, with their references
 	Code    int    // +CMS or +CME ERROR, 0 for none
@@ -34,18 +35,26 @@ func Settle(tx *store.Tx, id string, attempt int, res Result) error {
 	if attempt < 0 || attempt >= len(r.Attempts) || r.Attempts[attempt].Outcome != Sending {
 		return ErrSettled
 	}
-	if err := res.check(); err != nil {
+	if err := res.check(r.Route[r.Attempts[attempt].Step].Channel); err != nil {
 		return err
 	}
 	return look(tx).settle(r, attempt, res.bySIM())
 }
 
-func (res Result) check() error {
+func (res Result) check(ch Channel) error {
 	switch res.Outcome {
-	case Sent, NotSent, Refused, Unknown:
+	case NotSent, Unknown:
 		return nil
+	case Sent, Refused:
+		if ch == SMS {
+			return nil
+		}
+	case Delivered, Undelivered:
+		if ch == Call {
+			return nil
+		}
 	}
-	return &InvalidError{Of: "result", Field: "outcome", Reason: "is none of sent, notsent, refused, unknown"}
+	return &InvalidError{Of: "result", Field: "outcome", Reason: "is none that a hand-over on this channel has"}
 }
 
 // bySIM takes a refusal of the SIM as what it is for the message: not sent.
@@ -153,15 +162,22 @@ func (y *yard) attempted(r *record, attempt int, res Result, final bool) error {
 		action, outcome = ActionRefused, store.Failed
 	case Unknown:
 		action, outcome = ActionUnknown, store.Failed
+	case Delivered:
+		action = ActionDelivered
+	case Undelivered:
+		action, outcome = ActionUndelivered, store.Failed
 	}
 	attrs := a.attrs(attempt)
+	if r.Route[a.Step].Channel == Call {
+		attrs = append(attrs, attr("channel", Call))
+	}
 	if a.Late || !a.Settled.Equal(y.now) {
 		attrs = append(attrs, attr("late", true))
 	}
 	if res.Code != 0 {
 		attrs = append(attrs, attr("code", res.Code))
 	}
-	if a.Outcome != Sent {
+	if a.Outcome != Sent && a.Outcome != Delivered {
 		attrs = append(attrs, attr("final", final))
 	}
 	attrs = append(attrs, attr("class", res.Class), attr("cause", res.Cause))
@@ -193,6 +209,8 @@ func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
 		return stays, 0, nil
 	case a.Outcome == Sent:
 		return out, 0, nil
+	case a.Outcome == Undelivered:
+		return y.notReached(r, late)
 	case a.Outcome != Refused && r.outLate():
 		return out, 0, nil
 	case a.Outcome == NotSent && r.Stopped:
@@ -215,6 +233,20 @@ func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
 		return over, 0, err
 	case a.Outcome == Unknown && !r.Stopped && !late && r.repeatable():
 		return tryAgain, 0, nil
+	}
+	return over, 0, nil
+}
+
+// notReached decides after a call that nobody took. Where the network had a text before, that may still be
+// read: its receipt decides.
+func (y *yard) notReached(r *record, late bool) (verdict, int, error) {
+	if !r.Stopped && !late {
+		if step, ok, err := y.stepAhead(r, "", false); ok || err != nil {
+			return goesOn, step, err
+		}
+	}
+	if r.lastSent() != nil {
+		return out, 0, nil
 	}
 	return over, 0, nil
 }
@@ -253,6 +285,9 @@ func (y *yard) follow(r *record, a *Attempt, v verdict, step int) error {
 	case out:
 		return y.sent(r)
 	case goesOn:
+		if a.Outcome == Undelivered {
+			return y.moveOn(r, step, false, a.Cause)
+		}
 		return y.moveOn(r, step, false, "refused")
 	case tryAgain:
 		return y.again(r, a, "last attempt: "+string(a.Outcome))

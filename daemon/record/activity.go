@@ -76,6 +76,7 @@ var incidents = []incident{
 	{acted("store.anchor.late", "store.anchor.lost"), "the TPM did not anchor the audit"},
 	{acted("clock.stepped"), "the clock was set or stood still"},
 	{acted("consent.wrong_number"), "a text reached somebody else: it may be a breach"},
+	{acted("verification.deny"), "somebody who was called had not asked for the code"},
 	{acted("client.refused"), "a program was refused: wrong or old key"},
 	{acted("access.forbidden"), "somebody asked for what their role does not include"},
 	{refusedOr("user.login"), "a login failed, or was locked out"},

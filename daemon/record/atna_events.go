@@ -78,6 +78,7 @@ var auditEvents = map[store.Action]auditEvent{
 	"client.refused":       {userAuthentication, login, "E", ""},
 	"verification.check":   {userAuthentication, noType, "E", ""},
 	"verification.approve": {userAuthentication, noType, "E", ""},
+	"verification.deny":    {securityAlert, restricted, "E", ""},
 	"access.forbidden":     {securityAlert, restricted, "E", ""},
 	"hl7.peer.refused":     {securityAlert, nodeAuth, "E", ""},
 

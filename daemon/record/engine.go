@@ -205,6 +205,8 @@ func deliveryIn(e store.Entry) (d hl7.Delivery, why string) {
 		return hl7.DeliveryQueued, ""
 	case "hl7.request", "hl7.drop", "notice.drop":
 		return hl7.DeliveryRefused, cause
+	case "verification.deny":
+		return hl7.DeliveryCanceled, cause
 	case "notice.cancel", "verification.cancel":
 		if e.Outcome != store.OK {
 			return "", ""

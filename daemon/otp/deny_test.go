@@ -1,0 +1,102 @@
+package otp
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pinward/daemon/contact"
+	"pinward/daemon/outbox"
+	"pinward/store"
+)
+
+// A denied code is over, its number is free, and each denial counts for a day, also of what was over by then.
+func TestDeny(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBox(t)
+		v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
+		for range 2 {
+			b.do(func(tx *store.Tx) error { return Deny(tx, v.ID) })
+		}
+		b.do(func(tx *store.Tx) error { return Deny(tx, "VE00000000000000000000000000000000") }) // long gone
+		if got := b.get(v.ID).State; got != Canceled {
+			t.Errorf("it is %s", got)
+		}
+		if next := b.mustStart(StartRequest{Service: "patient-signup", To: patient}); next.ID == v.ID {
+			t.Error("the number is not free")
+		}
+		count := func() (n int) {
+			b.do(func(tx *store.Tx) (err error) { n, err = Denials(tx); return err })
+			return n
+		}
+		if n := count(); n != 2 {
+			t.Errorf("%d denials, want 2", n)
+		}
+		time.Sleep(DenialsFor + time.Hour)
+		if n := count(); n != 0 {
+			t.Errorf("%d denials a day later", n)
+		}
+		time.Sleep(2 * DenialsFor)
+		w := b.mustStart(StartRequest{Service: "portal-login", To: patient})
+		b.do(func(tx *store.Tx) error { return Deny(tx, w.ID) })
+		kept := 0
+		b.do(func(tx *store.Tx) error {
+			return denials.Each(tx, store.Range{}, func([]byte, int) error { kept++; return nil })
+		})
+		if n := count(); n != 1 || kept != 1 {
+			t.Errorf("%d denials, %d hours kept", n, kept)
+		}
+	})
+}
+
+// Who is not to be called is not: a number that wants no calls, the hospital's own, a patient's room, a person who said so. A call that
+// was asked for is refused, and a route goes on without it.
+func TestNoCalls(t *testing.T) {
+	room, own := phone("+16175552041"), phone("+16175551000")
+	yes := true
+	b := newBox(t)
+	b.do(func(tx *store.Tx) error {
+		site, err := contact.SiteOf(tx)
+		if err != nil {
+			return err
+		}
+		site.NoCalls = []string{"+16175552"}
+		if err := contact.SetSite(tx, site); err != nil {
+			return err
+		}
+		if err := contact.Flag(tx, phone("+16175551235"), contact.Flags{NoVoice: &yes}, "patient"); err != nil {
+			return err
+		}
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true, PartTime: time.Second})
+	})
+	for name, req := range map[string]StartRequest{
+		"flagged": {To: phone("+16175551235")}, "a room": {To: room}, "the hospital itself": {To: own},
+	} {
+		req.Service, req.Channel = "patient-signup", ChannelCall
+		if _, err := b.start(req); !errors.Is(err, ErrNoCalls) {
+			t.Errorf("%s: %v", name, err)
+		}
+		req.Channel = ChannelAuto
+		v := b.mustStart(req)
+		var m outbox.Message
+		b.do(func(tx *store.Tx) (err error) { m, _, err = outbox.Get(tx, v.Sends[0].Message); return err })
+		for _, s := range m.Route {
+			if s.Channel == outbox.Call {
+				t.Errorf("%s: the route has a call", name)
+			}
+		}
+	}
+	v := b.mustStart(StartRequest{Service: "patient-signup", Channel: ChannelCall, To: patient})
+	b.do(func(tx *store.Tx) error { return contact.Flag(tx, patient, contact.Flags{NoVoice: &yes}, "patient") })
+	b.do(func(tx *store.Tx) error {
+		m, _, err := outbox.Get(tx, v.Sends[0].Message)
+		if err != nil {
+			return err
+		}
+		if _, err := Render(tx, m); !errors.Is(err, outbox.ErrGone) {
+			t.Errorf("rendered for a number that wants no calls any more: %v", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,83 @@
+package daemon
+
+import (
+	"fmt"
+	"time"
+
+	"pinward/daemon/outbox"
+	"pinward/modem/voice"
+)
+
+// compose puts together what a call with a code says; it is the only place that does. Nothing but the hospital's name
+// and what the keys are for comes before a key: a voicemail, a screening phone and a network's announcement are
+// "answered" as well (modem reference 6.1). Prompt and NoKey are the same words in every call of one language.
+func compose(r *recordings, say outbox.Spoken) (voice.Script, error) {
+	pack := r.first(say.Langs)
+	if pack == nil {
+		return voice.Script{}, fmt.Errorf("no language has the hospital's name recorded")
+	}
+	c := clips{pack: pack}
+	// Who needs slower speech presses the key first, as everybody does: the prompt tells nothing of the callee.
+	s := voice.Script{Prompt: c.say(voice.Brand, voice.PressOne, voice.PressNine), NoKey: c.say(voice.Brand, voice.NoKey, voice.Goodbye)}
+	if say.Slow {
+		c.pack = pack.Slow()
+		s.Gap, s.Pause = 600*time.Millisecond, 3*time.Second
+	}
+	// Without a pause the words would run into the prompt that the key cut off, and the first digit into the words.
+	pause := voice.Clip{PCM: voice.Silence(100 * time.Millisecond)}
+	s.Intro, s.Again = c.join(pause, c.say(voice.CodeIs), pause), c.join(c.say(voice.CodeAgain), pause)
+	for _, d := range say.Code {
+		s.Digits = append(s.Digits, c.say(voice.Prompt(d)))
+	}
+	warning := voice.Private
+	if say.Staff {
+		warning = voice.StaffOnly
+	}
+	s.Closing = c.join(c.say(warning), c.reach(say.Phone), c.say(voice.Goodbye))
+	s.NotMe = c.join(c.say(voice.Stopped), c.reach(say.Phone), c.say(voice.Goodbye))
+	return s, c.err
+}
+
+// between is the silence between two sentences.
+const between = 400 * time.Millisecond
+
+// clips makes clips of a pack's prompts; the first that is missing is its error.
+type clips struct {
+	pack *voice.Pack
+	err  error
+}
+
+func (c *clips) keep(pcm []byte, err error) voice.Clip {
+	if err != nil && c.err == nil {
+		c.err = err
+	}
+	return voice.Clip{PCM: pcm}
+}
+
+// say is prompts with a short silence between them.
+func (c *clips) say(prompts ...voice.Prompt) voice.Clip {
+	var all []voice.Clip
+	for _, p := range prompts {
+		all = append(all, c.keep(c.pack.Say(p)))
+	}
+	return c.join(all...)
+}
+
+// reach tells the number by which the hospital can be reached, which is never the SIM's.
+func (c *clips) reach(phone string) voice.Clip {
+	if phone == "" {
+		return voice.Clip{}
+	}
+	return c.join(c.say(voice.CallUs), c.keep(c.pack.SayDigits(phone)))
+}
+
+func (c *clips) join(all ...voice.Clip) voice.Clip {
+	var pcm []byte
+	for _, one := range all {
+		if len(pcm) > 0 && len(one.PCM) > 0 {
+			pcm = append(pcm, voice.Silence(between)...)
+		}
+		pcm = append(pcm, one.PCM...)
+	}
+	return voice.Clip{PCM: pcm}
+}
