@@ -149,13 +149,14 @@ type vVerification struct {
 	URL         string    `json:"url"`
 }
 
+// vSent is one way that the code went; where it stands is told by the list of attempts.
 type vSent struct {
 	Time       time.Time `json:"time"`
 	Channel    string    `json:"channel"`
 	AttemptSID string    `json:"attempt_sid"`
 }
 
-func (c call) show(v otp.Verification) vVerification {
+func (c call) show(tx *store.Tx, v otp.Verification) (vVerification, error) {
 	out := vVerification{
 		SID: v.ID, ServiceSID: v.ServiceSID, AccountSID: c.p.Actor.ID, To: v.To.E164(), Channel: v.Channel,
 		Status: v.State, Valid: v.State == otp.Approved, Attempts: []vSent{},
@@ -163,22 +164,15 @@ func (c call) show(v otp.Verification) vVerification {
 		URL: c.base() + "/v2/Services/" + v.ServiceSID + "/Verifications/" + v.ID,
 	}
 	out.Amount, out.Payee = amountOf(v)
-	for _, s := range v.Sends {
-		out.Attempts = append(out.Attempts, vSent{second(s.At), strings.ToUpper(firstChannel(s)), s.ID})
+	tries, err := otp.Tries(tx, v)
+	for _, t := range tries {
+		out.Attempts = append(out.Attempts, vSent{second(t.At), strings.ToUpper(string(t.Channel)), t.ID})
 	}
-	return out
+	return out, err
 }
 
 // second is a time as this shape shows it, without fractions.
 func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
-
-// firstChannel is how a send went out first; the shape knows no "auto", whose route begins with a text.
-func firstChannel(s otp.Send) string {
-	if s.Channel == otp.ChannelAuto {
-		return otp.ChannelSMS
-	}
-	return s.Channel
-}
 
 func (c call) base() string { return "https://" + c.Host }
 

@@ -44,7 +44,8 @@ func (a *api) vStart(c call) (reply, error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		return http.StatusCreated, c.show(v), nil
+		out, err := c.show(tx, v)
+		return http.StatusCreated, out, err
 	})
 }
 
@@ -57,7 +58,7 @@ func (a *api) vGet(c call) (reply, error) {
 		if err != nil {
 			return nil, err
 		}
-		return c.show(v), nil
+		return c.show(tx, v)
 	})
 }
 
@@ -78,7 +79,8 @@ func (a *api) vUpdate(c call) (reply, error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		return http.StatusOK, c.show(v), nil
+		out, err := c.show(tx, v)
+		return http.StatusOK, out, err
 	})
 }
 

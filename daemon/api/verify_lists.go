@@ -153,7 +153,11 @@ func (c call) attempts(tx *store.Tx) ([]vAttempt, error) {
 		if ownOnly(c.p) && v.Client != c.p.Actor.ID {
 			continue
 		}
-		for _, t := range c.attemptsOf(v) {
+		of, err := c.attemptsOf(tx, v)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range of {
 			if keep(t) {
 				list = append(list, t)
 			}
@@ -197,20 +201,21 @@ func (c call) attemptFilter() (func(vAttempt) bool, error) {
 	}, nil
 }
 
-func (c call) attemptsOf(v otp.Verification) (list []vAttempt) {
+func (c call) attemptsOf(tx *store.Tx, v otp.Verification) (list []vAttempt, err error) {
+	tries, err := otp.Tries(tx, v)
 	conversion := "unconverted"
 	if v.State == otp.Approved {
 		conversion = "converted"
 	}
-	for _, s := range slices.Backward(v.Sends) {
+	for _, t := range slices.Backward(tries) {
 		list = append(list, vAttempt{
-			SID: s.ID, AccountSID: c.p.Actor.ID, ServiceSID: v.ServiceSID, VerificationSID: v.ID, DateCreated: second(s.At),
-			DateUpdated: second(v.Updated), Conversion: conversion, Channel: firstChannel(s),
-			ChannelData: map[string]string{"to": v.To.E164(), "country": v.To.Country()},
+			SID: t.ID, AccountSID: c.p.Actor.ID, ServiceSID: v.ServiceSID, VerificationSID: v.ID, DateCreated: second(t.At),
+			DateUpdated: second(v.Updated), Conversion: conversion, Channel: string(t.Channel),
+			ChannelData: map[string]string{"to": v.To.E164(), "country": v.To.Country(), "status": string(t.Status)},
 			URL:         c.base() + "/v2/Attempts?VerificationSid=" + v.ID,
 		})
 	}
-	return list
+	return list, err
 }
 
 func (a *api) vAttempts(c call) (reply, error) {

@@ -100,3 +100,34 @@ func TestNoCalls(t *testing.T) {
 		return nil
 	})
 }
+
+// A send whose route went on is told as the ways it went, each with its own id and where it stands.
+func TestTries(t *testing.T) {
+	b := newBox(t)
+	b.do(func(tx *store.Tx) error {
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true, PartTime: time.Second})
+	})
+	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
+	tries := func() (all []Try) {
+		b.do(func(tx *store.Tx) (err error) { all, err = Tries(tx, v); return err })
+		return all
+	}
+	if got := tries(); len(got) != 1 || got[0].ID != v.Sends[0].ID || got[0].Channel != outbox.SMS || got[0].Status != outbox.Queued {
+		t.Fatalf("at first: %v", got)
+	}
+	hand := func(r outbox.Result) {
+		b.do(func(tx *store.Tx) error {
+			job, ok, err := outbox.Next(tx, "m1", sources)
+			if err != nil || !ok {
+				t.Fatalf("nothing to hand over: %v", err)
+			}
+			return outbox.Settle(tx, job.Message.ID, job.Attempt, r)
+		})
+	}
+	hand(outbox.Result{Outcome: outbox.Refused, Cause: "no texts"})
+	hand(outbox.Result{Outcome: outbox.Undelivered, Cause: "busy"})
+	got := tries()
+	if len(got) != 2 || got[0].Status != outbox.Refused || got[1].Channel != outbox.Call || got[1].Status != outbox.Undelivered || got[1].ID == got[0].ID || len(got[1].ID) != 34 {
+		t.Errorf("after a refused text and a busy call: %v", got)
+	}
+}
