@@ -112,7 +112,11 @@ func (n node) print(w io.Writer, depth int) {
 		return
 	}
 	if n.State != "ok" || depth == 0 {
-		line := fmt.Sprintf("health   %s%s: %s", strings.Repeat("  ", depth), n.Name, n.State)
+		state := n.State
+		if depth == 0 { // the whole, which groups the rest and says nothing of its own
+			state = n.worst()
+		}
+		line := fmt.Sprintf("health   %s%s: %s", strings.Repeat("  ", depth), n.Name, state)
 		if n.Cause != "" {
 			line += ", " + n.Cause
 		}
@@ -121,6 +125,20 @@ func (n node) print(w io.Writer, depth int) {
 	for _, child := range n.Children {
 		child.print(w, depth+1)
 	}
+}
+
+// weights are the states of health, the worst last.
+var weights = []string{"ok", "unknown", "warn", "fail"}
+
+// worst is the weightiest state in the tree.
+func (n node) worst() string {
+	w := n.State
+	for _, child := range n.Children {
+		if c := child.worst(); slices.Index(weights, c) > slices.Index(weights, w) {
+			w = c
+		}
+	}
+	return w
 }
 
 // Exit codes of monitoring plugins.
