@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -26,13 +27,26 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs what a person can do with the demo, as the README shows it.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+
+// calls asks for the scripts of calls in real time, which take two minutes; packaging/test does.
+var calls = flag.Bool("calls", false, "run the scripts of calls as well")
+
+func TestCalls(t *testing.T) {
+	if !*calls {
+		t.Skip("two minutes of calls in real time: -calls")
+	}
+	runScripts(t, "testdata/calls")
+}
+
+func runScripts(t *testing.T, dir string) {
+	t.Helper()
 	bin := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", bin, "../pinward", "../modemsim").CombinedOutput(); err != nil {
 		t.Fatalf("build pinward and modemsim: %v\n%s", err, out)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
