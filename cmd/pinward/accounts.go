@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -66,29 +64,6 @@ func printMode(now, wanted string) {
 	if now != wanted {
 		fmt.Printf("asked for %s: another person says the same within a day\n", wanted)
 	}
-}
-
-func (c *client) user() *cobra.Command {
-	cmd := &cobra.Command{Use: "user", Short: "Let people in"}
-	var roles []string
-	add := &cobra.Command{
-		Use: "add NAME", Short: "Make a person known; asks for the password", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			password, err := prompt(bufio.NewReader(os.Stdin), "password for "+args[0], true)
-			if err != nil {
-				return err
-			}
-			req := map[string]any{"name": args[0], "password": password, "roles": roles}
-			show, err := c.call(cmd.Context(), http.MethodPost, "/users", req, nil)
-			if show {
-				fmt.Println(args[0], "may log in")
-			}
-			return err
-		},
-	}
-	add.Flags().StringSliceVar(&roles, "role", []string{"nurse"}, "nurse, portal, engine, operator, auditor or admin")
-	cmd.AddCommand(add)
-	return cmd
 }
 
 func (c *client) site() *cobra.Command {

@@ -134,3 +134,27 @@ func TestAFloodOfWrongKeysDoesNotFillTheLog(t *testing.T) {
 		t.Error("what is no SID is in the log")
 	}
 }
+
+// TestLastAdmin: whatever is taken away, somebody is left who may let people in.
+func TestLastAdmin(t *testing.T) {
+	inBubble(t, func(b *box) {
+		b.user("ann", Admin)
+		b.user("bo", Admin)
+		b.do(func(tx *store.Tx) error { return SetUser(tx, User{Name: "ann", Roles: []Role{Admin}, Disabled: true}) })
+		for what, u := range map[string]User{"disabled": {Name: "bo", Roles: []Role{Admin}, Disabled: true}, "a nurse": {Name: "bo", Roles: []Role{Nurse}}} {
+			err := b.store.Update(t.Context(), operator, func(tx *store.Tx) error { return SetUser(tx, u) })
+			if !errors.Is(err, ErrLastAdmin) {
+				t.Errorf("the last admin is %s: %v", what, err)
+			}
+		}
+		b.do(func(tx *store.Tx) error { return SetUser(tx, User{Name: "ann", Roles: []Role{Admin}}) })
+		b.do(func(tx *store.Tx) error { return SetUser(tx, User{Name: "bo", Roles: []Role{Nurse}}) })
+		b.do(func(tx *store.Tx) error {
+			list, err := Review(tx)
+			if len(list) != 2 {
+				t.Errorf("%d accounts to review, want 2", len(list))
+			}
+			return err
+		})
+	})
+}

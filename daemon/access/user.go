@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ var (
 	ErrNoUser = errors.New("no such user")
 	// ErrUserExists: the name is taken.
 	ErrUserExists = errors.New("user exists")
+	// ErrLastAdmin: nobody would be left who may let people in.
+	ErrLastAdmin = errors.New("the last admin has to stay one")
 )
 
 // Actions of the entries about users.
@@ -34,6 +37,7 @@ const (
 	ActionUserCreate store.Action = "user.create"
 	ActionUserChange store.Action = "user.change"
 	ActionPassword   store.Action = "user.password"
+	ActionReview     store.Action = "user.review" // a person looked through who may do what
 	ActionLogin      store.Action = "user.login"
 	ActionLogout     store.Action = "user.logout"
 	ActionRefused    store.Action = "client.refused"
@@ -109,6 +113,13 @@ func SetUser(tx *store.Tx, u User) error {
 	if !validRoles(u.Roles) {
 		return ErrInvalid
 	}
+	if old.admin() && !u.admin() {
+		if others, err := admins(tx); err != nil {
+			return err
+		} else if others < 2 {
+			return ErrLastAdmin
+		}
+	}
 	old.FullName, old.Roles, old.Disabled = u.FullName, u.Roles, u.Disabled
 	if err := users.Put(tx, userKey(tx, u.Name), old); err != nil {
 		return fmt.Errorf("change user: %w", err)
@@ -116,6 +127,40 @@ func SetUser(tx *store.Tx, u User) error {
 	return tx.Record(store.Entry{Action: ActionUserChange, Outcome: store.OK, Object: old.Name, Attrs: []store.Attr{
 		{Key: "roles", Value: joinRoles(old.Roles)}, {Key: "disabled", Value: fmt.Sprint(old.Disabled)},
 	}})
+}
+
+// admin tells whether the user may let people in.
+func (u User) admin() bool { return !u.Disabled && slices.Contains(u.Roles, Admin) }
+
+// admins is how many may let people in.
+func admins(tx *store.Tx) (n int, err error) {
+	list, err := Users(tx)
+	for _, u := range list {
+		if u.admin() {
+			n++
+		}
+	}
+	return n, err
+}
+
+// Review records that the actor looked through the accounts and found them right (45 CFR 164.308(a)(4)(ii)(C)), and returns what
+// there was to look at: the entry holds how many of each role there were.
+func Review(tx *store.Tx) ([]User, error) {
+	list, err := Users(tx)
+	if err != nil {
+		return nil, err
+	}
+	attrs := []store.Attr{{Key: "users", Value: fmt.Sprint(len(list))}}
+	for _, role := range Roles() {
+		n := 0
+		for _, u := range list {
+			if !u.Disabled && slices.Contains(u.Roles, role) {
+				n++
+			}
+		}
+		attrs = append(attrs, store.Attr{Key: string(role), Value: fmt.Sprint(n)})
+	}
+	return list, tx.Record(store.Entry{Action: ActionReview, Outcome: store.OK, Attrs: attrs})
 }
 
 // SetPassword changes a user's password and ends the sessions begun with the

@@ -75,10 +75,13 @@ func (d *door) addClient(w http.ResponseWriter, r *http.Request, s *store.Store)
 
 // account turns what access refuses into words for the operator.
 func account(err error) error {
-	for _, known := range []error{access.ErrInvalid, access.ErrUserExists, access.ErrPasswordLength, access.ErrTooMany} {
+	for _, known := range []error{access.ErrInvalid, access.ErrUserExists, access.ErrPasswordLength, access.ErrTooMany, access.ErrLastAdmin} {
 		if errors.Is(err, known) {
 			return refuse(http.StatusBadRequest, "%v", err)
 		}
+	}
+	if errors.Is(err, access.ErrNoUser) {
+		return refuse(http.StatusNotFound, "%v", err)
 	}
 	return err
 }

@@ -84,6 +84,7 @@ var auditEvents = map[store.Action]auditEvent{
 
 	"user.create":       {securityAlert, rolesChanged, "E", ""},
 	"user.change":       {securityAlert, rolesChanged, "E", ""},
+	"user.review":       {applicationActivity, noType, "R", ""},
 	"user.password":     {securityAlert, userChanged, "E", ""},
 	"client.create":     {securityAlert, rolesChanged, "E", ""},
 	"client.change":     {securityAlert, rolesChanged, "E", ""},

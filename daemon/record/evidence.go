@@ -19,7 +19,8 @@ type section struct {
 var sections = []section{
 	{"failed logins (164.308(a)(5)(ii)(C))", []string{"user.login", "client.refused", "access.forbidden"}, true},
 	{"users and roles (164.308(a)(4), 164.312(a)(2)(i))", []string{"user.create", "user.change", "user.password", "client.create", "client.change", "client.key.", "second."}, false},
-	{"access reviews (164.308(a)(1)(ii)(D))", []string{"report.", "audit.export", "audit.open"}, false},
+	{"access reviews (164.308(a)(4)(ii)(C))", []string{"user.review"}, false},
+	{"activity reviews (164.308(a)(1)(ii)(D))", []string{"report.", "audit.export", "audit.open"}, false},
 	{"settings (164.316(b))", []string{"site.change", "limits.change", "service.save", "template.save", "hl7.policy", "hl7.live", "sim.set", "setup."}, false},
 	{"drills, backups and recovery (164.308(a)(7))", []string{"key.", "backup.", "store.restored", "store.rollback.", "sealed.events"}, false},
 	{"incidents (164.308(a)(6))", []string{"incident.", string(actionWrongNumber), "clock.stepped"}, false},

@@ -1,0 +1,113 @@
+package admin
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"time"
+
+	"pinward/daemon/access"
+	"pinward/store"
+)
+
+// User is an account as an admin sees it: nothing of the password.
+type User struct {
+	Name     string        `json:"name"`
+	FullName string        `json:"full_name,omitempty"`
+	Roles    []access.Role `json:"roles"`
+	Disabled bool          `json:"disabled"`
+	Created  time.Time     `json:"created"`
+	Changed  time.Time     `json:"changed"` // when the password was set
+}
+
+// UserChange is what changes of an account; what is nil stays.
+type UserChange struct {
+	FullName *string       `json:"full_name,omitempty"`
+	Roles    []access.Role `json:"roles,omitempty"`
+	Disabled *bool         `json:"disabled,omitempty"`
+}
+
+func shown(list []access.User) []User {
+	out := make([]User, 0, len(list))
+	for _, u := range list {
+		out = append(out, User{u.Name, u.FullName, u.Roles, u.Disabled, u.Created, u.Changed})
+	}
+	slices.SortFunc(out, func(a, b User) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (d *door) users(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	var list []access.User
+	err := s.View(r.Context(), func(tx *store.Tx) (err error) {
+		list, err = access.Users(tx)
+		return err
+	})
+	if err == nil {
+		answer(w, http.StatusOK, shown(list))
+	}
+	return err
+}
+
+// changeUser takes a person's roles or lets nobody in by the account any more: open sessions end at once.
+func (d *door) changeUser(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	var req UserChange
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	var now access.User
+	err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error {
+		u, err := access.FindUser(tx, r.PathValue("name"))
+		if err != nil {
+			return err
+		}
+		if req.FullName != nil {
+			u.FullName = *req.FullName
+		}
+		if req.Roles != nil {
+			u.Roles = req.Roles
+		}
+		if req.Disabled != nil {
+			u.Disabled = *req.Disabled
+		}
+		now = u
+		return access.SetUser(tx, u)
+	})
+	if err != nil {
+		return account(err)
+	}
+	answer(w, http.StatusOK, shown([]access.User{now})[0])
+	return nil
+}
+
+func (d *door) setPassword(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	var req struct {
+		Password string `json:"password"`
+	}
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	hash, err := d.Passwords.Hash(r.Context(), req.Password)
+	if err != nil {
+		return account(err)
+	}
+	err = s.Update(r.Context(), actor(r), func(tx *store.Tx) error { return access.SetPassword(tx, r.PathValue("name"), hash) })
+	if err != nil {
+		return account(err)
+	}
+	answer(w, http.StatusOK, map[string]string{"name": r.PathValue("name")})
+	return nil
+}
+
+// reviewUsers records that the actor looked through the accounts.
+func (d *door) reviewUsers(w http.ResponseWriter, r *http.Request, s *store.Store) error {
+	var list []access.User
+	err := s.Update(r.Context(), actor(r), func(tx *store.Tx) (err error) {
+		list, err = access.Review(tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, shown(list))
+	return nil
+}
