@@ -21,7 +21,7 @@ func compose(r *recordings, say outbox.Spoken) (voice.Script, error) {
 	s := voice.Script{Prompt: c.say(voice.Brand, voice.PressOne, voice.PressNine), NoKey: c.say(voice.Brand, voice.NoKey, voice.Goodbye)}
 	if say.Slow {
 		c.pack = pack.Slow()
-		s.Gap, s.Pause = 600*time.Millisecond, 3*time.Second
+		s.Gap, s.Pause = c.pack.Gap(), 3*time.Second
 	}
 	// Without a pause the words would run into the prompt that the key cut off, and the first digit into the words.
 	pause := voice.Clip{PCM: voice.Silence(100 * time.Millisecond)}

@@ -15,10 +15,11 @@ import (
 
 // account is a person's, as the daemon shows it.
 type account struct {
-	Name             string
-	Roles            []string
-	Disabled         bool
-	Created, Changed time.Time
+	Name     string    `json:"name"`
+	Roles    []string  `json:"roles"`
+	Disabled bool      `json:"disabled"`
+	Created  time.Time `json:"created"`
+	Changed  time.Time `json:"changed"`
 }
 
 func (a account) String() string {
@@ -119,7 +120,7 @@ func (c *client) userReview() *cobra.Command {
 			if word != "right" {
 				return errors.New("nothing is recorded: change what is not right (pinward user roles, disable), then review again")
 			}
-			show, err := c.call(cmd.Context(), http.MethodPost, "/users/review", struct{}{}, nil)
+			show, err := c.call(cmd.Context(), http.MethodPost, "/users/review", all, nil)
 			if show && err == nil {
 				fmt.Printf("Recorded: %d accounts reviewed.\n", len(all))
 			}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -214,8 +215,8 @@ func TestSocketActivate(t *testing.T) {
 	w := empty(t, 1)
 	conf := strings.NewReplacer(w.https, w.host+":1", w.mllp, w.host+":2").Replace(w.config()) // ports that it could not use
 	must(t, os.WriteFile(w.path("pinward.toml"), []byte(conf), 0o600))
-	must(t, w.launch(theBox, append([]string{"systemd-socket-activate", "--listen", w.https, "--listen", w.mllp, "--fdname=https:mllp",
-		"--setenv=PATH"}, w.command(theBox)...)...))
+	must(t, w.launch(theBox, append([]string{"systemd-socket-activate", "--listen", w.https, "--listen", w.mllp, "--listen", w.path("passed"),
+		"--fdname=https:mllp:control", "--setenv=PATH"}, w.command(theBox)...)...))
 	web, err := w.web()
 	must(t, err)
 	must(t, w.await(theBox, func() bool { // the first to come starts it
@@ -223,6 +224,14 @@ func TestSocketActivate(t *testing.T) {
 	}))
 	if _, err := w.send(admit("A04-1", "77001", "6175551270")); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("HL7 to an empty box: %v, want that it closes", err)
+	}
+	// The control socket is the one that was handed over, whose group systemd has set, and no other is made.
+	out, err := exec.Command("pinward", "--socket", w.path("passed"), "status").CombinedOutput()
+	if !strings.Contains(string(out), "state    empty") {
+		t.Errorf("the control socket that was handed over says %q, %v", out, err)
+	}
+	if _, err := os.Stat(w.path("control")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it made a control socket of its own: %v", err)
 	}
 	must(t, w.stop(theBox))
 }

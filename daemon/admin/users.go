@@ -22,7 +22,6 @@ type User struct {
 
 // UserChange is what changes of an account; what is nil stays.
 type UserChange struct {
-	FullName *string       `json:"full_name,omitempty"`
 	Roles    []access.Role `json:"roles,omitempty"`
 	Disabled *bool         `json:"disabled,omitempty"`
 }
@@ -60,9 +59,6 @@ func (d *door) changeUser(w http.ResponseWriter, r *http.Request, s *store.Store
 		if err != nil {
 			return err
 		}
-		if req.FullName != nil {
-			u.FullName = *req.FullName
-		}
 		if req.Roles != nil {
 			u.Roles = req.Roles
 		}
@@ -98,16 +94,28 @@ func (d *door) setPassword(w http.ResponseWriter, r *http.Request, s *store.Stor
 	return nil
 }
 
-// reviewUsers records that the actor looked through the accounts.
+// reviewUsers records that the actor looked through the accounts. The request says what was looked at: what somebody changed
+// meanwhile was reviewed by nobody.
 func (d *door) reviewUsers(w http.ResponseWriter, r *http.Request, s *store.Store) error {
-	var list []access.User
-	err := s.Update(r.Context(), actor(r), func(tx *store.Tx) (err error) {
-		list, err = access.Review(tx)
+	var seen []User
+	if err := decode(w, r, &seen); err != nil {
 		return err
+	}
+	err := s.Update(r.Context(), actor(r), func(tx *store.Tx) error {
+		list, err := access.Review(tx)
+		if err != nil {
+			return err
+		}
+		if !slices.EqualFunc(shown(list), seen, func(a, b User) bool {
+			return a.Name == b.Name && a.Disabled == b.Disabled && slices.Equal(a.Roles, b.Roles)
+		}) {
+			return refuse(http.StatusConflict, "the accounts have changed since they were shown: look again")
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, shown(list))
+	answer(w, http.StatusOK, seen)
 	return nil
 }

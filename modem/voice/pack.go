@@ -158,6 +158,14 @@ func (p *Pack) Slow() *Pack {
 	return &slow
 }
 
+// Gap is the silence between two digits.
+func (p *Pack) Gap() time.Duration {
+	if p.slow {
+		return slowGap
+	}
+	return digitGap
+}
+
 // Say is the PCM of one prompt. The caller does not change it. The error wraps ErrNoPrompt.
 func (p *Pack) Say(n Prompt) ([]byte, error) {
 	pcm := p.clips[n]
@@ -173,10 +181,6 @@ func (p *Pack) Say(n Prompt) ([]byte, error) {
 // SayDigits is the PCM of digits, one by one with a gap between them and a longer one after each third. Anything but a digit is left
 // out: a phone number may be given as it is printed. The error names no digit.
 func (p *Pack) SayDigits(s string) ([]byte, error) {
-	gap := digitGap
-	if p.slow {
-		gap = slowGap
-	}
 	var pcm []byte
 	n := 0
 	for _, d := range s {
@@ -184,7 +188,7 @@ func (p *Pack) SayDigits(s string) ([]byte, error) {
 			continue
 		}
 		if n > 0 {
-			pcm = append(pcm, Silence(gap)...)
+			pcm = append(pcm, Silence(p.Gap())...)
 			if n%3 == 0 {
 				pcm = append(pcm, Silence(groupGap)...)
 			}
