@@ -48,10 +48,12 @@ var rooms = map[string][]string{
 	"daemon":                {"store", "store/audit", "hl7", "hl7/mllp", "modem", "modem/port", "modem/line", "modem/voice", "tpm", "systemd", "doors", "verbs", "ground"},
 	"cmd/pinwardd":          {"daemon", "systemd"},
 	"cmd/relay":             {"systemd"},
-	"cmd/pinward":           {"store/audit", "modem/voice", "systemd"},
+	"cmd/pinward":           {"store/audit", "modem/voice", "systemd", "packaging/release"},
 	"cmd/demo":              {"daemon", "modem/modemsim"},
 	"cmd/modemsim":          {"modem/modemsim"},
 	"packaging/sbom":        {}, // builds packages, and is in none
+	"packaging/release":     {},
+	"packaging/bundle":      {"packaging/release"}, // the maintainers' tool, in no package
 }
 
 // groups are the names that the table uses for several rooms at once.

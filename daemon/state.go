@@ -286,7 +286,7 @@ func (b *box) status() admin.Status {
 	st := b.state.Load()
 	s := admin.Status{
 		State: st.Name, Cause: st.Cause, Next: st.Next, Since: st.Since,
-		Box: b.cfg.Box.ID, Version: b.opts.Version, Health: b.Health(),
+		Box: b.cfg.Box.ID, Version: b.opts.Version, Unseal: b.cfg.TPM.Unseal, Health: b.Health(),
 	}
 	if waits := b.given.waits(); waits != "" && st.Name == Sealed {
 		s.Next = waits + ": another holder gives his by pinward key unseal --share, or on the page of pinward setup --page"

@@ -30,6 +30,7 @@ type Status struct {
 	Since   time.Time `json:"since"`
 	Box     string    `json:"box"`
 	Version string    `json:"version"`
+	Unseal  string    `json:"unseal,omitempty"` // what a start needs: tpm, tpm+passphrase or operator
 	Signer  string    `json:"signer,omitempty"` // fingerprint of the audit's signer
 	Mode    string    `json:"mode,omitempty"`   // shadow, pilot or live
 	Accepts bool      `json:"accepts"`          // a verification would be accepted now
