@@ -29,6 +29,7 @@ func AudioOf(devices []Device, node string) string {
 type Audio struct {
 	*Port
 	deadline time.Time
+	alarm    *alarm
 }
 
 // OpenAudio opens the node at path for the PCM of one call, and drops what came in before.
@@ -40,8 +41,21 @@ func OpenAudio(ctx context.Context, path string) (*Audio, error) {
 	if err := p.Flush(); err != nil {
 		return nil, errors.Join(fmt.Errorf("empty audio port: %w", err), p.Close())
 	}
-	return &Audio{Port: p}, nil
+	a, err := newAlarm()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open audio port: %w", err), p.Close())
+	}
+	return &Audio{Port: p, alarm: a}, nil
 }
+
+// Close ends a WaitUntil as well.
+func (a *Audio) Close() error {
+	a.alarm.close()
+	return a.Port.Close()
+}
+
+// WaitUntil returns at t, which is when the writer has a frame to give: more exactly than a time.Timer would.
+func (a *Audio) WaitUntil(t time.Time) error { return a.alarm.until(t) }
 
 // SetWriteDeadline is for the next Write.
 func (a *Audio) SetWriteDeadline(t time.Time) error {

@@ -85,3 +85,26 @@ func TestAudioPortThatStallsIsNotGivenUp(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 }
+
+// The port keeps the writer's time: it never wakes it too soon, comes at once when the time is over, and closing it ends a wait.
+func TestAudioPortKeepsTime(t *testing.T) {
+	a, err := OpenAudio(context.Background(), plug(t).path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, start := 0, time.Now(); k < 10; k++ {
+		next := start.Add(time.Duration(k) * 3 * time.Millisecond)
+		if err := a.WaitUntil(next); err != nil || time.Now().Before(next) {
+			t.Fatalf("frame %d: %v too soon, %v", k, time.Until(next), err)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.WaitUntil(time.Now().Add(time.Hour)) }()
+	time.Sleep(20 * time.Millisecond) // either before or in the wait, the end is the same
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}

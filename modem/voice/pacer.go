@@ -47,9 +47,12 @@ type Pacer struct {
 	rest  []byte        // of a frame that was written in part: a sample must not be torn
 	held  bool
 	stats PacerStats
+
+	buf [FrameSize]byte // of Run: the frame at hand
 }
 
-// NewPacer makes a pacer on the audio port. If w has SetWriteDeadline, no write lasts longer than 60 ms.
+// NewPacer makes a pacer on the audio port. If w has SetWriteDeadline, no write lasts longer than 60 ms; if it has WaitUntil, that keeps
+// the time.
 func NewPacer(w io.Writer) *Pacer { return &Pacer{w: w} }
 
 // Play puts PCM behind what is still to be said. It does not wait and keeps no reference to pcm.
@@ -128,9 +131,8 @@ func (p *Pacer) Stats() PacerStats {
 
 // Run writes until ctx ends, which is no error, or the port fails. One goroutine runs it, for the whole call.
 func (p *Pacer) Run(ctx context.Context) error {
+	wait := p.waits()
 	start := time.Now()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for k := 0; ; k++ {
 		next := start.Add(time.Duration(k) * FrameTime)
 		if late := time.Since(next); late > catchUp*FrameTime {
@@ -142,14 +144,10 @@ func (p *Pacer) Run(ctx context.Context) error {
 			p.stats.Underruns += lost
 			p.mu.Unlock()
 		}
-		timer.Reset(time.Until(next))
-		select {
-		case <-ctx.Done():
+		if err := wait(ctx, next); ctx.Err() != nil {
 			return nil
-		case <-timer.C:
-		}
-		if ctx.Err() != nil {
-			return nil
+		} else if err != nil {
+			return fmt.Errorf("pace audio: %w", err)
 		}
 		if p.holding() {
 			continue
@@ -157,6 +155,23 @@ func (p *Pacer) Run(ctx context.Context) error {
 		if err := p.write(); err != nil {
 			return err
 		}
+	}
+}
+
+// waits is how Run waits for a deadline: by the port's own clock, which for a terminal is the kernel's, else by a timer. A wait is never
+// longer than a frame, so that the port's needs no ctx.
+func (p *Pacer) waits() func(context.Context, time.Time) error {
+	if port, ok := p.w.(interface{ WaitUntil(time.Time) error }); ok {
+		return func(_ context.Context, t time.Time) error { return port.WaitUntil(t) }
+	}
+	return func(ctx context.Context, t time.Time) error {
+		timer := time.NewTimer(time.Until(t))
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		return nil
 	}
 }
 
@@ -198,8 +213,9 @@ func (p *Pacer) frame() (b []byte, silent, part bool) {
 		b, p.rest = p.rest, nil
 		return b, false, len(b) < FrameSize
 	}
-	b = make([]byte, FrameSize)
+	b = p.buf[:]
 	n := copy(b, p.queue)
+	clear(b[n:])
 	if p.queue = p.queue[n:]; len(p.queue) == 0 {
 		p.queue = nil
 	}
