@@ -13,6 +13,10 @@ import (
 // Before a new one is added, ask whether somebody could be harmed by a silent change of it.
 var bookkeeping = map[string]string{
 	"access.sessions":     "session touches; login and logout are entries",
+	"alarm.ids":           "the number of the last alarm; raising it is an entry",
+	"alarm.open":          "finds alarms that are not over, or are still being told; raising, telling and ending are entries",
+	"alarm.routines":      "how the last test and the last heartbeat went; beginning and end of each are entries",
+	"alarm.well":          "since when the cause of an alarm is gone; the end of the alarm is an entry",
 	"api.answers":         "answers by idempotency key; the effect has its own entry",
 	"api.answers.written": "answers by idempotency key; the effect has its own entry",
 	"consent.answers":     "which answer a queued message is; both ends of it are entries",

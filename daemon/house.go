@@ -12,6 +12,7 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/admin"
+	"pinward/daemon/alarm"
 	"pinward/daemon/api"
 	"pinward/daemon/consent"
 	"pinward/daemon/console"
@@ -45,6 +46,7 @@ type house struct {
 	// repository is fed the events of the audit, as atna says; nil where there is none.
 	repository *record.Repository
 	atna       ATNATarget
+	silent     atomic.Bool        // in maintenance: alarms are not told
 	stopSend   context.CancelFunc // ends the senders first ...
 	stopRest   context.CancelFunc // ... then the modems, the inbox and the sweeper
 	sending    sync.WaitGroup
@@ -52,7 +54,7 @@ type house struct {
 }
 
 // sources render each kind of message at the last moment.
-var sources = outbox.Sources{otp.Kind: otp.Render, notice.Kind: notice.Render, consent.Kind: consent.Render, kindSelfTest: renderTest}
+var sources = outbox.Sources{otp.Kind: otp.Render, notice.Kind: notice.Render, consent.Kind: consent.Render, kindSelfTest: renderTest, alarm.MessageKind: alarm.Render}
 
 // openHouse opens the store, settles what a crash left behind, and starts the loops.
 func (b *box) openHouse(ctx context.Context, keys store.Keys, accept *store.Acceptance) (*house, error) {
@@ -178,6 +180,7 @@ func (h *house) start(b *box) {
 	h.tellEngines(rest, b, out)
 	h.feedRepository(rest, b.cfg, out)
 	h.rest.Go(func() { h.index(rest) })
+	h.alarms(rest, b, out)
 	h.rest.Go(func() {
 		select {
 		case <-h.store.Failed():
@@ -239,6 +242,7 @@ var sweeps = []sweep{
 	{"intake", time.Minute, intake.Sweep},
 	{"api", time.Minute, api.Sweep},
 	{"sessions", time.Minute, access.Sweep},
+	{"alarms", time.Hour, alarm.Sweep},
 	{"rehearsal", time.Second, func(tx *store.Tx) error { return outbox.Rehearse(tx, sources) }},
 }
 
@@ -283,7 +287,7 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check() health.Check {
-	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}

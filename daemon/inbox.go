@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"pinward/daemon/alarm"
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/notice"
@@ -167,7 +168,7 @@ func partsKey(tx *store.Tx, sim string, t modem.Text) []byte {
 	return append(key, byte(t.Parts))
 }
 
-// read offers a text to consent, otp and notice, in that order; the first that knows what to do
+// read offers a text to alarm, consent, otp and notice, in that order; the first that knows what to do
 // with it ends the round. A self-test is nobody's to read, nor is anything else that a SIM of the box
 // wrote: an answer to it would be answered in turn. An alphanumeric sender or a short code is no patient: it is counted, and
 // nothing answers it.
@@ -193,6 +194,9 @@ func (own ownNumber) read(tx *store.Tx, in incoming) error {
 		return note(tx, actOwn, store.OK, in.SIM)
 	}
 	if err := note(tx, actText, store.OK, in.SIM); err != nil {
+		return err
+	}
+	if ours, err := alarm.Reply(tx, from, body); ours || err != nil {
 		return err
 	}
 	text := consent.In{From: from, Body: body, SIM: in.SIM, At: tx.Now()}

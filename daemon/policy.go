@@ -13,6 +13,7 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/admin"
+	"pinward/daemon/alarm"
 	"pinward/daemon/contact"
 	"pinward/daemon/intake"
 	"pinward/daemon/outbox"
@@ -33,6 +34,7 @@ type policyDoc struct {
 	Services  []serviceDoc  `json:"services"`  // the same
 	SIMs      []outbox.SIM  `json:"sims"`
 	HL7       intake.Shown  `json:"hl7"`
+	Alarms    alarm.Policy  `json:"alarms"`
 }
 
 // policyPart is one part of the file.
@@ -51,6 +53,7 @@ var policyParts = []policyPart{
 	{"services", func(p *policyDoc) any { return p.Services }, readServices},
 	{"sims", func(p *policyDoc) any { return p.SIMs }, readSIMs},
 	{"hl7", func(p *policyDoc) any { return p.HL7 }, readHL7},
+	{"alarms", func(p *policyDoc) any { return p.Alarms }, readAlarms},
 }
 
 // actConfig is recorded when a file is put in force, beside the entries of what it changes.
@@ -90,7 +93,11 @@ func policyOf(tx *store.Tx) (p policyDoc, err error) {
 		return p, err
 	}
 	own, err := intake.PolicyOf(tx)
+	if err != nil {
+		return p, err
+	}
 	p.HL7 = own.Show()
+	p.Alarms, err = alarm.PolicyOf(tx)
 	return p, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pinward/daemon/admin"
+	"pinward/daemon/alarm"
 	"pinward/daemon/contact"
 	"pinward/daemon/intake"
 	"pinward/daemon/limit"
@@ -163,6 +164,24 @@ func readHL7(p *piece, _ *box) (func(*store.Tx) error, error) {
 			return err
 		}
 		if err := intake.SetPolicy(tx, next); err != nil {
+			return p.refused(err)
+		}
+		return nil
+	}, nil
+}
+
+// readAlarms: what is not named is as shipped. A webhook has to be in pinward.toml.
+func readAlarms(p *piece, b *box) (func(*store.Tx) error, error) {
+	want := alarm.Default()
+	if err := p.decode(&want); err != nil {
+		return nil, err
+	}
+	return func(tx *store.Tx) error {
+		had, err := alarm.PolicyOf(tx)
+		if err != nil || same(had, want) {
+			return err
+		}
+		if err := alarm.SetPolicy(tx, want); err != nil {
 			return p.refused(err)
 		}
 		return nil

@@ -37,6 +37,7 @@ var rooms = map[string][]string{
 	"daemon/limit":          {"store", "daemon/contact"},
 	"daemon/outbox":         {"store", "daemon/contact"},
 	"daemon/access":         {"store", "daemon/limit"},
+	"daemon/alarm":          {"store", "daemon/contact", "daemon/outbox"},
 	"daemon/consent":        {"store", "daemon/contact", "daemon/text", "daemon/outbox"},
 	"daemon/otp":            {"store", "daemon/contact", "daemon/limit", "daemon/text", "daemon/consent", "daemon/outbox"},
 	"daemon/notice":         {"store", "daemon/contact", "daemon/limit", "daemon/text", "daemon/consent", "daemon/outbox"},
@@ -60,7 +61,7 @@ var rooms = map[string][]string{
 var groups = map[string][]string{
 	"doors":  {"daemon/api", "daemon/console", "daemon/intake", "daemon/admin"},
 	"verbs":  {"daemon/otp", "daemon/notice", "daemon/consent", "daemon/access"},
-	"ground": {"daemon/outbox", "daemon/contact", "daemon/limit", "daemon/text", "daemon/record", "daemon/health"},
+	"ground": {"daemon/outbox", "daemon/contact", "daemon/limit", "daemon/text", "daemon/record", "daemon/health", "daemon/alarm"},
 }
 
 const module = "pinward/"

@@ -1,0 +1,108 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"pinward/daemon/alarm"
+	"pinward/daemon/health"
+	"pinward/store"
+)
+
+const (
+	// alarmEvery is how often the tree is judged for alarms. A restart of the daemon takes no longer than
+	// alarmGrace until its modems are there: what is wrong before is no alarm.
+	alarmEvery = 5 * time.Second
+	alarmGrace = 3 * time.Minute
+)
+
+// alarms starts the loops that raise alarms and have them leave by mail and webhook.
+func (h *house) alarms(ctx context.Context, b *box, out Dial) {
+	h.rest.Go(func() { h.judgeAlarms(ctx, b) })
+}
+
+// judgeAlarms finds what is wrong, and tells whom it is time to tell. It judges a tree of its own: since
+// when a cause has stood must not depend on who looks at the page.
+func (h *house) judgeAlarms(ctx context.Context, b *box) {
+	pulse := b.pulses.add("alarms")
+	tick := time.NewTicker(alarmEvery)
+	defer tick.Stop()
+	var last health.Node
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			pulse.beat()
+			last = health.Judge(h.check(), last, now)
+			found := findings(last)
+			if now.Sub(h.since) < alarmGrace {
+				found = nil
+			}
+			if err := h.store.Update(ctx, self, func(tx *store.Tx) error { return h.tell(tx, b.cfg.Box.ID, last, found) }); err != nil && ctx.Err() == nil {
+				h.log.Error("judge alarms", "error", err)
+			}
+		}
+	}
+}
+
+// tell is one round: what is raised or over, what is due of the plan, and who is told.
+func (h *house) tell(tx *store.Tx, box string, tree health.Node, found []alarm.Finding) error {
+	if tx.Now().Sub(h.since) >= alarmGrace {
+		if err := alarm.Judge(tx, found); err != nil {
+			return err
+		}
+	}
+	if err := alarm.Routine(tx, wellness(box, tree)); err != nil {
+		return err
+	}
+	return alarm.Advance(tx, found, h.silent.Load())
+}
+
+// wellness is the box in one line, for the heartbeat.
+func wellness(box string, tree health.Node) string {
+	if n := len(tree.Causes()); n > 0 {
+		return fmt.Sprintf("%s is up, %d things are wrong, the worst is a %s.", box, n, tree.Worst())
+	}
+	return box + " is up and well."
+}
+
+// findings are the root causes of the tree as this room of alarms knows them.
+func findings(tree health.Node) []alarm.Finding {
+	var out []alarm.Finding
+	for _, c := range tree.Causes() {
+		f := alarm.Finding{Path: strings.Join(c.Path, "/"), Severity: alarm.Warning, Cause: c.Cause, Since: c.Since}
+		if len(c.Path) > 1 { // all stand on the store: that says nothing
+			f.Path = strings.Join(c.Path[1:], "/")
+		}
+		if c.State == health.Fail {
+			f.Severity = alarm.Critical
+		}
+		if f.Path != maintenanceNode {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// checkAlarms warns when alarms, their weekly test or the heartbeat do not reach those they are for.
+func (h *house) checkAlarms() health.Check {
+	return health.Check{Name: alarm.TestPath, Ask: func() (health.State, string) {
+		words := ""
+		if err := h.store.View(context.Background(), func(tx *store.Tx) (err error) {
+			words, err = alarm.Trouble(tx)
+			return err
+		}); err != nil {
+			return health.Unknown, "their records cannot be read"
+		}
+		if words != "" {
+			return health.Warn, words
+		}
+		return health.OK, ""
+	}}
+}
+
+// maintenanceNode is the node of health that says that the box is in maintenance: no cause of an alarm.
+const maintenanceNode = "maintenance"
