@@ -39,6 +39,7 @@ func (b *box) controlHandler() http.Handler {
 		Routes:    slices.Concat(b.hl7Routes(), b.keyRoutes(), ringRoutes(), b.rotateRoutes(), b.backupRoutes(), b.repositoryRoutes(), b.policyRoutes()),
 		Passwords: b.passwords,
 		Status:    b.status,
+		Doctor:    b.doctor,
 		Keys: admin.Keys{
 			Setup: b.commission, Unseal: b.unseal, Drill: b.drill, Finish: b.finish, Page: b.openPage, Progress: setupProgress,
 		},

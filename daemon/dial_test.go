@@ -156,7 +156,7 @@ func TestRelayDial(t *testing.T) {
 		"SIEM":                   "unknown-name",
 		there:                    "unknown-name", // an address is no name
 		strings.Repeat("x", 300): "unknown-name",
-		"gone":                   "unreachable",
+		"gone":                   "refused",
 	} {
 		t.Run(want, func(t *testing.T) {
 			c, err := dial(ctx, name)

@@ -49,7 +49,8 @@ var rooms = map[string][]string{
 	"daemon":                {"store", "store/audit", "hl7", "hl7/mllp", "modem", "modem/port", "modem/line", "modem/voice", "tpm", "systemd", "doors", "verbs", "ground"},
 	"cmd/pinwardd":          {"daemon", "systemd"},
 	"cmd/relay":             {"systemd"},
-	"cmd/pinward":           {"store/audit", "modem/voice", "systemd", "packaging/release"},
+	"cmd/pinward":           {"cmd/pinward/doctor", "store/audit", "modem/voice", "systemd", "packaging/release"},
+	"cmd/pinward/doctor":    {"modem/port", "systemd"}, // it looks at the machine, not at the daemon
 	"cmd/demo":              {"daemon", "modem/modemsim"},
 	"cmd/modemsim":          {"modem/modemsim"},
 	"packaging/sbom":        {}, // builds packages, and is in none

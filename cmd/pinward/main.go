@@ -51,6 +51,7 @@ func newRoot() *cobra.Command {
 		c.setup(), c.login(), c.logout(), c.status(), c.check(),
 		c.verify(), c.send(), c.audit(), c.key(), c.backup(), c.restore(), c.outbox(), c.modemCommand(), c.hl7(), c.config(),
 		c.user(), c.clients(), c.site(), speechCommand(), serviceCommand(), newUpdater(c).command(),
+		c.doctor(), c.access(),
 	)
 	refuseBare(root)
 	return root

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -27,28 +28,14 @@ func (c *client) modemSelfTest() *cobra.Command {
 			"number of yours, and the receipt is the proof. It waits ten minutes at the most; ^C ends the waiting\n" +
 			"and not the test. The box does the same each night with every SIM; see pinward modem list.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			quiet := *c
-			quiet.json = false
-			var t selfTest
-			if _, err := quiet.call(cmd.Context(), http.MethodPost, modemPath(args[0], "/test"), map[string]string{"to": to}, &t); err != nil {
-				return err
-			}
 			var told [3]bool
-			for {
+			t, err := c.selfTestOf(cmd.Context(), args[0], to, func(t selfTest) {
 				if !c.json {
 					t.tell(&told)
 				}
-				if !t.Ended.IsZero() {
-					break
-				}
-				select {
-				case <-time.After(300 * time.Millisecond):
-				case <-cmd.Context().Done():
-					return cmd.Context().Err()
-				}
-				if _, err := quiet.call(cmd.Context(), http.MethodGet, "/selftests/"+t.ID, nil, &t); err != nil {
-					return err
-				}
+			})
+			if err != nil {
+				return err
 			}
 			if c.json {
 				if _, err := c.call(cmd.Context(), http.MethodGet, "/selftests/"+t.ID, nil, nil); err != nil {
@@ -67,6 +54,26 @@ func (c *client) modemSelfTest() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&to, "to", "", "a number that you own, instead of another SIM of the box")
 	return cmd
+}
+
+// selfTestOf begins a self-test and waits for its end; watch sees each look at it.
+func (c *client) selfTestOf(ctx context.Context, name, to string, watch func(selfTest)) (t selfTest, err error) {
+	if err := c.get(ctx, http.MethodPost, modemPath(name, "/test"), map[string]string{"to": to}, &t); err != nil {
+		return t, err
+	}
+	for {
+		if watch(t); !t.Ended.IsZero() {
+			return t, nil
+		}
+		select {
+		case <-time.After(300 * time.Millisecond):
+		case <-ctx.Done():
+			return t, ctx.Err()
+		}
+		if err := c.get(ctx, http.MethodGet, "/selftests/"+t.ID, nil, &t); err != nil {
+			return t, err
+		}
+	}
 }
 
 // tell prints each step once, when it has happened.

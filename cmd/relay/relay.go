@@ -115,7 +115,7 @@ func (r relay) answer(ctx context.Context, c *net.UnixConn) error {
 	var d net.Dialer
 	out, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return errors.Join(fmt.Errorf("dial %s: %w", name, err), say(c, "unreachable"))
+		return errors.Join(fmt.Errorf("dial %s: %w", name, err), say(c, reasonOf(err)))
 	}
 	defer out.Close() // our copy; while it lived, the daemon's close would send no FIN
 	raw, err := out.(*net.TCPConn).SyscallConn()
@@ -129,6 +129,21 @@ func (r relay) answer(ctx context.Context, c *net.UnixConn) error {
 		return fmt.Errorf("take descriptor: %w", err)
 	}
 	return sent
+}
+
+// reasonOf is why a dial failed, in the words that pinward doctor explains.
+func reasonOf(err error) string {
+	var unknown *net.DNSError
+	var slow net.Error
+	switch {
+	case errors.As(err, &unknown):
+		return "no-such-host"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.As(err, &slow) && slow.Timeout():
+		return "timed-out"
+	}
+	return "unreachable"
 }
 
 func say(c *net.UnixConn, reason string) error {

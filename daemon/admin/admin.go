@@ -7,6 +7,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,6 +62,8 @@ type Options struct {
 	API    http.Handler        // the native API, with the caller as principal
 	Status func() Status
 	Keys   Keys
+	// Doctor looks at what only the program can see.
+	Doctor func(context.Context) []Finding
 	// Backups writes and restores them.
 	Backups Backups
 	// Modems are those of the open box.
@@ -89,6 +92,7 @@ func New(o Options) http.Handler {
 	d := &door{o}
 	m := http.NewServeMux()
 	m.HandleFunc("GET /status", d.status)
+	m.HandleFunc("GET /doctor", d.doctor)
 	m.HandleFunc("POST /setup", d.setup)
 	m.HandleFunc("POST /setup/drill", d.unfinished(d.setupDrill))
 	m.HandleFunc("POST /setup/finish", d.unfinished(d.finish))
@@ -156,6 +160,7 @@ func New(o Options) http.Handler {
 			return nil
 		})
 	}
+	m.HandleFunc("GET /metrics", d.native)
 	m.HandleFunc("/v1/", d.native)
 	return m
 }

@@ -1,0 +1,103 @@
+package daemon
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// named is a value of the configuration with where it stands, as "hl7 mllp".
+type named struct{ place, value string }
+
+// valuesOf finds the strings of the configuration under any of these keys, whatever table they stand in:
+// a table that is added later is looked at as well.
+func (c Config) valuesOf(keys ...string) (list []named) {
+	var walk func(place string, v reflect.Value)
+	walk = func(place string, v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Pointer:
+			if !v.IsNil() {
+				walk(place, v.Elem())
+			}
+		case reflect.Slice:
+			for i := range v.Len() {
+				walk(place, v.Index(i))
+			}
+		case reflect.Struct:
+			if name := v.FieldByName("Name"); name.Kind() == reflect.String && name.String() != "" {
+				place += " " + name.String()
+			}
+			for f, field := range v.Fields() {
+				key := f.Tag.Get("toml")
+				if key == "" {
+					continue
+				}
+				if field.Kind() == reflect.String && slices.Contains(keys, key) && field.String() != "" {
+					list = append(list, named{place, field.String()})
+				}
+				walk(strings.TrimSpace(place+" "+key), field)
+			}
+		}
+	}
+	walk("", reflect.ValueOf(c))
+	return list
+}
+
+// dialled are the names that the box dials by the relay, with what for.
+func (c Config) dialled() map[string]string {
+	out := map[string]string{}
+	for _, n := range c.valuesOf("relay", "back") {
+		out[n.value] = n.place
+	}
+	return out
+}
+
+// expiry tells when each certificate file of the configuration runs out: of the one in it that does so
+// first. A file that cannot be read is not in it.
+func (c Config) expiry() map[string]time.Time {
+	out := map[string]time.Time{}
+	for _, n := range c.valuesOf("certificate") {
+		if at, err := expiryOf(n.value); err == nil {
+			out[n.place] = at
+		}
+	}
+	for _, n := range c.valuesOf("ca") {
+		if at, err := expiryOf(n.value); err == nil {
+			out[n.place+" ca"] = at
+		}
+	}
+	return out
+}
+
+// expiryOf is when the first certificate of a PEM file runs out.
+func expiryOf(path string) (at time.Time, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return at, fmt.Errorf("read certificate: %w", err)
+	}
+	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return at, fmt.Errorf("read certificate: %w", err)
+		}
+		if at.IsZero() || cert.NotAfter.Before(at) {
+			at = cert.NotAfter
+		}
+	}
+	if at.IsZero() {
+		return at, fmt.Errorf("read certificate: %s holds none", path)
+	}
+	return at, nil
+}
+
+// names are the keys of a map in order.
+func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
