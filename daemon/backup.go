@@ -24,6 +24,7 @@ const actBackupVerified store.Action = "backup.verified"
 func (b *box) backupRoutes() []admin.Route {
 	return []admin.Route{
 		{Pattern: "POST /backup/verify", May: access.Operate, Do: b.verifyBackup},
+		{Pattern: "POST /backup/rehearse", May: access.Operate, Do: b.rehearseBackup},
 		{Pattern: "POST /restore/lift", May: access.SiteWrite, Do: liftRestore},
 	}
 }
@@ -90,6 +91,19 @@ func (b *box) backup(ctx context.Context, by store.Actor, w io.Writer) error {
 		return errors.Join(fmt.Errorf("%w: the keys were changed while the backup was made: make it again", admin.ErrState), err)
 	}
 	return nil
+}
+
+// handBackup streams a backup to an operator.
+func (b *box) handBackup(ctx context.Context, by store.Actor, w io.Writer) error {
+	if err := b.backup(ctx, by, w); err != nil {
+		return err
+	}
+	h := b.house.Load()
+	if h == nil {
+		return errNotOpen // it stops
+	}
+	made := store.Entry{Action: actBackupKept, Outcome: store.OK, Attrs: []store.Attr{{Key: "file", Value: "streamed to the operator"}}}
+	return noteBackup(ctx, h.store, by, made, func(st *backupState) { st.Made = time.Now() })
 }
 
 // verifyBackup reads a backup of this box whole: everything in it must open and fit.

@@ -30,6 +30,7 @@ type Config struct {
 	HL7     []HL7Listener `toml:"hl7"`
 	Modems  []ModemPort   `toml:"modem"`
 	Speech  Speech        `toml:"speech"`
+	Backup  Backup        `toml:"backup"`
 	Control Control       `toml:"control"`
 	Relay   Relay         `toml:"relay"`
 	// Witnesses keep the signed heads of the audit off this box.
@@ -194,6 +195,7 @@ func Defaults() Config {
 		TPM:     TPM{Device: "/dev/tpmrm0", Unseal: "tpm", Sysfs: "/sys"},
 		HTTPS:   HTTPS{Listen: Address{"[::]:8443"}},
 		Control: Control{Socket: "/run/pinward/pinward.sock"},
+		Backup:  Backup{Keep: 14},
 		Relay:   Relay{Socket: "/run/pinward-relay.sock"},
 	}
 }
@@ -249,6 +251,9 @@ func (c Config) Check() error {
 	}
 	if c.Speech.Folder != "" && !filepath.IsAbs(c.Speech.Folder) {
 		bad("speech.folder: must be an absolute path")
+	}
+	if err := c.Backup.check(); err != nil {
+		bad("backup.%w", err)
 	}
 	if !filepath.IsAbs(c.Relay.Socket) {
 		bad("relay.socket: must be an absolute path")

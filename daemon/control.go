@@ -43,7 +43,7 @@ func (b *box) controlHandler() http.Handler {
 		Keys: admin.Keys{
 			Setup: b.commission, Unseal: b.unseal, Drill: b.drill, Finish: b.finish, Page: b.openPage, Progress: setupProgress,
 		},
-		Backups: admin.Backups{Write: b.backup, Restore: b.restore},
+		Backups: admin.Backups{Write: b.handBackup, Run: b.runBackup, Restore: b.restore},
 		Owner:   b.opts.Owner,
 		Log:     b.log,
 	})

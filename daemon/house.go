@@ -141,7 +141,7 @@ func (h *house) afterRestore(tx *store.Tx) error {
 }
 
 func (h *house) buildDoors(b *box) {
-	h.api = api.New(api.Options{Store: h.store, Figures: h.figures, Health: b.Health, Log: b.log, Version: b.opts.Version})
+	h.api = api.New(api.Options{Store: h.store, Figures: h.figures, Backup: h.backupFigures, Health: b.Health, Log: b.log, Version: b.opts.Version})
 	h.console = console.New(console.Options{Store: h.store, Health: b.Health, Passwords: b.passwords, Log: b.log})
 	h.intake = map[string]*intake.Intake{}
 	for _, l := range b.cfg.HL7 {
@@ -286,8 +286,8 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 }
 
 // check is what hangs on the keys: the store, and on it the modems.
-func (h *house) check() health.Check {
-	return health.Check{Name: "store", Children: []health.Check{h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms()}, Ask: func() (health.State, string) {
+func (h *house) check(b *box) health.Check {
+	return health.Check{Name: "store", Children: []health.Check{b.checkBackup(h), h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}
@@ -306,7 +306,7 @@ func brief(st modem.Status) modem.Status {
 }
 
 // describe adds what only an open box has to its status.
-func (h *house) describe(s *admin.Status) {
+func (h *house) describe(b *box, s *admin.Status) {
 	s.Signer = h.store.Fingerprint()
 	s.Entries = h.store.Stats().Entries
 	if a := h.store.Anchors(); a.Counted {
@@ -326,6 +326,9 @@ func (h *house) describe(s *admin.Status) {
 			return err
 		}
 		if s.Repository, err = h.repositoryStatus(tx); err != nil {
+			return err
+		}
+		if s.Backup, err = b.backupStatus(tx); err != nil {
 			return err
 		}
 		if s.Setup, err = setupProgress(tx); err != nil {

@@ -77,7 +77,8 @@ type box struct {
 	again    atomic.Pointer[time.Time] // when the TPM is asked again; nil if it is not
 	retrying sync.WaitGroup
 
-	rotation *rotation // guarded by turning; nil unless one is under way
+	backing  sync.Mutex // held while a backup is made by itself, or checked
+	rotation *rotation  // guarded by turning; nil unless one is under way
 
 	judging sync.Mutex
 	judged  health.Node // guarded by judging: the last answer
@@ -209,7 +210,7 @@ func (b *box) Health() health.Node {
 		return health.OK, ""
 	}}
 	if h := b.house.Load(); h != nil {
-		keys.Children = append(keys.Children, h.check())
+		keys.Children = append(keys.Children, h.check(b))
 	}
 	b.judging.Lock()
 	defer b.judging.Unlock()

@@ -292,7 +292,7 @@ func (b *box) status() admin.Status {
 		s.Next = waits + ": another holder gives his by pinward key unseal --share, or on the page of pinward setup --page"
 	}
 	if h := b.house.Load(); h != nil {
-		h.describe(&s)
+		h.describe(b, &s)
 	}
 	return s
 }

@@ -20,9 +20,12 @@ const (
 	Control      = "pinward-control.socket" // owns the control socket, and gives it to its group
 	RelayService = "pinward-relay.service"  // dials the hospital's addresses for the daemon
 	RelaySocket  = "pinward-relay.socket"
+
+	BackupService = "pinward-backup.service" // asks the daemon for its nightly backup
+	BackupTimer   = "pinward-backup.timer"
 )
 
-//go:embed *.service *.socket
+//go:embed *.service *.socket *.timer
 var units embed.FS
 
 // Unit returns the text of a unit, ready to be written below /etc/systemd/system. It holds no

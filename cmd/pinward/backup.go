@@ -41,7 +41,8 @@ func (b backupReport) print() {
 func (c *client) backup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "backup FILE", Short: "Write an encrypted backup of the box, while everything goes on", Args: cobra.ExactArgs(1),
-		Long: "Backup writes one consistent state of the store, with the sealed keys, to a new file. Two shares of\n" +
+		Long: "The box makes one each night by itself where [backup] in pinward.toml names a folder (backup run).\n" +
+			"Backup FILE writes one consistent state of the store, with the sealed keys, to a new file. Two shares of\n" +
 			"the recovery kit, and nothing else, open it on another machine. Keep it off this box. It is whole\n" +
 			"only if this command ends with 0; pinward backup verify FILE then reads all of it.",
 		RunE: func(cmd *cobra.Command, args []string) error { return c.writeBackup(cmd.Context(), args[0]) },
@@ -63,7 +64,7 @@ func (c *client) backup() *cobra.Command {
 			return err
 		},
 	}
-	cmd.AddCommand(verify)
+	cmd.AddCommand(verify, c.backupRun(), c.backupRehearse())
 	return cmd
 }
 

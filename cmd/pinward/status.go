@@ -22,6 +22,7 @@ type status struct {
 	Anchored                                       time.Time
 	Witnesses                                      []witness
 	Repository                                     *repository
+	Backup                                         *backupState
 	Accepts                                        bool
 	Queue                                          map[string]int
 	Modems                                         map[string]modem
@@ -83,6 +84,9 @@ func (st status) print(w io.Writer) {
 	}
 	if st.Repository != nil {
 		fmt.Fprintf(w, "atna     %s\n", st.Repository)
+	}
+	if st.Backup != nil {
+		fmt.Fprintf(w, "backup   %s\n", st.Backup)
 	}
 	if len(st.Queue) > 0 {
 		var lanes []string

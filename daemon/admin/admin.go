@@ -43,6 +43,7 @@ type Status struct {
 	Witnesses []record.WitnessStatus `json:"witnesses,omitempty"`
 	// Repository is the hospital's audit repository, nil where there is none.
 	Repository *Repository             `json:"repository,omitempty"`
+	Backup     *BackupStatus           `json:"backup,omitempty"`
 	Queue      map[string]int          `json:"queue,omitempty"` // messages waiting, by lane
 	Modems     map[string]modem.Status `json:"modems,omitempty"`
 	Setup      *Progress               `json:"setup,omitempty"` // nil once it is finished
@@ -99,6 +100,7 @@ func New(o Options) http.Handler {
 	m.HandleFunc("POST /setup/page", d.page)
 	m.HandleFunc("POST /unseal", d.unseal)
 	m.HandleFunc("POST /restore", d.restore)
+	m.HandleFunc("POST /backup/run", d.runBackup)
 	m.HandleFunc("POST /login", d.login)
 	m.HandleFunc("POST /logout", d.logout)
 	open := func(pattern string, may access.Permission, h func(http.ResponseWriter, *http.Request, *store.Store) error) {

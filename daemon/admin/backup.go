@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"time"
 
 	"pinward/store"
 )
@@ -17,7 +18,9 @@ type Restore struct {
 
 // Backups is what the program does with backups for this door.
 type Backups struct {
-	Write   func(ctx context.Context, by store.Actor, w io.Writer) error
+	Write func(ctx context.Context, by store.Actor, w io.Writer) error
+	// Run makes the nightly backup in its folder. It is the one verb of an open box that asks for no login.
+	Run     func(ctx context.Context) (any, error)
 	Restore func(ctx context.Context, req Restore, backup io.Reader) (any, error)
 }
 
@@ -34,6 +37,29 @@ func (d *door) backup(w http.ResponseWriter, r *http.Request, _ *store.Store) er
 		w.Header().Del("Content-Type")
 	}
 	return stateProblem(err)
+}
+
+// runBackup is for the timer, which nobody logs in: it gives nothing away but a file's name.
+func (d *door) runBackup(w http.ResponseWriter, r *http.Request) {
+	v, err := d.Backups.Run(r.Context())
+	if err != nil {
+		d.fail(w, stateProblem(err))
+		return
+	}
+	answer(w, http.StatusCreated, v)
+}
+
+// BackupStatus is how the backups stand.
+type BackupStatus struct {
+	Folder string    `json:"folder,omitempty"` // of the nightly ones; "" where none are made
+	Made   time.Time `json:"made,omitzero"`    // of the last whole one, nightly or by hand
+	File   string    `json:"file,omitempty"`   // of the last nightly one
+	Bytes  int64     `json:"bytes,omitempty"`
+	Failed string    `json:"failed,omitempty"` // why the last nightly one was not made
+	// Rehearsed is when one was last restored for a check, Proven when that last went well, Unproven why not.
+	Rehearsed time.Time `json:"rehearsed,omitzero"`
+	Proven    time.Time `json:"proven,omitzero"`
+	Unproven  string    `json:"unproven,omitempty"`
 }
 
 // counted knows whether anything was written.

@@ -22,6 +22,8 @@ type Options struct {
 	Log    *slog.Logger
 	// Figures are those of the modems, for metrics; nil is none.
 	Figures func() []ModemFigures
+	// Backup are those of the backups; nil is none.
+	Backup  func() BackupFigures
 	Version string // of the program, for metrics
 }
 

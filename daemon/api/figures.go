@@ -1,6 +1,10 @@
 package api
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // ModemFigures is what an administrator graphs of one modem. The counts are since the daemon started.
 type ModemFigures struct {
@@ -72,4 +76,41 @@ func (f ModemFigures) collect(ch chan<- prometheus.Metric) {
 			gauge(descTrouble, 1, t)
 		}
 	}
+}
+
+// BackupFigures are what an administrator graphs of the backups.
+type BackupFigures struct {
+	Made     time.Time // of the last whole one; zero if there was none
+	Bytes    int64     // of the last nightly one
+	Failed   bool      // the last nightly one was not made
+	Proven   time.Time // when one was last restored whole for a check
+	Unproven bool      // the last such check failed
+}
+
+var (
+	descBackup   = prometheus.NewDesc("pinward_backup_timestamp_seconds", "When the last whole backup was made; absent before the first.", nil, nil)
+	descBackupOK = prometheus.NewDesc("pinward_backup_ok", "1 unless the last nightly backup failed.", nil, nil)
+	descBytes    = prometheus.NewDesc("pinward_backup_bytes", "Size of the last nightly backup.", nil, nil)
+	descProven   = prometheus.NewDesc("pinward_backup_restored_timestamp_seconds", "When a backup was last restored whole for a check; absent before.", nil, nil)
+	descProves   = prometheus.NewDesc("pinward_backup_restores", "1 unless the last backup that was restored for a check was no good.", nil, nil)
+)
+
+func describeBackup(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descBackup, descBackupOK, descBytes, descProven, descProves} {
+		ch <- d
+	}
+}
+
+func (f BackupFigures) collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
+	is := map[bool]float64{true: 1}
+	if !f.Made.IsZero() {
+		gauge(descBackup, float64(f.Made.Unix()))
+	}
+	gauge(descBackupOK, is[!f.Failed])
+	gauge(descBytes, float64(f.Bytes))
+	if !f.Proven.IsZero() {
+		gauge(descProven, float64(f.Proven.Unix()))
+	}
+	gauge(descProves, is[!f.Unproven])
 }

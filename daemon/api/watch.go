@@ -127,6 +127,7 @@ func (gauges) Describe(ch chan<- *prometheus.Desc) {
 		ch <- d
 	}
 	describeFigures(ch)
+	describeBackup(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -135,6 +136,9 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	gauge(descInfo, 1, g.o.Version)
+	if g.o.Backup != nil {
+		g.o.Backup().collect(ch)
+	}
 	if g.o.Figures != nil {
 		for _, f := range g.o.Figures() {
 			f.collect(ch)

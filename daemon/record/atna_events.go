@@ -203,7 +203,6 @@ var auditEvents = map[store.Action]auditEvent{
 	"store.rolled":       {Skip: skipUpkeep},
 	"store.scrubbed":     {Skip: skipUpkeep},
 	"store.key.made":     {Skip: skipUpkeep},
-	"backup.verified":    {Skip: skipUpkeep},
 	"text.wiped":         {Skip: skipUpkeep},
 	"modem.query":        {Skip: skipModem},
 	"modem.reset":        {Skip: skipModem},
@@ -227,4 +226,10 @@ var auditEvents = map[store.Action]auditEvent{
 	"alarm.policy":       {securityAlert, securityConf, "E", ""},
 	"work.opened":        {Skip: skipDesk},
 	"work.closed":        {Skip: skipDesk},
+
+	"backup.verified":  {Skip: skipUpkeep},
+	"backup.kept":      {Skip: skipUpkeep},
+	"backup.failed":    {Skip: skipUpkeep},
+	"backup.pruned":    {Skip: skipUpkeep},
+	"backup.rehearsed": {Skip: skipUpkeep},
 }
