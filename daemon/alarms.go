@@ -36,7 +36,7 @@ func (h *house) judgeAlarms(ctx context.Context, b *box) {
 			return
 		case now := <-tick.C:
 			pulse.beat()
-			last = health.Judge(h.check(), last, now)
+			last = health.Judge(h.check(b), last, now)
 			found := findings(last)
 			if now.Sub(h.since) < alarmGrace {
 				found = nil

@@ -28,7 +28,7 @@ func wrote(words string) func(context.Context, io.Writer) error {
 	}
 }
 
-func names(t *testing.T, f backupFolder) []string {
+func backupNames(t *testing.T, f backupFolder) []string {
 	t.Helper()
 	list, err := f.list()
 	if err != nil {
@@ -64,7 +64,7 @@ func TestBackupFolderFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := names(t, f); !slices.Equal(got, []string{name}) {
+	if got := backupNames(t, f); !slices.Equal(got, []string{name}) {
 		t.Errorf("listed: %v", got)
 	}
 	if _, err := f.write(t.Context(), aNight, wrote("another")); err != nil {
@@ -105,15 +105,15 @@ func TestBackupPrune(t *testing.T) {
 	if err != nil || len(removed) != 101 {
 		t.Errorf("%d removed, %v", len(removed), err)
 	}
-	if got := names(t, f); !slices.Equal(got, want) {
+	if got := backupNames(t, f); !slices.Equal(got, want) {
 		t.Errorf("kept %v, want %v", got, want)
 	}
 	if removed, err = f.prune(proven); err != nil || len(removed) > 0 {
 		t.Errorf("again: %v, %v", removed, err)
 	}
 	// Without a proven one the three youngest days are left.
-	if _, err = f.prune(""); err != nil || len(names(t, f)) != 3 {
-		t.Errorf("%v, %v", names(t, f), err)
+	if _, err = f.prune(""); err != nil || len(backupNames(t, f)) != 3 {
+		t.Errorf("%v, %v", backupNames(t, f), err)
 	}
 }
 
