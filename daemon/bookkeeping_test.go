@@ -34,6 +34,7 @@ var bookkeeping = map[string]string{
 	"modem.pins":          "how often a SIM was given a PIN; each refusal is an entry",
 	"modem.testing":       "how far a self-test has come; each step is an entry of its message",
 	"modem.tests":         "what a self-test's text is known by; beginning, arrival and end are entries",
+	"modem.voice":         "when a call of a modem was last confirmed by a key; each call is an entry of its message",
 	"notice.due":          "orders notices by when they are deleted; deleting them is an entry",
 	"notice.keys":         "finds notices by business key; the notice has its own entries",
 	"notice.questions":    "what a number was asked last; sending and answering are entries",

@@ -21,6 +21,7 @@ var errOver = errors.New("the call is not wanted any more")
 func (s *sender) callOut(ctx context.Context, job outbox.Job) error {
 	air, cancel := s.airtime(ctx)
 	defer cancel()
+	began := s.modem.Status()
 	r, err := s.dial(air, job)
 	res := callResult(r, err)
 	s.figures.count(res)
@@ -31,6 +32,11 @@ func (s *sender) callOut(ctx context.Context, job outbox.Job) error {
 		if r.Outcome == modem.CallDeclined && job.Message.Kind == otp.Kind {
 			// First, so that the outcome meets a message of which no further step follows.
 			if err := otp.Deny(tx, job.Message.Ref); err != nil {
+				return err
+			}
+		}
+		if r.Outcome == modem.CallConfirmed && r.Talk.Heard() && r.ICCID == began.ICCID {
+			if err := s.proved(tx, began, r); err != nil {
 				return err
 			}
 		}

@@ -132,8 +132,10 @@ func TestFlowCallThatNobodyTakes(t *testing.T) {
 					t.Error("the verification is over: nobody can ask for another call")
 				}
 				if cause == "answered, unconfirmed" {
-					if said := f.heard(); strings.ContainsAny(strings.ReplaceAll(strings.ReplaceAll(said, "press-1", ""), "press-9", ""), "0123456789") ||
-						!strings.HasSuffix(said, "brand no-key goodbye") {
+					// The hospital's number is all of digits that it hears; in the last words its time may be over.
+					said, _, _ := strings.Cut(f.heard(), " no-key")
+					rest := strings.NewReplacer("press-1", "", "press-9", "", "6175551000", "").Replace(said)
+					if strings.ContainsAny(rest, "0123456789") || !strings.HasSuffix(said, " brand call-us 6175551000") {
 						t.Errorf("a voicemail heard %q", said)
 					}
 				}

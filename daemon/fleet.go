@@ -62,8 +62,8 @@ func (b *box) modems() admin.Modems {
 		},
 		Probe:  b.probe,
 		Accept: acceptSIM,
-		Test: func(tx *store.Tx, name string, to contact.Phone) (admin.SelfTest, error) {
-			return b.house.Load().startTest(tx, name, to) // it has the modem, so the box is open
+		Test: func(tx *store.Tx, name string, to contact.Phone, call bool) (admin.SelfTest, error) {
+			return b.house.Load().startTest(tx, name, to, call) // it has the modem, so the box is open
 		},
 		TestOf: findTest,
 	}
@@ -134,6 +134,11 @@ func (h *house) fleet(tx *store.Tx) ([]admin.Modem, error) {
 		if m.Troubles, err = h.troubles(tx, s, standing[s.port.Name]); err != nil {
 			return nil, err
 		}
+		p, err := proofOf(tx, s.modem.Status())
+		if err != nil {
+			return nil, err
+		}
+		m.Proven, m.ProvenWay = p.At, p.Way
 		last, ok, err := tested.Get(tx, testedKey(tx, s.modem.Status().ICCID))
 		if err != nil {
 			return nil, err

@@ -136,8 +136,9 @@ func (h *house) own(tx *store.Tx, p contact.Phone) (bool, error) {
 	return false, nil
 }
 
-// startTest begins a test for an operator: to another SIM, or to a number that the operator names.
-func (h *house) startTest(tx *store.Tx, name string, to contact.Phone) (admin.SelfTest, error) {
+// startTest begins a test for an operator: a text to another SIM or to a number that the operator names, or a call to
+// such a number.
+func (h *house) startTest(tx *store.Tx, name string, to contact.Phone, call bool) (admin.SelfTest, error) {
 	s := h.sender(name)
 	site, err := contact.SiteOf(tx)
 	if err != nil {
@@ -152,6 +153,11 @@ func (h *house) startTest(tx *store.Tx, name string, to contact.Phone) (admin.Se
 		return admin.SelfTest{}, fmt.Errorf("%w: the site is in shadow mode, in which nothing leaves the box", admin.ErrState)
 	case !st.Ready:
 		return admin.SelfTest{}, fmt.Errorf("%w: the modem cannot send: %s", admin.ErrState, st.Cause)
+	case call:
+		if err := s.mayTestCall(tx, to); err != nil {
+			return admin.SelfTest{}, err
+		}
+		t.To, t.ToModem, t.Call = to, "", true
 	case !to.IsZero():
 		t.To, t.ToModem = to, ""
 	case !ok:
@@ -162,6 +168,22 @@ func (h *house) startTest(tx *store.Tx, name string, to contact.Phone) (admin.Se
 		return admin.SelfTest{}, fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
 	return t.view(), err
+}
+
+// mayTestCall says why no test call can be made.
+func (s *sender) mayTestCall(tx *store.Tx, to contact.Phone) error {
+	st := s.modem.Status()
+	switch {
+	case !st.CanCall():
+		return fmt.Errorf("%w: the modem cannot call: pinward modem list shows its voice and its ways to play", admin.ErrState)
+	case !s.speaks(st):
+		return fmt.Errorf("%w: there is nothing to say in a call: the hospital's name is not recorded; run: pinward speech build", admin.ErrState)
+	}
+	may, err := contact.MayCall(tx, to)
+	if err == nil && !may {
+		err = fmt.Errorf("%w: that number is never called: it wants no calls, is the hospital's own, or lies in the site's no_calls", admin.ErrState)
+	}
+	return err
 }
 
 // findTest is where a test stands.
@@ -187,7 +209,7 @@ func (t selfTest) view() admin.SelfTest {
 		return max(0.001, at.Sub(t.Began).Seconds())
 	}
 	return admin.SelfTest{
-		ID: t.Token, Modem: t.Modem, To: t.ToModem, Began: t.Began, Ended: t.Ended, OK: t.OK, Result: t.Cause,
+		ID: t.Token, Modem: t.Modem, To: t.ToModem, Call: t.Call, Began: t.Began, Ended: t.Ended, OK: t.OK, Result: t.Cause,
 		Accepted: after(t.Accepted), Receipt: after(t.Receipt), Arrived: after(t.Arrived),
 	}
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 	"pinward/store"
 )
 
-// Actions of a self-test: one text through a SIM, mostly to another SIM of the box.
+// Actions of a self-test: one text through a SIM, mostly to another SIM of the box, or one call to an operator.
 const (
 	actTestStart   store.Action = "selftest.start"
 	actTestArrived store.Action = "selftest.arrived"
@@ -29,7 +30,8 @@ const (
 	testKept     = 8 * 24 * time.Hour
 )
 
-// selfTest is a text that proves that a SIM sends, and another one receives.
+// selfTest is a text that proves that a SIM sends, and another one receives; or a call that proves that a modem's calls
+// are heard, by the key that it asks for.
 type selfTest struct {
 	// Token stands in the text and finds this record again. It cannot be guessed: nobody outside can
 	// have a text of theirs taken for a test and so go unread.
@@ -38,6 +40,7 @@ type selfTest struct {
 	SIM     string // by which it must leave
 	To      contact.Phone
 	ToModem string // whose SIM it goes to; "" is a number outside of the box
+	Call    bool   // a call: Accepted is then when the modem was given it, Receipt when a key had been pressed and it was over
 	Message string // id in the outbox
 
 	Began    time.Time
@@ -84,9 +87,13 @@ func beginTest(tx *store.Tx, t selfTest) (selfTest, error) {
 		return t, errTesting
 	}
 	t.Token, t.Began = rand.Text()[:16], tx.Now()
+	by := outbox.SMS
+	if t.Call {
+		by = outbox.Call
+	}
 	m, err := outbox.Put(tx, outbox.Message{
 		Kind: kindSelfTest, Ref: "ST" + t.Token, Lane: outbox.Notice, To: t.To, SIM: t.SIM, Essential: true,
-		Route: []outbox.Step{{Channel: outbox.SMS}}, Expires: t.Began.Add(testSendBy), Mode: contact.Live,
+		Route: []outbox.Step{{Channel: by}}, Expires: t.Began.Add(testSendBy), Mode: contact.Live,
 	})
 	if err != nil {
 		return t, fmt.Errorf("send test: %w", err)
@@ -99,7 +106,7 @@ func beginTest(tx *store.Tx, t selfTest) (selfTest, error) {
 	if to == "" {
 		to = "a number outside"
 	}
-	return t, t.keep(tx, store.Entry{Action: actTestStart, Outcome: store.OK, Attrs: []store.Attr{{Key: "sim", Value: t.SIM}, {Key: "to", Value: to}}})
+	return t, t.keep(tx, store.Entry{Action: actTestStart, Outcome: store.OK, Attrs: []store.Attr{{Key: "sim", Value: t.SIM}, {Key: "to", Value: to}, {Key: "channel", Value: string(by)}}})
 }
 
 func (t selfTest) keep(tx *store.Tx, e store.Entry) error {
@@ -116,14 +123,19 @@ const testText = "modem test "
 // renderTest is the outbox's Source of self-tests.
 func renderTest(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	token := strings.TrimPrefix(m.Ref, "ST")
-	if _, ok, err := tests.Get(tx, testKey(tx, token)); err != nil {
+	t, ok, err := tests.Get(tx, testKey(tx, token))
+	if err != nil {
 		return outbox.Rendered{}, err
-	} else if !ok {
+	}
+	if !ok {
 		return outbox.Rendered{}, outbox.ErrGone
 	}
 	site, err := contact.SiteOf(tx)
 	if err != nil {
 		return outbox.Rendered{}, err
+	}
+	if t.Call {
+		return outbox.Rendered{Report: true, Call: outbox.Spoken{Say: outbox.SayTest, Langs: []string{site.Language(), "en"}, Phone: site.HelpPhone}}, nil
 	}
 	text := strings.TrimSpace(site.Brand+" "+testText) + " " + token
 	return outbox.Rendered{Text: text, Validity: testSendBy, Report: true, Parts: 1}, nil
@@ -186,6 +198,13 @@ func sweepTests(tx *store.Tx) error {
 // follow reads from the message how far its test has come.
 func (u *underWay) follow(now time.Time, m outbox.Message) {
 	for _, a := range m.Attempts {
+		if m.Route[a.Step].Channel == outbox.Call {
+			u.Accepted = a.At
+			if a.Outcome == outbox.Delivered {
+				u.Receipt = a.Settled
+			}
+			continue
+		}
 		switch a.Outcome {
 		case outbox.Sent, outbox.Delivered, outbox.Undelivered:
 			if u.Accepted.IsZero() {
@@ -206,6 +225,8 @@ func (t *selfTest) over(now time.Time, m outbox.Message) bool {
 		return true
 	case arrived && !t.Receipt.IsZero():
 		return true
+	case t.Call:
+		return m.State.Final()
 	case !t.Arrived.IsZero():
 		return !now.Before(t.Arrived.Add(testReceipt))
 	}
@@ -222,14 +243,25 @@ func (t *selfTest) end(tx *store.Tx, key []byte, m outbox.Message) error {
 	if !t.OK {
 		outcome = store.Failed
 	}
-	if err := errors.Join(going.Delete(tx, key), tested.Put(tx, testedKey(tx, t.SIM), *t)); err != nil {
+	if err := going.Delete(tx, key); err != nil {
 		return fmt.Errorf("end test: %w", err)
+	}
+	if !t.Call { // the night looks when the SIM last sent a text; what a call proved is the proof of its modem
+		if err := tested.Put(tx, testedKey(tx, t.SIM), *t); err != nil {
+			return fmt.Errorf("end test: %w", err)
+		}
 	}
 	attrs := []store.Attr{{Key: "sim", Value: t.SIM}, {Key: "result", Value: t.Cause}}
 	return t.keep(tx, store.Entry{Action: actTestEnd, Outcome: outcome, Attrs: attrs})
 }
 
 func (t *selfTest) words(m outbox.Message) string {
+	switch {
+	case t.Call && t.OK:
+		return "heard, and the key was pressed, after " + t.Receipt.Sub(t.Began).Round(100*time.Millisecond).String()
+	case t.Call:
+		return "not proven: " + cmp.Or(m.Cause, string(m.State))
+	}
 	var parts []string
 	after := func(at time.Time, done, not string) {
 		if at.IsZero() {

@@ -96,7 +96,7 @@ func TestFlowSelfTestDoesNotArrive(t *testing.T) {
 			t.Errorf("%d tests began, want one a SIM", n)
 		}
 		f.must(f.store.Update(t.Context(), self, func(tx *store.Tx) error {
-			_, err := f.startTest(tx, "m1", contact.Phone{})
+			_, err := f.startTest(tx, "m1", contact.Phone{}, false)
 			return err
 		}))
 		f.tested(3)

@@ -47,6 +47,7 @@ type sender struct {
 	figures figures
 
 	fit      fitted        // owned by run: the device and the SIM that belong to this name
+	proof    knownProof    // owned by run: when this modem with this SIM was last heard in a call
 	partTime time.Duration // owned by run: moving average of the hand-over of one part
 }
 
@@ -140,6 +141,9 @@ func (s *sender) turn(ctx context.Context) (time.Time, error) {
 					return err
 				}
 			}
+			if err := s.learnProof(tx, st); err != nil {
+				return err
+			}
 			if err := outbox.Report(tx, s.state(st)); err != nil {
 				return err
 			}
@@ -179,7 +183,7 @@ const idleRetry = 250 * time.Millisecond
 
 func (s *sender) state(st modem.Status) outbox.Sender {
 	return outbox.Sender{
-		Name: s.port.Name, SIM: st.ICCID, Network: st.Operator, Ready: st.Ready, Voice: s.speaks(st), Cause: st.Cause, Claims: true, PartTime: s.partTime,
+		Name: s.port.Name, SIM: st.ICCID, Network: st.Operator, Ready: st.Ready, Voice: s.speaks(st), Proven: s.proof.holds(st), Cause: st.Cause, Claims: true, PartTime: s.partTime,
 	}
 }
 

@@ -8,17 +8,52 @@ import (
 	"pinward/modem/voice"
 )
 
-// compose puts together what a call with a code says; it is the only place that does. Nothing but the hospital's name
-// and what the keys are for comes before a key: a voicemail, a screening phone and a network's announcement are
-// "answered" as well (modem reference 6.1). Prompt and NoKey are the same words in every call of one language.
+// compose puts together what a call says; it is the only place that does. Nothing but the hospital's name, what the
+// keys are for and the hospital's own number comes before a key: a voicemail, a screening phone and a network's
+// announcement are "answered" as well (modem reference 6.1). Prompt and NoKey are the same words in every call of one
+// kind and language.
+//
+// Each way that a call can end by itself tells the hospital's number first, the unconfirmed one too: who finds the call
+// on a voicemail, or was too slow for the key, has to know whom to ring, and the SIM's number rings nobody. It is the
+// site's, the same for everybody, and printed in each text: a digit of it tells nothing of a code. Where no key came it
+// is said first, as voicemails stop listening after a minute or two.
 func compose(r *recordings, say outbox.Spoken) (voice.Script, error) {
 	pack := r.first(say.Langs)
 	if pack == nil {
 		return voice.Script{}, fmt.Errorf("no language has the hospital's name recorded")
 	}
 	c := clips{pack: pack}
+	switch say.Say {
+	case outbox.SayNotice:
+		return c.notice(say)
+	case outbox.SayTest:
+		return c.test(say)
+	}
+	return c.code(say)
+}
+
+// notice is a call to who cannot be texted. It names nobody and nothing, so it is said before a key as well.
+func (c *clips) notice(say outbox.Spoken) (voice.Script, error) {
+	message := c.join(c.say(voice.Notice), c.reach(say.Phone))
+	return voice.Script{
+		Prompt: c.join(c.say(voice.Brand), message, c.say(voice.HearAgain, voice.RefuseCalls)), NoKey: c.join(c.reach(say.Phone), c.say(voice.Goodbye)),
+		Intro: message, Closing: c.say(voice.Goodbye), NotMe: c.join(c.say(voice.NoMoreCalls), c.reach(say.Phone), c.say(voice.Goodbye)),
+	}, c.err
+}
+
+// test is an operator's test: the key proves that a person heard it, and that keys come back.
+func (c *clips) test(say outbox.Spoken) (voice.Script, error) {
+	end := c.join(c.reach(say.Phone), c.say(voice.Goodbye))
+	return voice.Script{Prompt: c.say(voice.Brand, voice.TestCall), NoKey: end, Closing: end, NotMe: end}, c.err
+}
+
+// code is a call with a code.
+func (c *clips) code(say outbox.Spoken) (voice.Script, error) {
 	// Who needs slower speech presses the key first, as everybody does: the prompt tells nothing of the callee.
-	s := voice.Script{Prompt: c.say(voice.Brand, voice.PressOne, voice.PressNine), NoKey: c.say(voice.Brand, voice.NoKey, voice.Goodbye)}
+	s := voice.Script{
+		Prompt: c.say(voice.Brand, voice.PressOne, voice.PressNine), NoKey: c.join(c.say(voice.Brand), c.reach(say.Phone), c.say(voice.NoKey, voice.Goodbye)),
+	}
+	pack := c.pack
 	if say.Slow {
 		c.pack = pack.Slow()
 		s.Gap, s.Pause = c.pack.Gap(), 3*time.Second

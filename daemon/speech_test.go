@@ -59,7 +59,7 @@ func TestComposeTellsNothingBeforeAKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		two, err := compose(r, outbox.Spoken{Code: "0011", Langs: []string{lang}, Staff: true, Slow: true})
+		two, err := compose(r, outbox.Spoken{Code: "0011", Langs: []string{lang}, Staff: true, Slow: true, Phone: "617-555-1000"})
 		if err != nil {
 			t.Fatal(err)
 		}

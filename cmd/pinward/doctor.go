@@ -111,7 +111,7 @@ func (c *client) textTo(ctx context.Context, number string) (list []doctor.Findi
 		}
 		sent = true
 		f := doctor.Finding{Area: "text", Name: m.Name, State: doctor.OK}
-		t, err := c.selfTestOf(ctx, m.Name, number, func(selfTest) {})
+		t, err := c.selfTestOf(ctx, m.Name, number, false, func(selfTest) {})
 		switch {
 		case err != nil:
 			f.State, f.What = doctor.Fail, err.Error()

@@ -35,8 +35,9 @@ type modemView struct {
 	Vendor, Model, IMEI, SIM        string
 	Carrier, Operator, Registration string
 	Voice, Audio                    string
-	Signal                          int     `json:"signal_dbm"`
-	PartTime                        float64 `json:"part_seconds"`
+	Proven                          time.Time `json:"voice_proven"`
+	Signal                          int       `json:"signal_dbm"`
+	PartTime                        float64   `json:"part_seconds"`
 	Storage                         [2]int
 	Minute, Day                     budget
 	Test                            *selfTest
@@ -52,7 +53,10 @@ func (m modemView) calls() string {
 		return m.Voice + ", no sound"
 	}
 	best, _, _ := strings.Cut(m.Audio, ",")
-	return m.Voice + ", " + best
+	if m.Proven.IsZero() {
+		return m.Voice + ", " + best + ", unproven"
+	}
+	return m.Voice + ", " + best + ", proven " + m.Proven.Local().Format("Jan 2")
 }
 
 type trouble struct{ Name, State, Cause, Next string }

@@ -23,9 +23,9 @@ type Modems struct {
 	List func(*store.Tx) ([]Modem, error)
 	// Probe looks for modems behind a device, or behind all ports that may have one.
 	Probe func(ctx context.Context, device string) ([]Candidate, error)
-	// Test begins a self-test of a modem, to another SIM or, unless it is zero, to a number; TestOf finds it
-	// again. The error's text is for the operator where it is ErrState.
-	Test   func(tx *store.Tx, name string, to contact.Phone) (SelfTest, error)
+	// Test begins a self-test of a modem: a text to another SIM or, unless it is zero, to a number, or a call to a
+	// number; TestOf finds it again. The error's text is for the operator where it is ErrState.
+	Test   func(tx *store.Tx, name string, to contact.Phone, call bool) (SelfTest, error)
 	TestOf func(tx *store.Tx, id string) (SelfTest, bool, error)
 	// Accept makes iccid the SIM that is expected in a modem.
 	Accept func(tx *store.Tx, name, iccid string) error
@@ -52,12 +52,17 @@ type Modem struct {
 	Signal   int         `json:"signal_dbm,omitempty"` // 0 is unknown
 	Voice    modem.Voice `json:"voice,omitempty"`      // how it can call: none, csfb, volte
 	Audio    string      `json:"audio,omitempty"`      // its ways to play into a call, best first, as "pcm, file, tts"
-	Storage  [2]int      `json:"storage"`              // texts kept, of how many
-	PartTime float64     `json:"part_seconds"`         // how long the network takes for a part, of late
-	Minute   Budget      `json:"minute"`
-	Day      Budget      `json:"day"`
-	Test     *SelfTest   `json:"test,omitempty"` // the last one of its SIM
-	Figures  Figures     `json:"figures"`
+	// Proven is when a call by this modem and SIM was last confirmed by a key, and ProvenWay how its sound was
+	// played; zero where none was within 90 days.
+	Proven    time.Time `json:"voice_proven,omitzero"`
+	ProvenWay string    `json:"voice_proven_way,omitempty"`
+
+	Storage  [2]int    `json:"storage"`      // texts kept, of how many
+	PartTime float64   `json:"part_seconds"` // how long the network takes for a part, of late
+	Minute   Budget    `json:"minute"`
+	Day      Budget    `json:"day"`
+	Test     *SelfTest `json:"test,omitempty"` // the last one of its SIM
+	Figures  Figures   `json:"figures"`
 }
 
 // Budget is how many parts a SIM has sent in a span of time, and may.

@@ -117,3 +117,23 @@ func TestSpokenRedacts(t *testing.T) {
 		}
 	}
 }
+
+// A modem whose calls are proven goes before one that only says so, while it is idle and for a moment; a text is anybody's.
+func TestProvenModemCallsFirst(t *testing.T) {
+	b := newBox(t)
+	proven := caller("b", "red")
+	proven.Proven = true
+	b.report(caller("a", "red"), proven)
+	b.put(called(1))
+	b.none("a")
+	job := b.must("b")
+	b.put(called(2)) // the proven one is busy
+	b.settle(b.must("a"), Result{Outcome: Delivered})
+	b.settle(job, Result{Outcome: Delivered})
+	b.put(called(3)) // it hangs
+	b.none("a")
+	time.Sleep(provenFirst)
+	b.settle(b.must("a"), Result{Outcome: Delivered})
+	b.put(code(4))
+	b.must("a")
+}

@@ -180,9 +180,20 @@ type Part struct {
 	At time.Time `json:"at,omitzero"`
 }
 
+// Saying is what a call is for, and with that its words.
+type Saying string
+
+// The sayings. All but SayCode say the same in every call of one language, so that a voicemail may hear them.
+const (
+	SayCode   Saying = ""       // a code, after a key
+	SayNotice Saying = "notice" // that there is a message; a key says it again, another refuses such calls
+	SayTest   Saying = "test"   // an operator's test, which asks for a key
+)
+
 // Spoken is what a call says. It shows nothing of itself when printed.
 type Spoken struct {
-	Code  string   // digit by digit, and only after a key was pressed
+	Say   Saying
+	Code  string   // of SayCode: digit by digit, and only after a key was pressed
 	Langs []string // BCP 47 tags, the one that is wanted first; of those that follow, the first that there are recordings of is taken
 	Staff bool     // the code is for the staff in front of the person; else for nobody
 	Phone string   // the hospital's own number, as it is printed

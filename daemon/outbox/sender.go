@@ -16,6 +16,7 @@ type Sender struct {
 	Network string `json:"network,omitempty"` // operator's name as the modem reads it; the carrier of a SIM without a record
 	Ready   bool   `json:"ready"`             // registered and able to send
 	Voice   bool   `json:"voice"`             // takes Call steps
+	Proven  bool   `json:"proven,omitempty"`  // somebody has heard a call of it, of late: it goes before those of which that is not known
 	Claims  bool   `json:"claims,omitempty"`  // watches Claims: a code may be given to it by the transaction that accepts it
 	Cause   string `json:"cause,omitempty"`
 	// PartTime is how long the hand-over of one part takes, as a moving average; 0 is not known yet.
@@ -299,6 +300,9 @@ func (y *yard) fits(m *member, l Lane, c class, since time.Time) (bool, error) {
 	if off, err := y.holdsOff(m, l, c, since); off || err != nil {
 		return false, err
 	}
+	if off, err := y.leavesCall(m, l, c, since); off || err != nil {
+		return false, err
+	}
 	if c.Prefer == "" || c.Prefer == m.SIM || !y.now.Before(since.Add(stickFor(l))) {
 		return true, nil
 	}
@@ -311,4 +315,27 @@ func (y *yard) fits(m *member, l Lane, c class, since time.Time) (bool, error) {
 	}
 	well, err := y.well(owner, l, c.parts())
 	return !well, err
+}
+
+// provenFirst is how long an idle sender whose calls are proven has, before another takes a call.
+const provenFirst = 3 * time.Second
+
+// leavesCall tells whether a sender of which it is not known that its calls are heard leaves one to an idle sender of which it is.
+func (y *yard) leavesCall(m *member, l Lane, c class, since time.Time) (bool, error) {
+	if c.Channel != Call || m.Proven || !y.now.Before(since.Add(provenFirst)) {
+		return false, nil
+	}
+	all, err := y.all()
+	if err != nil {
+		return false, err
+	}
+	for _, other := range all {
+		if !other.Proven || other.Hand != "" || !other.can(l, c) || c.AvoidSIM != "" && c.AvoidSIM == other.SIM {
+			continue
+		}
+		if well, err := y.well(other, l, c.parts()); well || err != nil {
+			return well, err
+		}
+	}
+	return false, nil
 }

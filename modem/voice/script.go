@@ -17,7 +17,7 @@ type Script struct {
 	// NoKey is said, once, when no key came: mostly to a voicemail. It must be as impersonal as Prompt.
 	NoKey Clip
 
-	Intro   Clip   // before the code: "your code is"
+	Intro   Clip   // before the code: "your code is"; without Digits it is all that the key was pressed for, said once
 	Digits  []Clip // the code, one clip each, said twice
 	Again   Clip   // between the two: "once more"
 	Closing Clip   // after the code; the hospital's number once more
@@ -88,11 +88,11 @@ type Talk struct {
 	Key     byte // Script.Hear or Script.Deny, the last one that was pressed; 0 for none
 	Prompts int  // times that Prompt was said whole
 	Digits  int  // digits said, of both rounds
-	Rounds  int  // times that the whole code was said
+	Rounds  int  // times that the whole code was said, or what stands for it in a script without one
 	Done    bool // the script came to its own end; false: the call ended before
 }
 
-// Heard says that the whole code was said at least once.
+// Heard says that what the key was pressed for was said whole at least once.
 func (t Talk) Heard() bool { return t.Rounds > 0 }
 
 // Run says the script until its end or ctx's, which is the end of the call and no error. keys gives the keys that the person presses;
@@ -161,6 +161,10 @@ func (r *telling) code(ctx context.Context) error {
 	if err := r.say(ctx, r.Intro); err != nil {
 		return err
 	}
+	if len(r.Digits) == 0 {
+		r.talk.Rounds++
+		return r.say(ctx, r.Closing)
+	}
 	for round := range rounds {
 		if round > 0 {
 			if err := r.wait(ctx, r.Pause); err != nil {
@@ -186,9 +190,7 @@ func (r *telling) code(ctx context.Context) error {
 			}
 			r.talk.Digits++
 		}
-		if len(r.Digits) > 0 {
-			r.talk.Rounds++
-		}
+		r.talk.Rounds++
 	}
 	if err := r.wait(ctx, r.Pause); err != nil {
 		return err

@@ -140,6 +140,18 @@ func TestScriptSaysNothingPersonalBeforeAKey(t *testing.T) {
 	}
 }
 
+// A script without digits says once what the key was pressed for, and that counts as heard.
+func TestScriptWithoutDigits(t *testing.T) {
+	s := play()
+	s.Digits = nil
+	if talk, said, _ := act(t, s, time.Hour, pressed{3 * time.Second, '1'}); said != "prompt@500ms cut intro@3s closing@4s" || !talk.Heard() || !talk.Done {
+		t.Errorf("%s, %+v", said, talk)
+	}
+	if talk, _, _ := act(t, s, 3500*time.Millisecond, pressed{3 * time.Second, '1'}); talk.Heard() {
+		t.Errorf("hung up before it was said: %+v", talk)
+	}
+}
+
 func TestScriptSettings(t *testing.T) {
 	s := play()
 	s.Repeats, s.KeyWait, s.Lead, s.Gap, s.Pause, s.Tail = -1, time.Second, -1, 600*time.Millisecond, -1, -1
@@ -157,7 +169,7 @@ func TestScriptSettings(t *testing.T) {
 	}
 	// A notice: no digits; a key to hear it again, another to get no more.
 	n := Script{Prompt: named("notice", time.Second), Intro: named("notice again", time.Second), NotMe: named("no more", time.Second)}
-	if talk, said, _ := act(t, n, time.Hour, pressed{3 * time.Second, '1'}); said != "notice@500ms notice again@3s" || talk.Rounds != 0 || !talk.Done {
+	if talk, said, _ := act(t, n, time.Hour, pressed{3 * time.Second, '1'}); said != "notice@500ms notice again@3s" || talk.Rounds != 1 || !talk.Done {
 		t.Errorf("%+v %s", talk, said)
 	}
 	if c := play().Clips(); len(c) != 10 {
