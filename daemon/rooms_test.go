@@ -56,6 +56,7 @@ var rooms = map[string][]string{
 	"packaging/sbom":        {}, // builds packages, and is in none
 	"packaging/release":     {},
 	"packaging/bundle":      {"packaging/release"}, // the maintainers' tool, in no package
+	"packaging/doc/walk":    {},                    // for tests alone: walks the pages
 }
 
 // groups are the names that the table uses for several rooms at once.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,6 +20,8 @@ import (
 	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/term"
+
+	"pinward/packaging/doc/walk"
 )
 
 // TestMain lets scripts run the real demo, and the real pinward beside it.
@@ -39,15 +42,23 @@ func TestCalls(t *testing.T) {
 	runScripts(t, "testdata/calls")
 }
 
+// TestPages walks the pages of packaging/doc: what they tell people to type on the demo, and what comes.
+func TestPages(t *testing.T) { runScripts(t, "testdata/pages") }
+
 func runScripts(t *testing.T, dir string) {
 	t.Helper()
 	bin := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", bin, "../pinward", "../modemsim").CombinedOutput(); err != nil {
 		t.Fatalf("build pinward and modemsim: %v\n%s", err, out)
 	}
+	cmds := map[string]func(*testscript.TestScript, bool, []string){
+		"up": up, "text": text, "call": call, "hl7": hl7Message, "within": within, "grepdir": grepDir, "killed": killed, "grepenv": grepEnv, "deadport": deadPort,
+	}
+	maps.Copy(cmds, walk.Script{Mark: walk.Demo, Dir: "../../packaging/doc"}.Commands())
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
+			walk.Begin(env)
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
 			for _, name := range []string{"HTTPS", "MLLP", "LISTEN", "SPARE"} {
@@ -61,9 +72,7 @@ func runScripts(t *testing.T, dir string) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": up, "text": text, "call": call, "hl7": hl7Message, "within": within, "grepdir": grepDir, "killed": killed, "grepenv": grepEnv, "deadport": deadPort,
-		},
+		Cmds: cmds,
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"regexp"
@@ -17,15 +18,35 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"pinward/hl7/mllp"
+	"pinward/packaging/doc/walk"
 	"pinward/tpm"
 )
 
 // TestScripts is what an operator lives through with the real programs: pinwardd, pinward, a TPM and
 // a network with handsets.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+
+// TestPages walks the pages of packaging/doc that need a box with a TPM.
+func TestPages(t *testing.T) { runScripts(t, "testdata/pages") }
+
+func runScripts(t *testing.T, dir string) {
+	t.Helper()
+	cmds := map[string]func(*testscript.TestScript, bool, []string){
+		"up": onProcess((*world).start), "gone": onProcess((*world).gone), "down": onProcess((*world).stop),
+		"crash":  onProcess(func(w *world, name string) error { w.kill(name); return nil }),
+		"begin":  onProcess(func(w *world, name string) error { return w.launch(name, w.command(name)...) }),
+		"freeze": onProcess((*world).freeze), "thaw": onProcess((*world).thaw),
+		"ready":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).awaitReady()) },
+		"sessions": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).useUpSessions()) },
+		"raise":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).raise()) },
+		"fault":    fault, "faultless": faultless,
+		"let": let, "code": code, "hl7": sendHL7, "take": take,
+	}
+	maps.Copy(cmds, walk.Script{Mark: walk.Box, Dir: "../../packaging/doc"}.Commands())
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
+			walk.Begin(env)
 			w, err := newWorld(env.WorkDir, 2)
 			if err != nil {
 				return err
@@ -47,17 +68,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": onProcess((*world).start), "gone": onProcess((*world).gone), "down": onProcess((*world).stop),
-			"crash":  onProcess(func(w *world, name string) error { w.kill(name); return nil }),
-			"begin":  onProcess(func(w *world, name string) error { return w.launch(name, w.command(name)...) }),
-			"freeze": onProcess((*world).freeze), "thaw": onProcess((*world).thaw),
-			"ready":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).awaitReady()) },
-			"sessions": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).useUpSessions()) },
-			"raise":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).raise()) },
-			"fault":    fault, "faultless": faultless,
-			"let": let, "code": code, "hl7": sendHL7, "take": take,
-		},
+		Cmds: cmds,
 	})
 }
 
