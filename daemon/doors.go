@@ -66,6 +66,13 @@ func listen(passed map[string][]net.Listener, name string, a Address) (net.Liste
 	return l, nil
 }
 
+// suites are those of TLS 1.2 that are offered: ECDHE with AEAD (RFC 9325, 4.2). Those of 1.3 are not chosen.
+var suites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
 func (b *box) openHTTPS(passed map[string][]net.Listener, d *doors) error {
 	l, err := listen(passed, nameHTTPS, b.cfg.HTTPS.Listen)
 	if err != nil {
@@ -73,7 +80,7 @@ func (b *box) openHTTPS(passed map[string][]net.Listener, d *doors) error {
 	}
 	d.https = &http.Server{
 		Handler:           http.HandlerFunc(b.serveHTTPS),
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: b.certs.get},
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suites, GetCertificate: b.certs.get},
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
