@@ -22,7 +22,7 @@ var bookkeeping = map[string]string{
 	"consent.answers":     "which answer a queued message is; both ends of it are entries",
 	"consent.last":        "which text went to a number last; the hand-over itself is the outbox's entry",
 	"consent.replied":     "how many answers a number got of late",
-	"contact.trail":       "which SIM wrote to a number last; the message's own entry names the SIM",
+	"contact.trail":       "which SIM wrote to a number last, and texts that did not come; the messages have entries",
 	"inbox.parts":         "parts of a text until the whole is read; the reading is the entry",
 	"inbox.seen":          "hashes of texts already read",
 	"intake.peers":        "counts by peer; each message has a record of its own",

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"pinward/daemon/contact"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
 	"pinward/modem"
@@ -45,8 +46,44 @@ func (s *sender) callOut(ctx context.Context, job outbox.Job) error {
 				return err
 			}
 		}
+		if res.Outcome == outbox.Delivered {
+			if err := learnLine(tx, job.Message.ID); err != nil {
+				return err
+			}
+		}
 		return outbox.Settle(tx, job.Message.ID, job.Attempt, res)
 	})
+}
+
+// learnLine notes what a call that was heard tells of the text before it: one that was refused, was reported as not
+// delivered, or had no receipt where receipts are proven.
+func learnLine(tx *store.Tx, id string) error {
+	m, _, err := outbox.Get(tx, id)
+	if err != nil {
+		return err
+	}
+	missed := false
+	for i, a := range m.Attempts {
+		if m.Route[a.Step].Channel != outbox.SMS {
+			continue
+		}
+		switch a.Outcome {
+		case outbox.Delivered:
+			return nil
+		case outbox.Refused, outbox.Undelivered:
+			missed = true
+		case outbox.Sent:
+			proven, err := outbox.ReceiptsProven(tx, m, i)
+			if err != nil {
+				return err
+			}
+			missed = missed || proven
+		}
+	}
+	if !missed {
+		return nil
+	}
+	return contact.TextMissed(tx, m.To)
 }
 
 func (s *sender) dial(ctx context.Context, job outbox.Job) (modem.CallResult, error) {

@@ -188,6 +188,29 @@ func TestFlowTextThenCall(t *testing.T) {
 	})
 }
 
+// Twice a text is refused and the call after it is heard: the number is taken for a landline, and the next code goes by voice at once.
+func TestFlowNumberThatTakesNoTexts(t *testing.T) {
+	inFlowOf(t, calling(), func(f *flow) {
+		f.withSpeech()
+		f.phone(modemsim.HandsetChange{Answers: new(true), Presses: new("1")})
+		f.must(f.modems[0].SetFaults(modemsim.Faults{SendErrors: []string{"+CMS ERROR: 28", "+CMS ERROR: 28"}}))
+		for range 2 {
+			v, err := f.start()
+			f.must(err)
+			m := f.state(v, outbox.Delivered, 5*time.Minute)
+			if len(m.Attempts) != 2 || m.Attempts[0].Outcome != outbox.Refused {
+				t.Fatalf("attempts %v", m.Attempts)
+			}
+			f.must(f.store.Update(t.Context(), self, func(tx *store.Tx) error { _, err := otp.Cancel(tx, v.ID); return err }))
+		}
+		v, err := f.start()
+		f.must(err)
+		if m := f.state(v, outbox.Delivered, 5*time.Minute); len(m.Attempts) != 1 || len(m.Route) != 1 || m.Route[0].Channel != outbox.Call {
+			t.Errorf("attempts %v by %v", m.Attempts, m.Route)
+		}
+	})
+}
+
 // Who has typed the code of the text is not rung any more.
 func TestFlowCallEndsWithTheCheck(t *testing.T) {
 	inFlowOf(t, calling(), func(f *flow) {

@@ -118,7 +118,13 @@ func (in inbox) report(ctx context.Context, sim string, r modem.Report) error {
 		return nil // a receipt for a number that is none is nobody's receipt
 	}
 	return in.store.Update(ctx, self, func(tx *store.Tx) error {
-		return outbox.Receive(tx, outbox.Receipt{SIM: sim, Ref: r.Ref, To: to, Status: r.Status, At: r.Discharge})
+		rc := outbox.Receipt{SIM: sim, Ref: r.Ref, To: to, Status: r.Status, At: r.Discharge}
+		if rc.Arrived() {
+			if err := contact.TextArrived(tx, to); err != nil {
+				return err
+			}
+		}
+		return outbox.Receive(tx, rc)
 	})
 }
 

@@ -24,6 +24,7 @@ var mayAsk = map[string]string{
 	"GET /v1/messages":                   "NPEOU",
 	"GET /v1/messages/{id}":              "NPEOU",
 	"GET /v1/contacts":                   "NEU",
+	"POST /v1/numbers":                   "NE",
 	"GET /v1/appointments":               "NEU",
 	"GET /v1/services":                   "NPEOU",
 	"GET /v1/templates":                  "NPEOU",

@@ -117,6 +117,7 @@ func routes() []route {
 		{pattern: "GET /v1/messages", may: access.NotifyRead, viewed: viewedMessages, read: listMessages},
 		{pattern: "GET /v1/messages/{id}", may: access.NotifyRead, read: getMessage},
 		{pattern: "GET /v1/contacts", may: access.ContactRead, viewed: viewedSubject("contact"), read: getContact},
+		{pattern: "POST /v1/numbers", may: access.ContactWrite, effect: flagNumber},
 		{pattern: "GET /v1/appointments", may: access.ContactRead, viewed: viewedSubject("appointments"), read: listAppointments},
 		{pattern: "GET /v1/services", may: access.VerifyRead, read: listServices},
 		{pattern: "GET /v1/templates", may: access.NotifyRead, read: listTemplates},

@@ -87,6 +87,7 @@ var faults = []struct {
 	{otp.ErrLocale, fault{Status: 404, Code: 20404, Kind: "locale-not-supported", Title: "no text in this language", Field: "locale"}},
 	{otp.ErrChannel, fault{Status: 400, Code: 60223, Kind: "channel-not-offered", Title: "the service does not offer this channel", Field: "channel"}},
 	{otp.ErrNoCalls, fault{Status: 422, Code: 60410, Kind: "no-calls", Title: "the number is not to be called", Field: "to"}},
+	{otp.ErrLandline, fault{Status: 422, Code: 60205, Kind: "landline", Title: "the number is a landline and takes no texts; ask for a call", Field: "to"}},
 	{otp.ErrMaxSends, fault{Status: 429, Code: 60203, Kind: "max-sends", Title: "max send attempts reached"}},
 	{otp.ErrMaxChecks, fault{Status: 429, Code: 60202, Kind: "max-checks", Title: "max check attempts reached"}},
 	{otp.ErrReference, fault{Status: 409, Code: 60200, Kind: "reference-mismatch", Title: "the check names another reference than the start", Field: "reference"}},

@@ -44,7 +44,7 @@ var descriptions = map[string]described{
 	"GET /v1/verifications/{id}":         {"How a verification stands.", nil, verification{}, nil},
 	"POST /v1/verifications/{id}/check":  {"Check a code. A wrong code is 200 with valid = false.", checkRequest{}, verification{}, nil},
 	"POST /v1/verifications/{id}/cancel": {"End a verification; nothing more is sent for it.", nil, verification{}, nil},
-	"POST /v1/verifications/{id}/next":   {"Take the next way of the route now.", nil, verification{}, nil},
+	"POST /v1/verifications/{id}/next":   {"Take the next way of the route now: another carrier, or the call.", nil, verification{}, nil},
 	"POST /v1/notices": {
 		"Send a text from a template, to a number or to the patient's number of the day. One with the key of an earlier one is that one, 200 instead of 201.",
 		noticeRequest{}, noticeAnswer{}, nil},
@@ -55,9 +55,12 @@ var descriptions = map[string]described{
 		[]parameter{{"state", false, object{"type": "string", "enum": enums[stateType]}}, {"limit", false, size}, {"cursor", false, text1}}},
 	"GET /v1/messages/{id}": {"How an outgoing message stands.", nil, message{}, nil},
 	"GET /v1/contacts":      {"A patient's numbers. The look is an entry of the audit.", nil, contactAnswer{}, patient},
-	"GET /v1/appointments":  {"A patient's appointments. The look is an entry of the audit.", nil, []appointmentAnswer{}, patient},
-	"GET /v1/services":      {"The verification services.", nil, []service{}, nil},
-	"GET /v1/templates":     {"The templates in force.", nil, []templateAnswer{}, nil},
+	"POST /v1/numbers": {
+		"Say what was learned of a number (it wants no calls, its calls speak slower, its kind of line), and get all that is known of it. A landline gets its codes by voice.",
+		numberRequest{}, knownNumber{}, nil},
+	"GET /v1/appointments": {"A patient's appointments. The look is an entry of the audit.", nil, []appointmentAnswer{}, patient},
+	"GET /v1/services":     {"The verification services.", nil, []service{}, nil},
+	"GET /v1/templates":    {"The templates in force.", nil, []templateAnswer{}, nil},
 	"GET /v1/audit": {
 		"Search the audit, newest first. The search is an entry itself. An action that ends in a dot finds all that begin with it.", nil, entryList{},
 		[]parameter{{"action", false, text1}, {"actor", false, text1}, {"object", false, text1}, {"subject", false, text1},

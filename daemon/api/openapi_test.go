@@ -245,6 +245,7 @@ func TestOpenAPIFitsAnswers(t *testing.T) {
 	ask(access.Nurse, "GET /v1/messages", "?state=canceled&limit=1", nil).want(200)
 	ask(access.Nurse, "GET /v1/messages", "", nil).want(200)
 	ask(access.Nurse, "GET /v1/contacts", "?authority=RVR&mrn=1", nil).want(200)
+	ask(access.Nurse, "POST /v1/numbers", "", fields{"to": otherNumber, "no_voice": true, "slow": true, "type": "landline"}).want(200)
 	ask(access.Nurse, "GET /v1/appointments", "?mrn=1", nil).want(200)
 	ask(access.Nurse, "GET /v1/services", "", nil).want(200)
 	ask(access.Nurse, "GET /v1/templates", "", nil).want(200)

@@ -146,6 +146,7 @@ type verification struct {
 	OnBehalfOf string    `json:"on_behalf_of"`
 	ChecksLeft int       `json:"checks_left"`
 	Sends      []send    `json:"sends"`
+	Attempts   []way     `json:"attempts"` // the ways that the sends went, oldest first
 	CreatedAt  time.Time `json:"created_at"`
 	UpdatedAt  time.Time `json:"updated_at"`
 	ExpiresAt  time.Time `json:"expires_at"`
@@ -160,10 +161,18 @@ type send struct {
 	Status  outbox.State `json:"status"`
 }
 
+// way is one way that a send went: its first, and each further one that its route came to.
+type way struct {
+	ID      string         `json:"id"`
+	At      time.Time      `json:"at"`
+	Channel outbox.Channel `json:"channel"` // sms or call
+	Status  outbox.State   `json:"status"`
+}
+
 func showVerification(tx *store.Tx, v otp.Verification) (verification, error) {
 	out := verification{
 		ID: v.ID, Service: v.Service, To: v.To.E164(), Channel: v.Channel, Status: v.State, Valid: v.State == otp.Approved,
-		Locale: v.Locale, Reference: v.Reference, Subject: showSubject(v.Subject), OnBehalfOf: v.OnBehalfOf, Sends: []send{},
+		Locale: v.Locale, Reference: v.Reference, Subject: showSubject(v.Subject), OnBehalfOf: v.OnBehalfOf, Sends: []send{}, Attempts: []way{},
 		CreatedAt: v.Created, UpdatedAt: v.Updated, ExpiresAt: v.Expires,
 	}
 	var err error
@@ -176,6 +185,13 @@ func showVerification(tx *store.Tx, v otp.Verification) (verification, error) {
 			return out, err
 		}
 		out.Sends = append(out.Sends, send{ID: s.ID, At: s.At, Channel: s.Channel, Message: s.Message, Status: state})
+	}
+	tries, err := otp.Tries(tx, v)
+	if err != nil {
+		return out, err
+	}
+	for _, t := range tries {
+		out.Attempts = append(out.Attempts, way(t))
 	}
 	return out, nil
 }

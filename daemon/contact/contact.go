@@ -12,9 +12,11 @@ type Contact struct {
 	Phone       Phone
 	WrongNumber bool     // somebody there said so; nothing goes to it until it is proven again
 	NoVoice     bool     // calls are unwanted or never answered
-	Slow        bool     // texts take long, so the next step of a route may come sooner
-	Type        LineType // learned from a send or a look-up; LineUnknown leaves it to others
-	Source      string   // who flagged it last
+	Slow        bool     // whoever is called there needs slower speech and longer pauses
+	Type        LineType // as somebody said, or was learned from sends; LineUnknown leaves it to the plan. LineOf tells what holds
+	TypeSource  string   // who said so: "desk", "api:...", "hl7:...", SourceNetwork
+	TypeSince   time.Time
+	Source      string // who flagged it last
 	Changed     time.Time
 
 	FirstSeen time.Time // when the first message went there; zero is never
@@ -34,12 +36,13 @@ const ActionFlag store.Action = "contact.flag"
 var (
 	flags = store.NewTable[Contact]("contact.contacts", store.Blinded(0))
 	trail = store.NewTable[trace]("contact.trail", store.Blinded(0),
-		store.Bookkeeping("which SIM wrote to a number last; the message's own entry names the SIM"))
+		store.Bookkeeping("which SIM wrote to a number last, and texts that did not come; the messages have entries"))
 )
 
 type trace struct {
 	FirstSeen time.Time
 	LastSIM   string
+	Missed    int // codes in a row whose text did not come, and whose call was heard
 }
 
 // Of returns what is known of a number; nothing known is no error.
@@ -57,8 +60,8 @@ func Of(tx *store.Tx, p Phone) (Contact, error) {
 	return c, nil
 }
 
-// Flag keeps what was learned about a number, by whom ("patient", "network", "desk"). Nothing new is
-// not written and leaves no entry.
+// Flag keeps what was learned about a number, by whom ("patient", SourceNetwork, "desk"). A type that a person said stands
+// against what a feed says, and that against what sends have shown. Nothing new is not written and leaves no entry.
 func Flag(tx *store.Tx, p Phone, f Flags, source string) error {
 	old, err := Of(tx, p)
 	if err != nil {
@@ -76,8 +79,11 @@ func Flag(tx *store.Tx, p Phone, f Flags, source string) error {
 			attrs = append(attrs, store.Attr{Key: b.name, Value: fmt.Sprint(*b.to)})
 		}
 	}
-	if f.Type != nil && *f.Type != c.Type {
-		c.Type = *f.Type
+	if f.Type != nil && c.takesType(*f.Type, source) {
+		c.Type, c.TypeSource, c.TypeSince = *f.Type, source, tx.Now()
+		if c.Type == LineUnknown {
+			c.TypeSource = "" // anybody may say it anew
+		}
 		attrs = append(attrs, store.Attr{Key: "type", Value: string(c.Type)})
 	}
 	if c == old {
@@ -92,10 +98,9 @@ func Flag(tx *store.Tx, p Phone, f Flags, source string) error {
 
 // Used notes that a SIM (its ICCID) writes to a number. Bookkeeping: it needs no entry.
 func Used(tx *store.Tx, p Phone, sim string) error {
-	key := p.blind(tx)
-	t, _, err := trail.Get(tx, key)
+	t, err := trailOf(tx, p)
 	if err != nil {
-		return fmt.Errorf("read contact trail: %w", err)
+		return err
 	}
 	if t.LastSIM == sim && !t.FirstSeen.IsZero() {
 		return nil
@@ -104,8 +109,5 @@ func Used(tx *store.Tx, p Phone, sim string) error {
 		t.FirstSeen = tx.Now()
 	}
 	t.LastSIM = sim
-	if err := trail.Put(tx, key, t); err != nil {
-		return fmt.Errorf("keep contact trail: %w", err)
-	}
-	return nil
+	return keepTrail(tx, p, t)
 }

@@ -78,13 +78,13 @@ type Number struct {
 	Verified time.Time // when the person last proved to hold it; zero is never
 }
 
-// textable reports whether a text to this line can reach a person.
+// textable reports whether a text to this device can reach a person, if the line takes texts.
 func (n Number) textable() bool {
 	switch n.Equipment {
 	case "FX", "MD", "BP", "NET", "Internet": // a TDD or TTY is not called, but may be texted
 		return false
 	}
-	return n.line() != LineLandline && n.Extension == ""
+	return n.Extension == ""
 }
 
 func (n Number) line() LineType {
@@ -139,15 +139,12 @@ type Subject struct {
 	MergedAsOf time.Time  // the event of the last merge that this id was part of
 }
 
-// best returns the number to text, or no number.
-func (s Subject) best(usable func(Phone) (bool, error)) (Phone, error) {
+// best returns the first number that is usable, or no number.
+func (s Subject) best(usable func(Number) (bool, error)) (Phone, error) {
 	order := slices.Clone(s.Phones)
 	slices.SortStableFunc(order, func(a, b Number) int { return a.order() - b.order() })
 	for _, n := range order {
-		if !n.textable() {
-			continue
-		}
-		ok, err := usable(n.Phone)
+		ok, err := usable(n)
 		if err != nil {
 			return Phone{}, err
 		}
@@ -303,11 +300,14 @@ func Textable(tx *store.Tx, id SubjectID) (Phone, bool, error) {
 	return p, !p.IsZero(), err
 }
 
-// reachable passes over numbers known to be wrong, or learned to be landlines.
-func reachable(tx *store.Tx) func(Phone) (bool, error) {
-	return func(p Phone) (bool, error) {
-		c, err := Of(tx, p)
-		return !c.WrongNumber && c.Type != LineLandline, err
+// reachable passes over numbers known to be wrong, and landlines.
+func reachable(tx *store.Tx) func(Number) (bool, error) {
+	return func(n Number) (bool, error) {
+		if !n.textable() {
+			return false, nil
+		}
+		c, err := Of(tx, n.Phone)
+		return !c.WrongNumber && n.lineAt(c, tx.Now()) != LineLandline, err
 	}
 }
 

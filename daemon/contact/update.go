@@ -121,7 +121,7 @@ func merged(old, said []Number, source string, now time.Time) []Number {
 		}
 		if i := slices.IndexFunc(old, func(m Number) bool { return m.Phone == n.Phone }); i >= 0 {
 			n.Since, n.Verified = old[i].Since, old[i].Verified
-			if n.Type == LineUnknown {
+			if n.Type == LineUnknown && n.Equipment != "CP" && n.Use != "PRS" { // a feed may say anew that it is mobile
 				n.Type = old[i].Type
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"pinward/daemon/contact"
 	"pinward/hl7"
@@ -101,10 +102,24 @@ func (rd *reading) number(x hl7.XTN, business bool) (contact.Number, error) {
 	if p.NoVoice {
 		n.Equipment = "TDD"
 	}
+	if rd.landline(x) {
+		n.Type = contact.LineLandline
+	}
 	if work {
 		n.Use = "WPN"
 	}
 	return n, nil
+}
+
+// landline tells whether the sender says so: in words that are in no table, or in those that the site's policy names.
+func (rd *reading) landline(x hl7.XTN) bool {
+	use, equipment := strings.ToUpper(strings.TrimSpace(x.Use)), strings.ToUpper(strings.TrimSpace(x.Equipment))
+	for _, s := range []string{use, equipment} {
+		if s == "LANDLINE" || s == "LL" {
+			return true
+		}
+	}
+	return slices.ContainsFunc(rd.policy.Landlines, func(said string) bool { return strings.EqualFold(said, use+"^"+equipment) })
 }
 
 func classOf(n contact.Number) int {

@@ -37,6 +37,9 @@ type Policy struct {
 	Gather Span `json:"gather,omitzero"`
 	// WorkPhones lets numbers at work (PID-14, use WPN) be texted.
 	WorkPhones bool `json:"work_phones"`
+	// Landlines are the uses and equipments (XTN-2^XTN-3, as "PRN^PH") that this site's senders give to landlines alone: no
+	// text goes there, and a code goes by voice. None as shipped: many register a mobile as their telephone at home.
+	Landlines []string `json:"landlines,omitempty"`
 	// Proxies are the relationships (NK1-3, table 0063) and contact roles (NK1-7, table 0131) of those who
 	// are told in a patient's place: of a minor always, of others who have no number of their own. None,
 	// as shipped, is nobody: who may hear of a patient is for the site to say (45 CFR 164.502(g)).
@@ -70,6 +73,7 @@ func PolicyOf(tx *store.Tx) (Policy, error) {
 		return Policy{}, fmt.Errorf("read hl7 policy: %w", err)
 	}
 	p.Places, p.Releasable, p.Leads = maps.Clone(p.Places), slices.Clone(p.Releasable), slices.Clone(p.Leads)
+	p.Landlines = slices.Clone(p.Landlines)
 	p.Proxies, p.Video = slices.Clone(p.Proxies), slices.Clone(p.Video)
 	p.Peers, p.Changed = maps.Clone(p.Peers), slices.Clone(p.Changed)
 	return p, nil

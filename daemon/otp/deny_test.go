@@ -87,6 +87,14 @@ func TestNoCalls(t *testing.T) {
 			}
 		}
 	}
+	who := contact.SubjectID{Authority: "T", MRN: "no-voice"}
+	b.do(func(tx *store.Tx) error {
+		_, err := contact.Upsert(tx, contact.SubjectUpdate{ID: who, NoVoice: &yes, Source: "hl7:ehr"})
+		return err
+	})
+	if _, err := b.start(StartRequest{Service: "patient-signup", Channel: ChannelCall, To: patient, Subject: who}); !errors.Is(err, ErrNoCalls) {
+		t.Errorf("a person who wants no calls: %v", err)
+	}
 	v := b.mustStart(StartRequest{Service: "patient-signup", Channel: ChannelCall, To: patient})
 	b.do(func(tx *store.Tx) error { return contact.Flag(tx, patient, contact.Flags{NoVoice: &yes}, "patient") })
 	b.do(func(tx *store.Tx) error {

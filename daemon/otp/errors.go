@@ -18,6 +18,8 @@ var (
 	ErrChannel = errors.New("channel not offered by the service")
 	// ErrNoCalls: the number, or the person, is not to be called.
 	ErrNoCalls = errors.New("not to be called")
+	// ErrLandline: the number takes no texts, and no call was asked for.
+	ErrLandline = errors.New("a landline takes no texts")
 	// ErrLocale: no text exists in this language.
 	ErrLocale = errors.New("locale not supported")
 	// ErrStaffOnly: the service is for authenticated staff.
@@ -50,7 +52,7 @@ var (
 )
 
 var refusals = []error{
-	ErrUnknownService, ErrChannel, ErrNoCalls, ErrLocale, ErrStaffOnly, ErrReferenceNeeded, ErrAmount, ErrSubjectNeeded, ErrNumberNotBound,
+	ErrUnknownService, ErrChannel, ErrNoCalls, ErrLandline, ErrLocale, ErrStaffOnly, ErrReferenceNeeded, ErrAmount, ErrSubjectNeeded, ErrNumberNotBound,
 	ErrCustomCode, ErrAsserted, ErrMaxSends, ErrMaxChecks, limit.ErrBlocked, ErrReference, ErrNotFound,
 }
 

@@ -111,13 +111,16 @@ func start(tx *store.Tx, req StartRequest) (Verification, error) {
 	if err != nil {
 		return Verification{}, err
 	}
+	if route, err = s.textable(tx, req, route); err != nil {
+		return Verification{}, err
+	}
 	if route, err = callable(tx, route, req.To, subject); err != nil {
 		return Verification{}, err
 	}
 	if req.Locale, err = locale(tx, s, req.Locale, subject.Language, site); err != nil {
 		return Verification{}, err
 	}
-	if err := mayGo(tx, req, s); err != nil {
+	if err := mayGo(tx, req, s, route); err != nil {
 		return Verification{}, err
 	}
 
@@ -188,6 +191,28 @@ func (s Service) route(channel string) ([]outbox.Step, error) {
 		return nil, ErrChannel
 	}
 	return out, nil
+}
+
+// textable sends what would go by text to a landline by voice at once: a text to one is lost, or is read out to whoever lifts the
+// receiver. A text that was asked for is refused where a person, a feed or the numbering plan says so; what sends alone have shown may be
+// wrong, and whoever asks may know better. At a desk it is refused as well, for a call is made there only on a click.
+func (s Service) textable(tx *store.Tx, req StartRequest, route []outbox.Step) ([]outbox.Step, error) {
+	if route[0].Channel == outbox.Call {
+		return route, nil
+	}
+	line, source, err := contact.LineOf(tx, req.To, req.Subject)
+	switch {
+	case err != nil:
+		return nil, err
+	case line != contact.LineLandline, req.Channel == ChannelSMS && source == contact.SourceNetwork:
+		return route, nil
+	case req.Channel == ChannelSMS, s.Desk:
+		return nil, ErrLandline
+	}
+	if calls, err := s.route(ChannelCall); err == nil {
+		return calls, nil
+	}
+	return nil, ErrLandline // the service makes no calls
 }
 
 // callable leaves the calls out of a route to a number that is not to be called, or for a person who wants none.
@@ -291,12 +316,12 @@ func base(tag string) string {
 
 // mayGo asks consent and blocks. A number that stopped codes may still be
 // called.
-func mayGo(tx *store.Tx, req StartRequest, s Service) error {
+func mayGo(tx *store.Tx, req StartRequest, s Service, route []outbox.Step) error {
 	if err := consent.AllowedSubject(tx, req.Subject, text.Code); err != nil {
 		return err
 	}
 	err := consent.Allowed(tx, req.To, text.Code, !req.Unasked)
-	if errors.Is(err, consent.ErrOptedOutOfCodes) && req.Channel == ChannelCall {
+	if errors.Is(err, consent.ErrOptedOutOfCodes) && !slices.ContainsFunc(route, func(s outbox.Step) bool { return s.Channel != outbox.Call }) {
 		err = nil
 	}
 	if err != nil {

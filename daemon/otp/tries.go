@@ -27,7 +27,7 @@ func Tries(tx *store.Tx, v Verification) ([]Try, error) {
 			return nil, fmt.Errorf("read message of send: %w", err)
 		}
 		first := Try{ID: s.ID, At: s.At, Channel: outbox.SMS, Status: outbox.Queued}
-		if s.Channel == ChannelCall {
+		if s.Channel == ChannelCall || ok && len(m.Route) > 0 && m.Route[0].Channel == outbox.Call {
 			first.Channel = outbox.Call
 		}
 		if ok && len(m.Attempts) == 0 {

@@ -208,6 +208,17 @@ func (y *yard) proven(a *Attempt, r *record) (bool, error) {
 	return !w.Suspect.IsZero() || texts >= proofTexts && came*100 >= texts*proofShare, nil
 }
 
+// ReceiptsProven tells whether a missing receipt for an attempt of m says something of the number: receipts by its SIM to that prefix
+// come as a rule, and the SIM is not suspected of being filtered there.
+func ReceiptsProven(tx *store.Tx, m Message, attempt int) (bool, error) {
+	y, a := look(tx), &m.Attempts[attempt]
+	w, err := y.way(wayKey(tx, a.SIM, m.To.Prefix()))
+	if err != nil || !w.Suspect.IsZero() {
+		return false, err
+	}
+	return y.proven(a, &record{Message: m})
+}
+
 // Route is what was learned of the texts from one SIM to one destination prefix: of the last twenty,
 // those that had their time.
 type Route struct {

@@ -44,6 +44,12 @@ func (rc Receipt) final() (done, failed bool) {
 	return rc.Status < 0x20, rc.Status >= 0x40 && rc.Status < 0x80
 }
 
+// Arrived tells whether the text is on the handset.
+func (rc Receipt) Arrived() bool {
+	done, _ := rc.final()
+	return done
+}
+
 // Receive takes a receipt in. It is matched by SIM, recipient, reference and time, because TP-MR is
 // one octet that wraps, and some modems always give 0. One that came early is kept until its
 // hand-over is settled; one that came twice, late, or for something we did not send does no harm.
