@@ -121,7 +121,7 @@ func (f deskForm) request(tx *store.Tx, v *visit) (req otp.StartRequest, err err
 			req.To, ok, err = contact.Callable(tx, req.Subject)
 		}
 		if err == nil && !ok {
-			err = &refusal{"No number that takes a text or a call is on record for this patient. Ask for one and type it in."}
+			err = &refusal{"No mobile number is on record for this patient. Ask for it and type it in."}
 		}
 	default:
 		err = &refusal{"Type a phone number, or the record number of a known patient."}
