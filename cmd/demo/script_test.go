@@ -51,6 +51,10 @@ func runScripts(t *testing.T, dir string) {
 	if out, err := exec.Command("go", "build", "-o", bin, "../pinward", "../modemsim").CombinedOutput(); err != nil {
 		t.Fatalf("build pinward and modemsim: %v\n%s", err, out)
 	}
+	speech, err := filepath.Abs("speech")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmds := map[string]func(*testscript.TestScript, bool, []string){
 		"up": up, "text": text, "call": call, "hl7": hl7Message, "within": within, "grepdir": grepDir, "killed": killed, "grepenv": grepEnv, "deadport": deadPort,
 	}
@@ -61,6 +65,7 @@ func runScripts(t *testing.T, dir string) {
 			walk.Begin(env)
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("RECORDINGS", speech)
 			for _, name := range []string{"HTTPS", "MLLP", "LISTEN", "SPARE"} {
 				addr, err := freePort()
 				if err != nil {
