@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 )
 
 const (
-	// alarmEvery is how often the tree is judged for alarms. A restart of the daemon takes no longer than
-	// alarmGrace until its modems are there: what is wrong before is no alarm.
+	// alarmEvery is how often the tree is judged for alarms. After a start nothing is an alarm until every
+	// modem has been ready once, or alarmGrace is over: they take a while to find their networks.
 	alarmEvery = 5 * time.Second
 	alarmGrace = 3 * time.Minute
 )
@@ -21,6 +22,9 @@ const (
 // alarms starts the loops that raise alarms and have them leave by mail and webhook.
 func (h *house) alarms(ctx context.Context, b *box, out Dial) {
 	h.rest.Go(func() { h.judgeAlarms(ctx, b) })
+	for _, by := range []alarm.Outlet{alarm.Mail, alarm.Webhook} {
+		h.rest.Go(func() { b.outlets(out).run(ctx, h.store, by) })
+	}
 }
 
 // judgeAlarms finds what is wrong, and tells whom it is time to tell. It judges a tree of its own: since
@@ -30,6 +34,7 @@ func (h *house) judgeAlarms(ctx context.Context, b *box) {
 	tick := time.NewTicker(alarmEvery)
 	defer tick.Stop()
 	var last health.Node
+	settled := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -37,11 +42,8 @@ func (h *house) judgeAlarms(ctx context.Context, b *box) {
 		case now := <-tick.C:
 			pulse.beat()
 			last = health.Judge(h.check(b), last, now)
-			found := findings(last)
-			if now.Sub(h.since) < alarmGrace {
-				found = nil
-			}
-			if err := h.store.Update(ctx, self, func(tx *store.Tx) error { return h.tell(tx, b.cfg.Box.ID, last, found) }); err != nil && ctx.Err() == nil {
+			settled = settled || now.Sub(h.since) >= alarmGrace || h.allReady()
+			if err := h.store.Update(ctx, self, func(tx *store.Tx) error { return h.tell(tx, b.cfg.Box.ID, last, settled) }); err != nil && ctx.Err() == nil {
 				h.log.Error("judge alarms", "error", err)
 			}
 		}
@@ -49,8 +51,9 @@ func (h *house) judgeAlarms(ctx context.Context, b *box) {
 }
 
 // tell is one round: what is raised or over, what is due of the plan, and who is told.
-func (h *house) tell(tx *store.Tx, box string, tree health.Node, found []alarm.Finding) error {
-	if tx.Now().Sub(h.since) >= alarmGrace {
+func (h *house) tell(tx *store.Tx, box string, tree health.Node, settled bool) error {
+	found := findings(tree)
+	if settled {
 		if err := alarm.Judge(tx, found); err != nil {
 			return err
 		}
@@ -59,6 +62,10 @@ func (h *house) tell(tx *store.Tx, box string, tree health.Node, found []alarm.F
 		return err
 	}
 	return alarm.Advance(tx, found, h.silent.Load())
+}
+
+func (h *house) allReady() bool {
+	return !slices.ContainsFunc(h.senders, func(s *sender) bool { return !s.modem.Status().Ready })
 }
 
 // wellness is the box in one line, for the heartbeat.

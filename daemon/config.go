@@ -37,6 +37,9 @@ type Config struct {
 	Witnesses []WitnessTarget `toml:"witness"`
 	// ATNA is the hospital's audit repository; nil is none.
 	ATNA *ATNATarget `toml:"atna"`
+	// Mail is the server by which alarms leave; nil is none. Webhooks are who else is told.
+	Mail     *MailTarget     `toml:"mail"`
+	Webhooks []WebhookTarget `toml:"webhook"`
 }
 
 // Box names the appliance. An attacker who controls State points the daemon at another store, which
@@ -336,6 +339,20 @@ func (c Config) Check() error {
 		if err := c.ATNA.check(); err != nil {
 			bad("atna: %w", err)
 		}
+	}
+	if c.Mail != nil {
+		if err := c.Mail.check(); err != nil {
+			bad("mail: %w", err)
+		}
+	}
+	for i, w := range c.Webhooks {
+		if err := w.check(); err != nil {
+			bad("webhook[%d]: %w", i, err)
+		}
+		if names["webhook "+w.Name] {
+			bad("webhook[%d].name: another webhook has it", i)
+		}
+		names["webhook "+w.Name] = true
 	}
 	return errors.Join(errs...)
 }

@@ -176,6 +176,9 @@ func readAlarms(p *piece, b *box) (func(*store.Tx) error, error) {
 	if err := p.decode(&want); err != nil {
 		return nil, err
 	}
+	if err := reachable(want, b.cfg); err != nil {
+		return nil, p.wrong(0, "%w", err)
+	}
 	return func(tx *store.Tx) error {
 		had, err := alarm.PolicyOf(tx)
 		if err != nil || same(had, want) {
@@ -186,6 +189,25 @@ func readAlarms(p *piece, b *box) (func(*store.Tx) error, error) {
 		}
 		return nil
 	}, nil
+}
+
+// reachable tells which outlet of a policy pinward.toml does not have.
+func reachable(p alarm.Policy, c Config) error {
+	need := slices.Clone(p.Heartbeat.To)
+	for _, s := range p.Steps {
+		for _, to := range s.To {
+			need = append(need, alarm.Target{By: s.By, To: to})
+		}
+	}
+	for _, t := range need {
+		switch {
+		case t.By == alarm.Mail && c.Mail == nil:
+			return errors.New("mail needs [mail] in pinward.toml")
+		case t.By == alarm.Webhook && !slices.ContainsFunc(c.Webhooks, func(w WebhookTarget) bool { return w.Name == t.To }):
+			return fmt.Errorf("there is no [[webhook]] named %q in pinward.toml", t.To)
+		}
+	}
+	return nil
 }
 
 // consistent holds the parts against each other: a service without its text would fail at its first code.

@@ -116,6 +116,9 @@ func (b *box) work(ctx context.Context, doors *doors) error {
 	b.notify(daemon.SdNotifyReady + "\nSTATUS=" + b.state.Load().String())
 	tick := time.NewTicker(b.watchdogEvery())
 	defer tick.Stop()
+	telling, stop := context.WithCancel(ctx)
+	b.retrying.Go(func() { b.watchClosed(telling, b.outlets(RelayDial(b.cfg.Relay.Socket))) })
+	defer stop()
 	for {
 		select {
 		case <-ctx.Done():
