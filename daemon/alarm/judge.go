@@ -145,6 +145,9 @@ func (a *Alarm) fade(tx *store.Tx) error {
 	if tx.Now().Sub(since) < wait {
 		return nil
 	}
+	if err := a.follow(tx); err != nil {
+		return err
+	}
 	a.Ended = tx.Now()
 	a.drop()
 	if err := a.tellWhoKnows(tx, Cleared); err != nil {
@@ -164,6 +167,9 @@ func Acknowledge(tx *store.Tx, id uint64, how, who string) (Alarm, error) {
 		return a, ErrOver
 	case !a.Seen.IsZero():
 		return a, nil
+	}
+	if err := a.follow(tx); err != nil { // a text may have arrived that was not looked at since
+		return a, err
 	}
 	a.Seen, a.SeenBy, a.Next = tx.Now(), how+" "+who, time.Time{}
 	a.Step = 0 // a reminder goes to whoever is first

@@ -127,6 +127,7 @@ func (gauges) Describe(ch chan<- *prometheus.Desc) {
 		ch <- d
 	}
 	describeFigures(ch)
+	describeAlarms(ch)
 	describeBackup(ch)
 }
 
@@ -156,6 +157,9 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		for _, l := range lanes {
 			gauge(descQueue, float64(l.Due), l.Lane.String())
 			gauge(descOnAir, float64(l.OnAir), l.Lane.String())
+		}
+		if err := collectAlarms(tx, ch); err != nil {
+			return err
 		}
 		senders, err := outbox.Senders(tx)
 		for _, s := range senders {

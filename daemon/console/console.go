@@ -86,6 +86,8 @@ var pages = map[string]page{
 	"POST /reports":                   {access.AuditRead, (*console).showReport, false},
 	"POST /reports/csv":               {access.AuditRead, (*console).saveReport, false},
 	"GET /health":                     {access.StatusRead, (*console).health, false},
+	"GET /alarms":                     {access.Operate, (*console).alarms, false},
+	"POST /alarms/{id}/acknowledge":   {access.Operate, (*console).acknowledge, false},
 }
 
 // policy is what a page may load: its own style sheet, its own icon and, on one page, a frame of its

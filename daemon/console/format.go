@@ -28,6 +28,7 @@ var navigation = []link{
 	{"/items", "To do", access.WorkItems},
 	{"/services", "Services", access.StatusRead},
 	{"/health", "Health", access.StatusRead},
+	{"/alarms", "Alarms", access.Operate},
 	{"/audit", "Audit", access.AuditRead},
 	{"/reports", "Reports", access.AuditRead},
 }
@@ -164,7 +165,7 @@ func parsePages() map[string]*template.Template {
 	}
 	base := template.Must(template.New("").Funcs(funcs).ParseFS(files, "pages/layout.html"))
 	made := map[string]*template.Template{}
-	for _, name := range []string{"login", "desk", "verification", "messages", "contacts", "work", "services", "audit", "reports", "health", "error"} {
+	for _, name := range []string{"login", "desk", "verification", "messages", "contacts", "work", "services", "audit", "reports", "health", "alarms", "error"} {
 		made[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "pages/"+name+".html", "pages/sent.html"))
 	}
 	frame := template.Must(template.New("").Funcs(funcs).ParseFS(files, "pages/frame.html", "pages/sent.html"))

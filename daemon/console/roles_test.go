@@ -33,6 +33,8 @@ var maySee = map[string]string{
 	"POST /reports":                   "U",
 	"POST /reports/csv":               "U",
 	"GET /health":                     "NOUA",
+	"GET /alarms":                     "OA",
+	"POST /alarms/{id}/acknowledge":   "OA",
 }
 
 var letters = map[access.Role]string{

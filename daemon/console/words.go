@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pinward/daemon/access"
+	"pinward/daemon/alarm"
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/limit"
@@ -58,6 +59,8 @@ var words = []struct {
 	{consent.ErrDead, 422, "Nothing is sent about this patient."},
 	{consent.ErrNoTexts, 422, "This patient wants no texts."},
 	{consent.ErrNoItem, 422, "Somebody has settled this already."},
+	{alarm.ErrNotFound, 422, "There is no alarm of this number."},
+	{alarm.ErrOver, 422, "This alarm is over already."},
 	{outbox.ErrNoStep, 422, "There is no other way to send it right now."},
 	{outbox.ErrOver, 422, "It is over; nothing can be changed."},
 	{store.ErrFull, 503, "The box's disk is full: nothing new can be sent. Please call the IT desk."},
