@@ -46,6 +46,9 @@ func (h *house) judgeAlarms(ctx context.Context, b *box) {
 			if err := h.store.Update(ctx, self, func(tx *store.Tx) error { return h.tell(tx, b.cfg.Box.ID, last, settled) }); err != nil && ctx.Err() == nil {
 				h.log.Error("judge alarms", "error", err)
 			}
+			if err := b.keepNote(ctx, h.store); err != nil && ctx.Err() == nil {
+				h.log.Error("keep note of the site", "error", err)
+			}
 		}
 	}
 }

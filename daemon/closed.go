@@ -37,7 +37,7 @@ func (b *box) serveClosed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// What a nurse sees names no cause: that is for the operator.
-	b.show(w, http.StatusServiceUnavailable, "closed", st)
+	b.show(w, http.StatusServiceUnavailable, "downtime", b.downtime())
 }
 
 func forSetup(path string) bool { return path == "/setup" || strings.HasPrefix(path, "/setup/") }

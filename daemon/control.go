@@ -21,7 +21,9 @@ import (
 
 // controlHandler is the door of the operator, in every state of the box.
 func (b *box) controlHandler() http.Handler {
-	return admin.New(admin.Options{
+	doors := http.NewServeMux()
+	doors.HandleFunc("GET "+downtimePath, b.serveDowntime)
+	doors.Handle("/", admin.New(admin.Options{
 		Store: func() *store.Store {
 			if h := b.house.Load(); h != nil {
 				return h.store
@@ -46,7 +48,8 @@ func (b *box) controlHandler() http.Handler {
 		Backups: admin.Backups{Write: b.handBackup, Run: b.runBackup, Restore: b.restore},
 		Owner:   b.opts.Owner,
 		Log:     b.log,
-	})
+	}))
+	return doors
 }
 
 // quietLog takes net/http's own complaints, which name addresses of clients and nothing else.

@@ -222,6 +222,8 @@ func (b *box) serveHTTPS(w http.ResponseWriter, r *http.Request) {
 		b.serveClosed(w, r)
 	case forSetup(r.URL.Path):
 		b.serveSetup(w, r)
+	case r.URL.Path == downtimePath:
+		b.show(w, http.StatusOK, "downtime", b.downtime())
 	case forMachines(r.URL.Path):
 		h.api.ServeHTTP(w, r)
 	default:

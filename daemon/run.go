@@ -63,7 +63,8 @@ type box struct {
 
 	decided chan struct{} // closed when the start has found out how the box stands
 
-	house  atomic.Pointer[house] // nil while empty or sealed
+	noted  atomic.Pointer[siteNote] // the note of the site as it was last written
+	house  atomic.Pointer[house]    // nil while empty or sealed
 	state  atomic.Pointer[State]
 	sealed *sealedLog
 	ticket ticket
