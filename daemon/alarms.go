@@ -41,6 +41,7 @@ func (h *house) judgeAlarms(ctx context.Context, b *box) {
 			return
 		case now := <-tick.C:
 			pulse.beat()
+			h.sweepMaintenance(ctx)
 			last = health.Judge(h.check(b), last, now)
 			settled = settled || now.Sub(h.since) >= alarmGrace || h.allReady()
 			if err := h.store.Update(ctx, self, func(tx *store.Tx) error { return h.tell(tx, b.cfg.Box.ID, last, settled) }); err != nil && ctx.Err() == nil {
@@ -64,7 +65,7 @@ func (h *house) tell(tx *store.Tx, box string, tree health.Node, settled bool) e
 	if err := alarm.Routine(tx, wellness(box, tree)); err != nil {
 		return err
 	}
-	return alarm.Advance(tx, found, h.silent.Load())
+	return alarm.Advance(tx, found, h.inMaintenance() != nil)
 }
 
 func (h *house) allReady() bool {

@@ -24,20 +24,24 @@ func (b *box) serveClosed(w http.ResponseWriter, r *http.Request) {
 	}
 	b.sealed.https.Add(1)
 	w.Header().Set("Retry-After", "30")
-	if strings.HasPrefix(r.URL.Path, "/fhir/") {
-		w.Header().Set("Content-Type", "application/fhir+json; charset=utf-8")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"transient","diagnostics":"the box is %s"}]}`+"\n", st.Name)
-		return
-	}
 	if forMachines(r.URL.Path) {
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, `{"type":"about:blank","title":"the box is %s","status":503}`+"\n", st.Name)
+		unavailable(w, r, "the box is "+st.Name)
 		return
 	}
 	// What a nurse sees names no cause: that is for the operator.
 	b.show(w, http.StatusServiceUnavailable, "downtime", b.downtime())
+}
+
+// unavailable is 503 for a machine: a problem document (RFC 9457), or what FHIR has for it. The caller sets
+// Retry-After.
+func unavailable(w http.ResponseWriter, r *http.Request, why string) {
+	kind, form := "application/problem+json", `{"type":"about:blank","title":%q,"status":503}`
+	if strings.HasPrefix(r.URL.Path, "/fhir/") {
+		kind, form = "application/fhir+json; charset=utf-8", `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"transient","diagnostics":%q}]}`
+	}
+	w.Header().Set("Content-Type", kind)
+	w.WriteHeader(http.StatusServiceUnavailable)
+	fmt.Fprintf(w, form+"\n", why)
 }
 
 func forSetup(path string) bool { return path == "/setup" || strings.HasPrefix(path, "/setup/") }

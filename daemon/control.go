@@ -32,13 +32,15 @@ func (b *box) controlHandler() http.Handler {
 		},
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if h := b.house.Load(); h != nil {
-				h.api.ServeHTTP(w, r)
+				if !b.maintain(h, w, r) {
+					h.api.ServeHTTP(w, r)
+				}
 				return
 			}
 			b.serveClosed(w, r)
 		}),
 		Modems:    b.modems(),
-		Routes:    slices.Concat(b.hl7Routes(), b.keyRoutes(), ringRoutes(), b.rotateRoutes(), b.backupRoutes(), b.repositoryRoutes(), b.policyRoutes(), b.alarmRoutes()),
+		Routes:    slices.Concat(b.hl7Routes(), b.keyRoutes(), ringRoutes(), b.rotateRoutes(), b.backupRoutes(), b.repositoryRoutes(), b.policyRoutes(), b.alarmRoutes(), b.maintenanceRoutes()),
 		Passwords: b.passwords,
 		Status:    b.status,
 		Doctor:    b.doctor,

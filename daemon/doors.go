@@ -192,6 +192,9 @@ func (b *box) mllpHandler(name string) mllp.Handler {
 			b.sealed.mllp.Add(1)
 			return nil, errNotOpen
 		}
+		if h.inMaintenance() != nil {
+			return nil, errMaintenance
+		}
 		return h.intake[name].Handle(ctx, p, frame)
 	}
 }
@@ -222,6 +225,7 @@ func (b *box) serveHTTPS(w http.ResponseWriter, r *http.Request) {
 		b.serveClosed(w, r)
 	case forSetup(r.URL.Path):
 		b.serveSetup(w, r)
+	case b.maintain(h, w, r):
 	case r.URL.Path == downtimePath:
 		b.show(w, http.StatusOK, "downtime", b.downtime())
 	case forMachines(r.URL.Path):

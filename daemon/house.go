@@ -46,9 +46,9 @@ type house struct {
 	// repository is fed the events of the audit, as atna says; nil where there is none.
 	repository *record.Repository
 	atna       ATNATarget
-	silent     atomic.Bool        // in maintenance: alarms are not told
-	stopSend   context.CancelFunc // ends the senders first ...
-	stopRest   context.CancelFunc // ... then the modems, the inbox and the sweeper
+	planned    atomic.Pointer[maintenance] // the last one that was begun; its time may have come
+	stopSend   context.CancelFunc          // ends the senders first ...
+	stopRest   context.CancelFunc          // ... then the modems, the inbox and the sweeper
 	sending    sync.WaitGroup
 	rest       sync.WaitGroup
 }
@@ -103,6 +103,9 @@ func (h *house) settle(ctx context.Context, c Config) error {
 			return fmt.Errorf("recover outbox: %w", err)
 		} else if n > 0 {
 			h.log.Info("hand-overs cut off by the last stop are unknown now", "messages", n)
+		}
+		if err := h.resumeMaintenance(tx); err != nil {
+			return err
 		}
 		if err := h.afterRestore(tx); err != nil {
 			return fmt.Errorf("settle restore: %w", err)
@@ -287,7 +290,7 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check(b *box) health.Check {
-	return health.Check{Name: "store", Children: []health.Check{b.checkBackup(h), h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{b.checkBackup(h), h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms(), h.checkMaintenance()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}
@@ -337,7 +340,12 @@ func (h *house) describe(b *box, s *admin.Status) {
 		if s.Setup != nil {
 			s.Next = "run: pinward setup --continue"
 		}
-		s.Accepts = outbox.Accepting(tx) == nil
+		s.Accepts = outbox.Accepting(tx) == nil && h.inMaintenance() == nil
+		if m, err := h.describeMaintenance(tx); err != nil {
+			return err
+		} else if m.On {
+			s.Maintenance = &m
+		}
 		lanes, err := outbox.Depth(tx)
 		s.Queue = map[string]int{}
 		for _, l := range lanes {

@@ -31,7 +31,6 @@ type tookMail struct {
 func newMailServer(t *testing.T, how, user, password, cert, key string) *mailServer {
 	t.Helper()
 	cmd := exec.Command("/usr/bin/python3", "testdata/smtpd.py", "0", cert, key, how, user, password)
-	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ type status struct {
 	Backup                                         *backupState
 	Accepts                                        bool
 	Queue                                          map[string]int
+	Maintenance                                    *maintenance
 	Modems                                         map[string]modem
 	Health                                         node
 }
@@ -69,6 +70,9 @@ func (st status) print(w io.Writer) {
 	}
 	if st.Next != "" {
 		fmt.Fprintf(w, "next     %s\n", st.Next)
+	}
+	if st.Maintenance != nil {
+		fmt.Fprintf(w, "planned  %s\n", st.Maintenance)
 	}
 	if st.Mode != "" {
 		fmt.Fprintf(w, "mode     %s\n", st.Mode)
@@ -196,6 +200,8 @@ func (st status) verdict() (code int, word, text string) {
 	switch {
 	case st.State != "open":
 		return pluginCritical, "CRITICAL", "the box is " + st.State
+	case st.Maintenance != nil:
+		return pluginWarning, "WARNING", st.Maintenance.String()
 	case !st.Accepts:
 		return pluginCritical, "CRITICAL", st.Health.because("fail", "a code would not be accepted")
 	}

@@ -42,12 +42,25 @@ type Status struct {
 	Anchored  time.Time              `json:"anchored,omitzero"`
 	Witnesses []record.WitnessStatus `json:"witnesses,omitempty"`
 	// Repository is the hospital's audit repository, nil where there is none.
-	Repository *Repository             `json:"repository,omitempty"`
-	Backup     *BackupStatus           `json:"backup,omitempty"`
-	Queue      map[string]int          `json:"queue,omitempty"` // messages waiting, by lane
-	Modems     map[string]modem.Status `json:"modems,omitempty"`
-	Setup      *Progress               `json:"setup,omitempty"` // nil once it is finished
-	Health     health.Node             `json:"health"`
+	Repository *Repository    `json:"repository,omitempty"`
+	Backup     *BackupStatus  `json:"backup,omitempty"`
+	Queue      map[string]int `json:"queue,omitempty"` // messages waiting, by lane
+	// Maintenance is the planned one that is on, nil if none is.
+	Maintenance *Maintenance            `json:"maintenance,omitempty"`
+	Modems      map[string]modem.Status `json:"modems,omitempty"`
+	Setup       *Progress               `json:"setup,omitempty"` // nil once it is finished
+	Health      health.Node             `json:"health"`
+}
+
+// Maintenance is a planned time in which nothing new is taken.
+type Maintenance struct {
+	On      bool      `json:"on"`
+	From    time.Time `json:"from,omitzero"`
+	Until   time.Time `json:"until,omitzero"`
+	By      string    `json:"by,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	Waiting int       `json:"waiting"` // messages that were accepted before and have not left
+	OnAir   int       `json:"on_air"`
 }
 
 // Repository is how far the events of the audit have come to the hospital's audit repository.

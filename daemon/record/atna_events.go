@@ -214,6 +214,8 @@ var auditEvents = map[store.Action]auditEvent{
 	"selftest.end":       {Skip: skipModem},
 	"text.own":           {Skip: skipModem},
 	"text.unusable":      {Skip: skipModem},
+	"maintenance.on":     {applicationActivity, noType, "E", ""},
+	"maintenance.off":    {applicationActivity, noType, "E", ""},
 	"alarm.raised":       {Skip: skipAlarm},
 	"alarm.changed":      {Skip: skipAlarm},
 	"alarm.told":         {Skip: skipAlarm},
