@@ -41,7 +41,7 @@ func busyChild(dir string) {
 		}
 	}
 	s, err := Open(ctx, dir, Options{
-		Keys: keysFrom(&testing.B{}, crashRoot[:]), Free: plenty, HeadEvery: 5 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		Keys: keysFrom(&testing.B{}, crashRoot[:]), Free: plenty, HeadEvery: 5 * time.Millisecond, mergeFrom: 40, Log: slog.New(slog.DiscardHandler),
 	})
 	must(err)
 	first, err := strconv.Atoi(os.Args[len(os.Args)-1])

@@ -271,6 +271,9 @@ func TestCachedIsNoCoverForDamage(t *testing.T) {
 	mustUpdate(t, s, func(tx *Tx) error {
 		return errors.Join(setWord(tx, 1, "one"), setWord(tx, 2, "two"))
 	})
+	if err := s.merged(nil); err != nil {
+		t.Fatal(err)
+	}
 	viewWord(t, s, 1, "one")
 	viewWord(t, s, 2, "two")
 	for name, damage := range map[string]func(one, two []byte) []byte{

@@ -39,6 +39,9 @@ func (s *Store) Check(ctx context.Context) error {
 // examine is Check with all that it finds.
 func (s *Store) examine(ctx context.Context, skip func(SegmentInfo) bool) (ScrubReport, error) {
 	c := &scrub{Store: s, skip: skip, tables: true, ScrubReport: ScrubReport{Started: time.Now().UTC()}}
+	if err := s.merged(nil); err != nil {
+		return c.ScrubReport, err
+	}
 	size := s.durable.Load().size
 	for {
 		done, err := c.step(ctx, size)
@@ -66,6 +69,10 @@ func (s *Store) Scrub(ctx context.Context, pace time.Duration) (ScrubReport, err
 		c.tables = true
 	} else {
 		c.tables = c.At.Table != ""
+	}
+	// Of what comes later a change in the journal is read when it is merged and the cursor comes to it.
+	if err := s.merged(nil); err != nil {
+		return c.ScrubReport, fmt.Errorf("scrub store: %w", err)
 	}
 	size := s.durable.Load().size
 	for n := 1; ; n++ {

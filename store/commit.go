@@ -20,21 +20,27 @@ import (
 func (s *Store) commitLoop() {
 	for {
 		s.mu.Lock()
-		if fn, failed := s.interlude, s.err; fn != nil {
+		for len(s.interludes) > 0 {
+			fn, failed := s.interludes[0], s.err
+			s.interludes = s.interludes[1:]
 			s.mu.Unlock()
 			fn(failed)
 			s.mu.Lock()
-			s.interlude = nil
 		}
 		b := s.batch
 		if b.empty() {
-			closed := s.closed
+			closed, failed := s.closed, s.err
 			s.mu.Unlock()
-			if closed {
-				return
+			if !closed {
+				s.idle()
+				continue
 			}
-			<-s.wake
-			continue
+			if failed == nil {
+				if err := s.mergeAll(); err != nil { // the next Open finds it in the journal
+					s.log.Warn("journal of the store not merged", "error", err)
+				}
+			}
+			return
 		}
 		if s.err != nil { // it is open which file is the live one: nothing more goes into either
 			s.batch = newBatch(b.previous)
@@ -47,6 +53,7 @@ func (s *Store) commitLoop() {
 
 		d, fatal, err := s.commit(b)
 		s.publish(b, d, fatal, err)
+		s.mergeBehind()
 		s.gather(b)
 	}
 }
@@ -110,6 +117,9 @@ func (s *Store) publish(b *batch, d *durable, fatal bool, err error) {
 // prepared is a batch as bytes: nothing is left to be done under the file's lock but to put them.
 type prepared struct {
 	values  []sealedPut
+	chunks  []chunk
+	direct  bool     // values go where they belong, and not into the journal
+	pending *pending // after the batch
 	records [][]byte
 	leaves  []tlog.Hash
 	nodes   []rawPut
@@ -122,7 +132,17 @@ type prepared struct {
 type sealedPut struct {
 	table *tableInfo
 	key   string
-	value []byte // plain, then sealed; nil is a deletion
+	plain []byte // nil is a deletion
+	laid  string // key as it stands in the file
+	value []byte // sealed; nil is a deletion
+}
+
+// sealedSize is how long the sealed value is.
+func (v *sealedPut) sealedSize() int {
+	if v.plain == nil {
+		return 0
+	}
+	return len(v.plain) + sealExtra
 }
 
 // commit makes a batch durable. If it fails, fatal says that it is not known whether the batch is on
@@ -132,11 +152,18 @@ func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 	if len(b.layer.tables) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && len(b.indexed) == 0 && !b.ringNew {
 		return old, false, nil // signals only
 	}
-	p, err := s.prepare(b)
+	if old.pending.size() >= s.maxPending() {
+		if err := s.merge(s.mergeAtOnce()); err != nil {
+			return nil, false, fmt.Errorf("commit: %w", err) // it has ended the store if it had to
+		}
+		old = s.durable.Load()
+	}
+	w := s.rewriting.Load()
+	p, err := s.prepare(b, old, w != nil)
 	if err != nil {
 		return nil, false, fmt.Errorf("commit: %w", err)
 	}
-	n := &durable{file: old.file, state: b.state, edge: p.edge, when: time.Now(), head: old.head}
+	n := &durable{file: old.file, pending: p.pending, state: b.state, edge: p.edge, when: time.Now(), head: old.head}
 	for _, r := range b.raw {
 		if string(r.bucket) == string(bucketHeads) {
 			if n.head, err = readHead(r.value); err != nil {
@@ -150,31 +177,51 @@ func (s *Store) commit(b *batch) (d *durable, fatal bool, err error) {
 	for i := range p.seals {
 		s.seals[i].Store(p.seals[i])
 	}
-	if w := s.rewriting.Load(); w != nil {
+	if s.journal.next += uint32(len(p.chunks)); w != nil {
 		w.note(b, p)
 	}
 	return n, false, nil
 }
 
 // prepare seals the values and hashes the entries of a batch.
-func (s *Store) prepare(b *batch) (*prepared, error) {
-	p := &prepared{edge: s.edge.Clone()}
+func (s *Store) prepare(b *batch, old *durable, direct bool) (*prepared, error) {
+	p := &prepared{edge: s.edge.Clone(), direct: direct, pending: old.pending}
 	ring := b.state.ring
+	n := 0
+	for _, c := range b.layer.tables {
+		n += len(c.items)
+	}
+	p.values = make([]sealedPut, 0, n)
 	for _, c := range b.layer.tables {
 		for _, n := range c.items {
-			p.values = append(p.values, sealedPut{c.table, n.key, n.value})
+			p.values = append(p.values, sealedPut{table: c.table, key: n.key, plain: n.value})
 		}
 	}
-	parallel(len(p.values), 32, func(lo, hi int) {
+	p.layOut(old.file.cover)
+	parallel(len(p.chunks), 4, func(lo, hi int) {
+		var name, scratch []byte
 		for i := lo; i < hi; i++ {
-			v := &p.values[i]
-			if v.value != nil {
-				buf := make([]byte, 0, len(v.value)+sealExtra)
+			c := &p.chunks[i]
+			for n := c.from; n < c.to; n++ {
+				v := &p.values[n]
+				if v.plain == nil {
+					v.value = nil
+					continue
+				}
 				key := last(ring.keys[v.table.purpose])
-				v.value = key.seal(buf, &s.id, v.table.purpose, v.table.bucket, []byte(v.key), v.table.schema, v.value)
+				name = append(name[:0], v.key...)
+				v.value, scratch = key.sealWith(scratch, v.value, &s.id, v.table.purpose, v.table.bucket, name, v.table.schema, v.plain)
+			}
+			if !direct {
+				c.bytes = ring.vouchBytes(&s.id, chunkName(s.journal.generation, s.journal.next+uint32(i)), c.bytes)
 			}
 		}
 	})
+	if direct {
+		p.chunks = nil
+	} else {
+		p.pending = old.pending.with(p.values)
+	}
 	p.records = make([][]byte, len(b.entries))
 	p.leaves = make([]tlog.Hash, len(b.entries))
 	blinds := make([]byte, audit.BlindSize*len(b.entries))
@@ -220,21 +267,35 @@ func (s *Store) countSeals(b *batch, p *prepared) {
 
 // put writes a prepared batch in one transaction of the file.
 func (s *Store) put(f *file, b *batch, p *prepared) (txid int, fatal bool, err error) {
+	generation, next := s.journal.generation, s.journal.next
+	txid, fatal, err = s.inFile(f, p.pending, b, s.write, func(tx *bolt.Tx) error {
+		if err := fill(tx, b, p); err != nil {
+			return err
+		}
+		return fillJournal(tx, p, generation, next)
+	})
+	if err != nil {
+		err = fmt.Errorf("commit: %w", err)
+	}
+	return txid, fatal, err
+}
+
+// inFile does one write of the file: fn in one transaction, after which the pending changes are those
+// given. ticket ends with it.
+func (s *Store) inFile(f *file, p *pending, ticket *batch, write, fn func(*bolt.Tx) error) (txid int, fatal bool, err error) {
 	var tx *bolt.Tx
 	err = guard(func() (err error) {
 		if tx, err = f.db.Begin(true); err != nil {
-			return fmt.Errorf("commit: %w", err)
+			return err
 		}
 		txid = tx.ID()
-		if err := fill(tx, f.cover, b, p); err != nil {
-			return fmt.Errorf("commit: %w", err)
+		if err := fn(tx); err != nil {
+			return err
 		}
-		// If we crash before this returns, the batch is there whole or not at all, and nobody was
+		s.landing.Store(&landing{f, txid, p, ticket})
+		// If we crash before this returns, the write is there whole or not at all, and nobody was
 		// told either way.
-		if err := s.write(tx); err != nil {
-			return fmt.Errorf("commit: %w", err)
-		}
-		return nil
+		return write(tx)
 	}, func() {})
 	if err == nil {
 		return txid, false, nil
@@ -265,9 +326,8 @@ func asFull(err error) error {
 }
 
 // fill puts the batch into the file's transaction.
-func fill(tx *bolt.Tx, c *cover, b *batch, p *prepared) error {
+func fill(tx *bolt.Tx, b *batch, p *prepared) error {
 	var bucket *bolt.Bucket
-	var at []int
 	var table *tableInfo
 	for i := range p.values {
 		v := &p.values[i]
@@ -276,14 +336,16 @@ func fill(tx *bolt.Tx, c *cover, b *batch, p *prepared) error {
 			if bucket, err = tx.CreateBucketIfNotExists([]byte(v.table.bucket)); err != nil {
 				return err
 			}
-			table, at = v.table, c.of(v.table.bucket)
+			table = v.table
 		}
-		key := c.lay(at, []byte(v.key))
+		if !p.direct {
+			continue // the bucket alone: what the file says of its tables is true before the merge
+		}
 		if v.value == nil {
-			if err := bucket.Delete(key); err != nil {
+			if err := bucket.Delete([]byte(v.laid)); err != nil {
 				return err
 			}
-		} else if err := bucket.Put(key, v.value); err != nil {
+		} else if err := bucket.Put([]byte(v.laid), v.value); err != nil {
 			return err
 		}
 	}
@@ -315,4 +377,22 @@ func fill(tx *bolt.Tx, c *cover, b *batch, p *prepared) error {
 		}
 	}
 	return m.Put(keyState, p.state)
+}
+
+// fillJournal appends the batch to the journal.
+func fillJournal(tx *bolt.Tx, p *prepared, generation uint64, next uint32) error {
+	if len(p.chunks) == 0 {
+		return nil
+	}
+	b, err := tx.Bucket(bucketJournal).CreateBucketIfNotExists(binary.BigEndian.AppendUint64(nil, generation))
+	if err != nil {
+		return err
+	}
+	b.FillPercent = 0.9 // it only grows at its end
+	for i := range p.chunks {
+		if err := b.Put(binary.BigEndian.AppendUint32(nil, next+uint32(i)), p.chunks[i].bytes); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -96,12 +96,17 @@ func (c *cover) lay(at []int, key []byte) []byte {
 		return key
 	}
 	key = bytes.Clone(key)
+	c.layIn(at, key)
+	return key
+}
+
+// layIn is lay in place.
+func (c *cover) layIn(at []int, key []byte) {
 	for _, i := range at {
 		if i+blindSize <= len(key) {
 			c.key.block.Encrypt(key[i:], key[i:])
 		}
 	}
-	return key
 }
 
 // lift is the inverse of lay, in place.

@@ -19,7 +19,7 @@ var crashRoot = sha256.Sum256([]byte("crash test"))
 // child writes from several goroutines until it is killed, and prints the number of each row that was
 // acknowledged. It takes its numbers from where the parent says.
 func child(dir string) {
-	s, err := Open(context.Background(), dir, Options{Keys: keysFrom(&testing.B{}, crashRoot[:]), Free: plenty, HeadEvery: 5 * time.Millisecond})
+	s, err := Open(context.Background(), dir, Options{Keys: keysFrom(&testing.B{}, crashRoot[:]), Free: plenty, HeadEvery: 5 * time.Millisecond, mergeFrom: 40})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)

@@ -13,6 +13,10 @@
 // of it in one bbolt transaction, syncs, and only then are the callers told. Meanwhile the next batch
 // fills: its functions see the batch that is being committed, and share its fate if it fails.
 //
+// Entries go where they belong. Values go into a journal in the same file, and into their tables later,
+// many at a time: by then they are in memory as well, so everybody reads them as if they were there. At
+// a clean stop the journal is empty; after a crash the next Open reads it.
+//
 // # Keys
 //
 // The store never sees the root key: [Keys] wraps and unwraps the keyring. The keyring holds one

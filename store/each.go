@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidwall/btree"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -32,13 +33,6 @@ func (r *Range) in(key []byte) bool {
 	}
 }
 
-// source is one of the sorted streams that a walk merges: a layer, or the file.
-type source interface {
-	// next moves on; key is nil at the end. A nil value is a deletion. sealed says that the value is
-	// as it stands on the disk.
-	next() (key, value []byte, sealed bool)
-}
-
 // each walks a table as the transaction sees it. A value is plain, or sealed and valid as long as the
 // transaction; fn owns key.
 func (tx *Tx) each(t *tableInfo, r Range, fn func(key, value []byte, sealed bool) error) error {
@@ -61,31 +55,41 @@ func (tx *Tx) each(t *tableInfo, r Range, fn func(key, value []byte, sealed bool
 		}
 		r.From, laid.From = nil, nil
 	}
-	var sources []*head
+	var space [5]head // a transaction has three layers at most
+	sources := space[:0]
 	for i, l := range tx.layers {
 		switch c := l.of(t); {
 		case c == nil:
 		case beyond(b.at, r.Prefix):
-			sources = append(sources, newHead(newCoveredSource(c, &r, &laid, cover, b.at)))
+			sources = append(sources, head{kind: inLayer, layer: newCoveredSource(c, &r, &laid, cover, b.at)})
 		default:
 			// The transaction's own overlay may change under the walk; the layers below it cannot.
 			s := newLayerSource(c, &r, i == 0)
 			s.laid = laid.Prefix
-			sources = append(sources, newHead(s))
+			sources = append(sources, head{kind: inLayer, layer: s})
 		}
 	}
+	if b.rows != nil {
+		sources = append(sources, head{kind: inJournal, rows: pendingSource{it: b.rows.Iter()}})
+	}
 	if b.bucket != nil {
-		sources = append(sources, newHead(&fileSource{cursor: b.bucket.Cursor(), r: &laid}))
+		cursor := tx.takeCursor(t)
+		defer tx.giveCursor(t, cursor)
+		sources = append(sources, head{kind: inFile, file: fileSource{cursor: cursor}})
+	}
+	for i := range sources {
+		sources[i].advance(&laid)
 	}
 	for {
-		key, value, sealed := merge(sources, r.Reverse)
+		key, value, kind := merge(sources, &laid)
 		if key == nil {
 			return nil
 		}
 		if value == nil {
 			continue
 		}
-		if sealed { // else it is a copy already
+		sealed := kind != inLayer
+		if kind == inFile { // else it is a copy already
 			key = bytes.Clone(key)
 		}
 		if beyond(b.at, r.Prefix) {
@@ -99,25 +103,41 @@ func (tx *Tx) each(t *tableInfo, r Range, fn func(key, value []byte, sealed bool
 	}
 }
 
-// head is a source with the item it stands at.
+// head is one of the sorted streams that a walk merges, with the item it stands at. It is no interface: a
+// decision walks a dozen times, mostly to find nothing, and this stays on the stack.
 type head struct {
-	source
-	key, value []byte
-	sealed     bool
+	key, value []byte // key is nil at the end; a nil value is a deletion
+	kind       headKind
+	layer      layerSource
+	rows       pendingSource
+	file       fileSource
 }
 
-func newHead(s source) *head {
-	h := &head{source: s}
-	h.advance()
-	return h
-}
+// headKind says where a stream comes from. Values of a layer are plain, the others as they stand on the disk.
+type headKind int
 
-func (h *head) advance() { h.key, h.value, h.sealed = h.next() }
+const (
+	inLayer headKind = iota
+	inJournal
+	inFile
+)
+
+func (h *head) advance(r *Range) {
+	switch h.kind {
+	case inLayer:
+		h.key, h.value = h.layer.next()
+	case inJournal:
+		h.key, h.value = h.rows.next(r)
+	case inFile:
+		h.key, h.value = h.file.next(r)
+	}
+}
 
 // merge takes the next key; of several sources that have it, the topmost (first) decides.
-func merge(sources []*head, reverse bool) (key, value []byte, sealed bool) {
+func merge(sources []head, r *Range) (key, value []byte, kind headKind) {
 	var best *head
-	for _, h := range sources {
+	for i := range sources {
+		h := &sources[i]
 		if h.key == nil {
 			continue
 		}
@@ -125,21 +145,21 @@ func merge(sources []*head, reverse bool) (key, value []byte, sealed bool) {
 			best = h
 			continue
 		}
-		if c := bytes.Compare(h.key, best.key); c != 0 && c < 0 != reverse {
+		if c := bytes.Compare(h.key, best.key); c != 0 && c < 0 != r.Reverse {
 			best = h
 		}
 	}
 	if best == nil {
-		return nil, nil, false
+		return nil, nil, inLayer
 	}
-	key, value, sealed = best.key, best.value, best.sealed
-	for _, h := range sources {
-		if h != best && bytes.Equal(h.key, key) {
-			h.advance()
+	key, value = best.key, best.value
+	for i := range sources {
+		if h := &sources[i]; h != best && bytes.Equal(h.key, key) {
+			h.advance(r)
 		}
 	}
-	best.advance()
-	return key, value, sealed
+	best.advance(r)
+	return key, value, best.kind
 }
 
 // layerSource walks a layer's changes.
@@ -150,14 +170,14 @@ type layerSource struct {
 	laid  []byte // what the keys' prefix is in the file
 }
 
-func newLayerSource(c *changes, r *Range, snapshot bool) *layerSource {
-	lo, _ := c.find(string(r.Prefix))
+func newLayerSource(c *changes, r *Range, snapshot bool) layerSource {
+	lo, _ := c.findBytes(r.Prefix)
 	hi := len(c.items)
 	if end := after(r.Prefix); end != nil {
-		hi, _ = c.find(string(end))
+		hi, _ = c.findBytes(end)
 	}
 	if len(r.From) > 0 {
-		i, found := c.find(string(r.From))
+		i, found := c.findBytes(r.From)
 		if r.Reverse {
 			if found {
 				i++
@@ -167,7 +187,7 @@ func newLayerSource(c *changes, r *Range, snapshot bool) *layerSource {
 			lo = min(hi, max(lo, i))
 		}
 	}
-	s := &layerSource{items: c.items[lo:hi], step: 1}
+	s := layerSource{items: c.items[lo:hi], step: 1}
 	if snapshot {
 		s.items = slices.Clone(s.items)
 	}
@@ -177,15 +197,15 @@ func newLayerSource(c *changes, r *Range, snapshot bool) *layerSource {
 	return s
 }
 
-func (s *layerSource) next() (key, value []byte, sealed bool) {
+func (s *layerSource) next() (key, value []byte) {
 	if s.i < 0 || s.i >= len(s.items) {
-		return nil, nil, false
+		return nil, nil
 	}
 	n := s.items[s.i]
 	s.i += s.step
 	key = []byte(n.key)
 	copy(key, s.laid)
-	return key, n.value, false
+	return key, n.value
 }
 
 // beyond reports whether blinded values stand in keys beyond a prefix. If none does, the keys that begin
@@ -195,9 +215,9 @@ func beyond(at []int, prefix []byte) bool {
 }
 
 // newCoveredSource walks a layer's changes in the order in which their keys stand in the file.
-func newCoveredSource(c *changes, r, laid *Range, cover *cover, at []int) *layerSource {
+func newCoveredSource(c *changes, r, laid *Range, cover *cover, at []int) layerSource {
 	within := newLayerSource(c, &Range{Prefix: r.Prefix}, false)
-	s := &layerSource{step: 1}
+	s := layerSource{step: 1}
 	for _, n := range within.items {
 		if key := cover.lay(at, []byte(n.key)); laid.in(key) {
 			s.items = append(s.items, &change{string(key), n.value})
@@ -210,43 +230,74 @@ func newCoveredSource(c *changes, r, laid *Range, cover *cover, at []int) *layer
 	return s
 }
 
-// fileSource walks a bucket of the file.
-type fileSource struct {
-	cursor  *bolt.Cursor
-	r       *Range
+// pendingSource walks the pending changes of a table.
+type pendingSource struct {
+	it      btree.MapIter[string, []byte]
 	started bool
 }
 
-func (s *fileSource) next() (key, value []byte, sealed bool) {
+func (s *pendingSource) next(r *Range) (key, value []byte) {
+	ok := false
 	switch {
 	case !s.started:
 		s.started = true
-		key, value = s.first()
-	case s.r.Reverse:
+		ok = s.first(r)
+	case r.Reverse:
+		ok = s.it.Prev()
+	default:
+		ok = s.it.Next()
+	}
+	if !ok {
+		return nil, nil
+	}
+	if key = []byte(s.it.Key()); !r.in(key) {
+		return nil, nil
+	}
+	return key, s.it.Value()
+}
+
+// first finds the first key of the walk.
+func (s *pendingSource) first(r *Range) bool {
+	if !r.Reverse {
+		return s.it.Seek(string(r.begin()))
+	}
+	if end := r.end(); end != nil && s.it.Seek(string(end)) {
+		return s.it.Prev()
+	}
+	return s.it.Last()
+}
+
+// fileSource walks a bucket of the file.
+type fileSource struct {
+	cursor  *bolt.Cursor
+	started bool
+}
+
+func (s *fileSource) next(r *Range) (key, value []byte) {
+	switch {
+	case !s.started:
+		s.started = true
+		key, value = s.first(r)
+	case r.Reverse:
 		key, value = s.cursor.Prev()
 	default:
 		key, value = s.cursor.Next()
 	}
-	if key == nil || !s.r.in(key) {
-		return nil, nil, false
+	if key == nil || !r.in(key) {
+		return nil, nil
 	}
 	if value == nil {
 		value = []byte{} // a nested bucket or an empty value: neither was written here, and neither opens
 	}
-	return key, value, true
+	return key, value
 }
 
 // first finds the first key of the walk.
-func (s *fileSource) first() (key, value []byte) {
-	r := s.r
+func (s *fileSource) first(r *Range) (key, value []byte) {
 	if !r.Reverse {
-		return s.cursor.Seek(slices.MaxFunc([][]byte{r.Prefix, r.From}, bytes.Compare))
+		return s.cursor.Seek(r.begin())
 	}
-	// The first key after the range, then one back.
-	end := after(r.Prefix)
-	if len(r.From) > 0 && (end == nil || bytes.Compare(r.From, end) < 0) {
-		end = append(bytes.Clone(r.From), 0)
-	}
+	end := r.end()
 	if end == nil {
 		return s.cursor.Last()
 	}
@@ -254,6 +305,23 @@ func (s *fileSource) first() (key, value []byte) {
 		return s.cursor.Last()
 	}
 	return s.cursor.Prev()
+}
+
+// begin is where a walk upwards begins.
+func (r *Range) begin() []byte {
+	if bytes.Compare(r.From, r.Prefix) > 0 {
+		return r.From
+	}
+	return r.Prefix
+}
+
+// end is the first key behind a walk downwards; nil is behind all.
+func (r *Range) end() []byte {
+	end := after(r.Prefix)
+	if len(r.From) > 0 && (end == nil || bytes.Compare(r.From, end) < 0) {
+		end = append(bytes.Clone(r.From), 0)
+	}
+	return end
 }
 
 // after returns the least key above all that begin with prefix; nil if there is none.

@@ -17,9 +17,9 @@ import (
 
 // formatVersion numbers the layout of the file. 1 was one file for ever; since 2 the log goes on in
 // segments that were frozen, and the keyring has keys by purpose; since 3 blinded values in keys may be
-// covered. A file of format 1 is opened as generation 1; any older one becomes format 3 by being opened,
+// covered; since 4 there is a journal. A file of format 1 is opened as generation 1; any older one becomes format 4 by being opened,
 // so that the older program refuses it from then on.
-const formatVersion = 3
+const formatVersion = 4
 
 // The store's own buckets. A table's bucket is "t/" and its name, that of the index "x/" and its name.
 var (
@@ -49,7 +49,7 @@ var (
 // initialise writes what a new file needs: an id, a name, and a keyring with an index key and its first
 // cover. The other keys are made at their first use.
 func initialise(ctx context.Context, tx *bolt.Tx, o Options) error {
-	for _, b := range [][]byte{bucketMeta, bucketAudit, bucketTree, bucketHeads, bucketSigners, bucketSegments} {
+	for _, b := range [][]byte{bucketMeta, bucketAudit, bucketTree, bucketHeads, bucketSigners, bucketSegments, bucketJournal} {
 		if _, err := tx.CreateBucket(b); err != nil {
 			return err
 		}
@@ -149,14 +149,20 @@ func (s *Store) load(ctx context.Context, db *bolt.DB, tx *bolt.Tx, o Options) (
 	if err := s.loadState(tx, &d.state); err != nil {
 		return nil, err
 	}
+	if err := s.loadJournal(tx, d); err != nil {
+		return nil, err
+	}
 	return d, s.loadLog(tx, d)
 }
 
 // upgrade makes a file of an older format one of this format, and notes how tables are covered that are
-// new in this program. All else that is new in format 2 or 3 is made when it is first needed.
+// new in this program. All else that is new in format 2 to 4 is made when it is first needed.
 func (s *Store) upgrade(d *durable) error {
 	return d.file.db.Update(func(tx *bolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists(bucketSegments); err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucketIfNotExists(bucketJournal); err != nil {
 			return err
 		}
 		if err := writeCover(tx, d.ring, &s.id, d.file.cover); err != nil {

@@ -164,6 +164,9 @@ func TestCompact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.merged(nil); err != nil {
+		t.Fatal(err)
+	}
 	for n := range 40 { // commits, so that pages become free
 		mustSave(t, s, n, "x")
 	}

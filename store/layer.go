@@ -2,8 +2,6 @@ package store
 
 import (
 	"slices"
-	"sort"
-	"strings"
 	"time"
 
 	"pinward/store/audit"
@@ -50,12 +48,12 @@ func (l *layer) put(t *tableInfo, n *change) {
 }
 
 // get looks a key up; ok says that the layer decides about it.
-func (l *layer) get(t *tableInfo, key string) (value []byte, ok bool) {
+func (l *layer) get(t *tableInfo, key []byte) (value []byte, ok bool) {
 	c := l.of(t)
 	if c == nil {
 		return nil, false
 	}
-	i, found := c.find(key)
+	i, found := c.findBytes(key)
 	if !found {
 		return nil, false
 	}
@@ -64,7 +62,28 @@ func (l *layer) get(t *tableInfo, key string) (value []byte, ok bool) {
 
 // find returns where a key stands, or would stand.
 func (c *changes) find(key string) (i int, found bool) {
-	return sort.Find(len(c.items), func(i int) int { return strings.Compare(key, c.items[i].key) })
+	lo, hi := 0, len(c.items)
+	for lo < hi {
+		if h := (lo + hi) / 2; c.items[h].key < key {
+			lo = h + 1
+		} else {
+			hi = h
+		}
+	}
+	return lo, lo < len(c.items) && c.items[lo].key == key
+}
+
+// findBytes is find without a string to be made for it: it is asked for each key that is read.
+func (c *changes) findBytes(key []byte) (i int, found bool) {
+	lo, hi := 0, len(c.items)
+	for lo < hi {
+		if h := (lo + hi) / 2; c.items[h].key < string(key) {
+			lo = h + 1
+		} else {
+			hi = h
+		}
+	}
+	return lo, lo < len(c.items) && c.items[lo].key == string(key)
 }
 
 // batch is what one commit makes durable: the overlays of all transactions that were applied since

@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 		if point := os.Getenv(killEnv); point != "" {
 			killed(dir, point)
 		}
+		if point := os.Getenv(mergeEnv); point != "" {
+			killedInMerge(dir, point)
+		}
 		if os.Getenv(busyEnv) != "" {
 			busyChild(dir)
 		}

@@ -41,6 +41,9 @@ func (s *Store) Refresh(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err == nil {
+		err = s.merged(nil) // the walk reads the tables alone; what gets into the journal from here on is under these keys
+	}
 	if err != nil {
 		return fmt.Errorf("refresh keys: %w", err)
 	}

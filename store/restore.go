@@ -52,6 +52,7 @@ func verifyBackup(ctx context.Context, r io.Reader, keys Keys, tmp string) (info
 	if err := s.openFile(ctx, dir, Options{Keys: keys, LockTimeout: time.Second}); err != nil {
 		return info, err
 	}
+	s.wgc.Go(s.commitLoop) // merges the journal
 	defer s.close()
 	if d := s.durable.Load(); d.size != info.Entries || !bytes.Equal(d.head.note, info.Head) {
 		return info, fmt.Errorf("%w: it holds another state than its header says", ErrBackup)

@@ -55,7 +55,10 @@ func (s *Store) beginRewrite(whole bool) (*rewrite, error) {
 	}
 	w.dst.NoSync = true // until it is whole: if we crash before that, it is removed
 	w.changed = map[string]map[string]struct{}{}
-	s.rewriting.Store(w)
+	if err := s.merged(func() { s.rewriting.Store(w) }); err != nil {
+		w.abandon()
+		return nil, err
+	}
 	return w, nil
 }
 
@@ -105,7 +108,7 @@ func (w *rewrite) noteKey(bucket, key string) {
 // anew at the end; what belongs to the log, as its index does, goes along in a compaction only.
 func (w *rewrite) copies(bucket string) bool {
 	switch bucket {
-	case string(bucketMeta):
+	case string(bucketMeta), string(bucketJournal):
 		return false
 	case string(bucketAudit), string(bucketTree), string(bucketHeads), string(bucketSegments):
 		return w.whole
@@ -275,15 +278,15 @@ func (s *Store) between(fn func() error) error {
 	switch {
 	case s.err != nil:
 		done <- s.err
-	case s.closed || s.interlude != nil:
+	case s.closed:
 		done <- ErrClosed
 	default:
-		s.interlude = func(err error) {
+		s.interludes = append(s.interludes, func(err error) {
 			if err == nil {
 				err = fn()
 			}
 			done <- err
-		}
+		})
 	}
 	s.mu.Unlock()
 	s.wakeUp()

@@ -235,6 +235,9 @@ func copyMeta(src, dst *bolt.Tx) error {
 	if err != nil {
 		return err
 	}
+	if _, err := dst.CreateBucketIfNotExists(bucketJournal); err != nil {
+		return err
+	}
 	return src.Bucket(bucketMeta).ForEach(to.Put)
 }
 

@@ -63,12 +63,18 @@ func (m sealMark) where(b []byte, id *[16]byte, bucket string, key []byte) []byt
 
 // seal appends the sealed value to b.
 func (k *sealKey) seal(b []byte, id *[16]byte, p Purpose, bucket string, key []byte, schema uint16, plain []byte) []byte {
-	var stack [256]byte
+	b, _ = k.sealWith(nil, b, id, p, bucket, key, schema, plain)
+	return b
+}
+
+// sealWith is seal for who seals many values: scratch takes the additional data, and is returned.
+func (k *sealKey) sealWith(scratch, b []byte, id *[16]byte, p Purpose, bucket string, key []byte, schema uint16, plain []byte) (sealed, _ []byte) {
 	m := sealMark{sealVersion, p, schema, k.epoch}
 	b = append(b, m.version, byte(m.purpose))
 	b = binary.BigEndian.AppendUint16(b, m.schema)
 	b = binary.BigEndian.AppendUint32(b, m.epoch)
-	return k.aead.Seal(b, nil, plain, m.where(stack[:0], id, bucket, key))
+	scratch = m.where(scratch[:0], id, bucket, key)
+	return k.aead.Seal(b, nil, plain, scratch), scratch
 }
 
 // unseal opens a value that was found under bucket and key, and tells the schema that it has. table

@@ -45,8 +45,10 @@ type Options struct {
 	// declare one ([Blinded]). It is for tests: it keeps every value that was ever blinded.
 	Strict bool
 
-	mounted func(dir string) (mount, error) // askMount but in tests
-	upkeep  time.Duration                   // keepEvery but in tests
+	mounted    func(dir string) (mount, error) // askMount but in tests
+	upkeep     time.Duration                   // keepEvery but in tests
+	mergeFrom  int                             // mergeFrom but in tests
+	writeMerge func(*bolt.Tx) error            // (*bolt.Tx).Commit but in tests
 }
 
 // headAfter is the number of entries after which a head is signed before its time: what has no head
@@ -55,25 +57,27 @@ const headAfter = 1 << 16
 
 // Store is an open store. Its methods are safe for concurrent use.
 type Store struct {
-	path     string   // of the live file
-	folder   *os.File // locked
-	pool     *pool
-	id       [16]byte // of this file; part of every value's additional data
-	origin   string
-	keys     *held
-	log      *slog.Logger
-	every    time.Duration
-	space    space
-	mounted  func(dir string) (mount, error)
-	watch    watchers
-	strict   *strict // nil if it is not
-	opened   opened
-	durable  atomic.Pointer[durable]
-	anchored atomic.Pointer[AnchorStatus] // nil until the counter was asked
-	since    time.Time                    // when it was opened
-	seals    [purposes]atomic.Uint64      // what was sealed under each current key
-	write    func(*bolt.Tx) error         // (*bolt.Tx).Commit but in tests of its failure
-	rename   func(from, to string) error  // os.Rename but in tests of its failure
+	path       string   // of the live file
+	folder     *os.File // locked
+	pool       *pool
+	id         [16]byte // of this file; part of every value's additional data
+	origin     string
+	keys       *held
+	log        *slog.Logger
+	every      time.Duration
+	space      space
+	mounted    func(dir string) (mount, error)
+	watch      watchers
+	strict     *strict // nil if it is not
+	opened     opened
+	durable    atomic.Pointer[durable]
+	anchored   atomic.Pointer[AnchorStatus] // nil until the counter was asked
+	since      time.Time                    // when it was opened
+	seals      [purposes]atomic.Uint64      // what was sealed under each current key
+	write      func(*bolt.Tx) error         // (*bolt.Tx).Commit but in tests of its failure
+	writeMerge func(*bolt.Tx) error         // the same for merges of the journal
+	landing    atomic.Pointer[landing]      // the last write of the file
+	rename     func(from, to string) error  // os.Rename but in tests of its failure
 
 	// turn is taken before mu by transactions alone, so that the committer and the Views, which need
 	// mu for a moment, wait for one transaction and not for all that wait for their turn.
@@ -86,16 +90,18 @@ type Store struct {
 	closed     bool  // none does
 	err        error // why nothing goes on
 
-	edge audit.Edge // owned by the committer
+	edge      audit.Edge // owned by the committer
+	journal   journal    // owned by the committer
+	mergeFrom int        // how many changes are pending before any is merged under load
 
-	rewrites  sync.Mutex // one rewrite of the file at a time
-	rewriting atomic.Pointer[rewrite]
-	rotten    atomic.Uint64
-	unsigned  atomic.Pointer[Unsigned]
-	scrubbing sync.Mutex         // one scrub at a time
-	scrubOnce atomic.Bool        // the upkeep has one under way
-	interlude func(error)        // what the committer does before the next batch, or why not; owned by mu
-	crash     func(string) error // in tests of crashes: fails or ends the process
+	rewrites   sync.Mutex // one rewrite of the file at a time
+	rewriting  atomic.Pointer[rewrite]
+	rotten     atomic.Uint64
+	unsigned   atomic.Pointer[Unsigned]
+	scrubbing  sync.Mutex         // one scrub at a time
+	scrubOnce  atomic.Bool        // the upkeep has one under way
+	interludes []func(error)      // what the committer does before the next batch, or why not; owned by mu
+	crash      func(string) error // in tests of crashes: fails or ends the process
 
 	wake    chan struct{} // the batch is no longer empty
 	sign    chan struct{} // many entries have no head yet
@@ -120,13 +126,14 @@ type Store struct {
 // durable is what the last commit left, and never changes.
 type durable struct {
 	state
-	file   *file
-	format uint32 // of the file when it was opened
-	grown  bool   // it was opened with tables that are new to its cover
-	txid   int    // of the commit
-	edge   audit.Edge
-	when   time.Time
-	head   signedHead
+	file    *file
+	format  uint32   // of the file when it was opened
+	grown   bool     // it was opened with tables that are new to its cover
+	txid    int      // of the commit
+	pending *pending // changes over the tables of file
+	edge    audit.Edge
+	when    time.Time
+	head    signedHead
 }
 
 // signedHead is a head's note with what is in it.
@@ -184,13 +191,19 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 func newStore(dir string, o Options) *Store {
 	s := &Store{
 		keepFor: o.Keep,
-		keys:    hold(o.Keys), log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit, rename: os.Rename,
-		rollAt: rollBytes, rollLeast: rollEntries, compactAt: compactBytes, coverAtOnce: coverAtOnce,
+		keys:    hold(o.Keys), log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit, writeMerge: o.writeMerge, rename: os.Rename,
+		rollAt: rollBytes, rollLeast: rollEntries, compactAt: compactBytes, coverAtOnce: coverAtOnce, mergeFrom: o.mergeFrom,
 		names: map[[2]string]audit.Pseudonym{},
 		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
 	}
 	if s.upkeep = o.upkeep; s.upkeep == 0 {
 		s.upkeep = keepEvery
+	}
+	if s.mergeFrom == 0 {
+		s.mergeFrom = mergeFrom
+	}
+	if s.writeMerge == nil {
+		s.writeMerge = (*bolt.Tx).Commit
 	}
 	if s.log == nil {
 		s.log = slog.Default()

@@ -83,7 +83,7 @@ func TestNoSwitchAfterAFailedCommit(t *testing.T) {
 		go func() { rolled <- s.between(w.replace) }()
 		for waits := false; !waits; time.Sleep(time.Millisecond) {
 			s.mu.Lock()
-			waits = s.interlude != nil
+			waits = len(s.interludes) > 0
 			s.mu.Unlock()
 		}
 		close(goOn)

@@ -29,9 +29,10 @@ type Tx struct {
 
 	// layers are what the transaction sees over the file, topmost first. In an Update the first is
 	// its own overlay; the others belong to batches that are not durable yet.
-	layers []*layer
-	snap   *bolt.Tx // the file; opened at the first read that gets to it
-	file   *file    // that snap is of
+	layers  []*layer
+	snap    *bolt.Tx // the file; opened at the first read that gets to it
+	file    *file    // that snap is of
+	pending *pending // changes over its tables
 
 	buckets []openBucket // of snap, looked up so far
 	blinds  []blinded    // made so far
@@ -56,7 +57,9 @@ type Tx struct {
 type openBucket struct {
 	table  *tableInfo
 	bucket *bolt.Bucket
-	at     []int // where in its keys values are covered
+	cursor *bolt.Cursor // nil before the first use, and while a walk has it
+	rows   *rows        // pending changes over it
+	at     []int        // where in its keys values are covered
 }
 
 // blinded remembers what [Tx.Blind] returned: a decision looks one number up in a dozen places.
@@ -216,9 +219,8 @@ func (tx *Tx) get(t *tableInfo, key []byte) (value []byte, sealed bool, err erro
 	if len(key) == 0 {
 		return nil, false, fmt.Errorf("read from %s: the key is empty", t.name)
 	}
-	k := string(key)
 	for _, l := range tx.layers {
-		if plain, ok := l.get(t, k); ok {
+		if plain, ok := l.get(t, key); ok {
 			return plain, false, nil
 		}
 	}
@@ -226,7 +228,49 @@ func (tx *Tx) get(t *tableInfo, key []byte) (value []byte, sealed bool, err erro
 	if b.bucket == nil || err != nil {
 		return nil, false, err
 	}
-	return b.bucket.Get(tx.file.cover.lay(b.at, key)), true, nil
+	laid := tx.file.cover.lay(b.at, key)
+	if b.rows != nil {
+		if sealed, ok := b.rows.Get(string(laid)); ok {
+			return sealed, true, nil
+		}
+	}
+	c := tx.takeCursor(t)
+	at, v := c.Seek(laid)
+	tx.giveCursor(t, c)
+	if !bytes.Equal(at, laid) {
+		return nil, true, nil
+	}
+	if v == nil {
+		v = []byte{} // a nested bucket: none was written here, and it does not open
+	}
+	return v, true, nil
+}
+
+// takeCursor takes a cursor over a table that [Tx.bucket] has found in the file. One is kept for each, as
+// making one costs as much as a look.
+func (tx *Tx) takeCursor(t *tableInfo) (c *bolt.Cursor) {
+	b := tx.opened(t)
+	if c, b.cursor = b.cursor, nil; c == nil {
+		c = b.bucket.Cursor()
+	}
+	return c
+}
+
+// giveCursor gives it back.
+func (tx *Tx) giveCursor(t *tableInfo, c *bolt.Cursor) {
+	if b := tx.opened(t); b != nil {
+		b.cursor = c
+	}
+}
+
+// opened is a table that was looked up in the file already, nil if it was not.
+func (tx *Tx) opened(t *tableInfo) *openBucket {
+	for i := range tx.buckets {
+		if tx.buckets[i].table == t {
+			return &tx.buckets[i]
+		}
+	}
+	return nil
 }
 
 // bucket is a table in the file; there is no bucket in it if nothing was ever written to it.
@@ -235,12 +279,13 @@ func (tx *Tx) bucket(t *tableInfo) (openBucket, error) {
 	if err != nil {
 		return openBucket{}, err
 	}
-	for i := range tx.buckets {
-		if tx.buckets[i].table == t {
-			return tx.buckets[i], nil
-		}
+	if b := tx.opened(t); b != nil {
+		return *b, nil
 	}
-	b := openBucket{t, snap.Bucket([]byte(t.bucket)), tx.file.cover.of(t.bucket)}
+	b := openBucket{table: t, bucket: snap.Bucket([]byte(t.bucket)), rows: tx.pending.of(t.bucket), at: tx.file.cover.of(t.bucket)}
+	if tx.buckets == nil {
+		tx.buckets = make([]openBucket, 0, 12)
+	}
 	tx.buckets = append(tx.buckets, b)
 	return b, nil
 }
@@ -249,7 +294,8 @@ func (tx *Tx) bucket(t *tableInfo) (openBucket, error) {
 // is being committed; that batch's layer lies above it either way.
 func (tx *Tx) snapshot() (*bolt.Tx, error) {
 	for tx.snap == nil {
-		f := tx.store.durable.Load().file
+		d := tx.store.durable.Load()
+		f := d.file
 		snap, err := f.db.Begin(false)
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			if tx.store.durable.Load().file != f {
@@ -260,7 +306,7 @@ func (tx *Tx) snapshot() (*bolt.Tx, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read store: %w", err)
 		}
-		tx.snap, tx.file = snap, f
+		tx.snap, tx.file, tx.pending = snap, f, d.pending
 	}
 	return tx.snap, nil
 }

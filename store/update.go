@@ -158,28 +158,8 @@ func (s *Store) settle(tx *Tx) error {
 		return s.Err()
 	default:
 	}
-	snap, err := tx.snapshot()
-	if err != nil {
+	if err := s.match(tx); err != nil {
 		return err
-	}
-	// What stands in a file that was frozen since is durable as a whole.
-	early := func() bool { d := s.durable.Load(); return d.file == tx.file && d.txid < snap.ID() }
-	if early() {
-		s.mu.Lock()
-		var wait *batch
-		if early() {
-			wait = s.committing
-		}
-		s.mu.Unlock()
-		if wait != nil {
-			<-wait.done
-			if wait.err != nil {
-				return wait.err
-			}
-		}
-	}
-	if early() {
-		return errors.New("read store: what it holds is not durable")
 	}
 	d := s.durable.Load()
 	tx.ring, tx.size, tx.restored, tx.now = d.ring, d.size, d.restored, time.Now().UTC().Round(0)
@@ -187,6 +167,35 @@ func (s *Store) settle(tx *Tx) error {
 		tx.now = d.last
 	}
 	return nil
+}
+
+// match opens the snapshot together with the pending changes that are of it.
+func (s *Store) match(tx *Tx) error {
+	for {
+		snap, err := tx.snapshot()
+		if err != nil {
+			return err
+		}
+		d := s.durable.Load()
+		switch {
+		case d.file == tx.file && d.txid == snap.ID():
+			tx.pending = d.pending
+			return nil
+		case d.file != tx.file || d.txid > snap.ID(): // another came between
+			_ = snap.Rollback()
+			tx.snap = nil
+			continue
+		}
+		l := s.landing.Load()
+		if l != nil && l.file == tx.file && l.txid == snap.ID() {
+			<-l.ticket.done
+			tx.pending = l.pending
+			return l.ticket.err
+		}
+		if s.durable.Load() == d {
+			return errors.New("read store: what it holds is not durable")
+		}
+	}
 }
 
 // guard runs fn, then end, and turns a panic, and a fault of the memory map, into an error.

@@ -68,6 +68,9 @@ func TestScrubIsInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustSave(t, s, 10, "x")
+	if err := s.merged(nil); err != nil {
+		t.Fatal(err)
+	}
 	c := &scrub{Store: s, tables: true, ScrubReport: ScrubReport{Started: time.Now().UTC().Round(0)}}
 	for n := range 3 { // as if it had been cut short after so many pieces
 		if done, err := c.step(context.Background(), s.Stats().Entries); done || err != nil {
