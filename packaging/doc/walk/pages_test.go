@@ -226,8 +226,8 @@ func alarmNames(t *testing.T) []string {
 				if typeName(n.Fun) == "add" && len(n.Args) == 2 && filepath.Base(path) == "speech.go" {
 					out = appendLiteral(out, n.Args[0])
 				}
-			case *ast.ValueSpec: // const TroubleCap TroubleKind = "cap"
-				if typeName(n.Type) == "TroubleKind" {
+			case *ast.ValueSpec: // const TroubleCap TroubleKind = "cap", maintenanceNode = "maintenance", TestPath = "alarms"
+				if name := n.Names[0].Name; typeName(n.Type) == "TroubleKind" || strings.HasSuffix(name, "Node") || name == "TestPath" {
 					out = appendLiteral(out, n.Values[0])
 				}
 			}
