@@ -69,6 +69,9 @@ func (b *box) openHouse(ctx context.Context, keys store.Keys, accept *store.Acce
 // openStore opens the store and settles what a crash left behind; nothing works on it yet.
 // accept takes a store that is older than the TPM's counter, where the operator says so.
 func (b *box) openStore(ctx context.Context, keys store.Keys, accept *store.Acceptance) (*house, error) {
+	if err := claimFormat(b.cfg.Box.State); err != nil {
+		return nil, err
+	}
 	s, err := store.Open(ctx, b.storePath(), store.Options{
 		Origin: "pinward/" + b.cfg.Box.ID, Keys: counting(keys), Log: b.log, AcceptRollback: accept, Strict: b.strict, Keep: b.cfg.Box.keep(),
 		Existing: exists(b.statePath()), // set-up saves it after the store is made

@@ -57,6 +57,9 @@ var rooms = map[string][]string{
 	"packaging/release":     {},
 	"packaging/bundle":      {"packaging/release"}, // the maintainers' tool, in no package
 	"packaging/doc/walk":    {},                    // for tests alone: walks the pages
+
+	"packaging/install/client": {}, // of the install test
+	"packaging/install/probe":  {},
 }
 
 // groups are the names that the table uses for several rooms at once.

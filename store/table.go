@@ -114,6 +114,18 @@ func NewTable[T any](name string, opts ...TableOption) *Table[T] {
 	return t
 }
 
+// Version is of the file's format and of the schemas of all tables: it goes up when one of them does. A program of
+// a lower version may find values that it cannot read ([ErrNewer]).
+func Version() int {
+	tables.Lock()
+	defer tables.Unlock()
+	v := formatVersion
+	for _, t := range tables.by {
+		v += int(t.schema)
+	}
+	return v
+}
+
 // BookkeepingTables returns the tables that are exempt from leaving entries, with their reasons.
 func BookkeepingTables() map[string]string {
 	tables.Lock()

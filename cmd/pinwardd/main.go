@@ -22,12 +22,14 @@ func main() {
 func run() error {
 	path := flag.String("config", "/etc/pinward/pinward.toml", "the configuration `file`")
 	check := flag.Bool("check", false, "check the configuration and exit")
+	sign := flag.Bool("self-signed", false, "make the certificate and key that the configuration names, where there are none, and exit")
 	allowRoot := flag.Bool("allow-root", false, "run although the user is root")
 	told := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
 	switch {
 	case *told:
 		fmt.Println("pinwardd", buildVersion())
+		fmt.Println("store", daemon.StoreVersion())
 		return nil
 	case flag.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
@@ -35,6 +37,9 @@ func run() error {
 	cfg, err := daemon.LoadConfig(*path)
 	if err != nil {
 		return err
+	}
+	if *sign {
+		return selfSign(cfg.HTTPS)
 	}
 	if *check {
 		fmt.Println(*path + ": ok")

@@ -1,0 +1,118 @@
+# What stands around the box: a network with its hospital and everything beyond, a TPM, a modem with its handsets, a log
+# server.
+# shellcheck shell=bash
+
+box=10.77.0.2 lan=10.77.0.1 stranger=10.77.0.99 # the box, the hospital's machines, one that nobody named
+beyond=198.51.100.9                             # the internet (RFC 5737)
+password='correct horse battery'
+
+# network makes the box's network. Its way out leads to us: what leaks leaves as a packet and is seen.
+network() {
+  ip netns add "$run-box"
+  ip netns add "$run-lan"
+  ip link add e0 netns "$run-box" type veth peer name e1 netns "$run-lan"
+  local n
+  for n in box lan; do ip -n "$run-$n" link set lo up; done
+  ip -n "$run-box" addr add $box/24 dev e0
+  ip -n "$run-box" addr add fd00:77::2/64 dev e0 nodad
+  ip -n "$run-lan" addr add $lan/24 dev e1
+  ip -n "$run-lan" addr add $stranger/24 dev e1
+  ip -n "$run-lan" addr add fd00:77::1/64 dev e1 nodad
+  ip -n "$run-box" link set e0 up
+  ip -n "$run-lan" link set e1 up
+  ip -n "$run-box" route add default via $lan
+  ip -n "$run-box" -6 route add default via fd00:77::1
+}
+lan_exec=(ip netns exec "$run-lan")
+from_lan() { "${lan_exec[@]}" "$@"; }
+
+# watch_exits counts and captures what leaves the box for anywhere but the hospital's network, and connections
+# that it begins to anybody there.
+watch_exits() {
+  ip netns exec "$run-box" nft -f - <<NFT
+table inet exits { counter attempts {}
+ chain out { type filter hook output priority 0; policy accept; oif "lo" accept; ip daddr 10.77.0.0/24 accept
+  ip6 daddr { fd00:77::/64, fe80::/10, ff02::/16 } accept; counter name "attempts"; }; }
+NFT
+  spawn "${lan_exec[@]}" tcpdump -i e1 -n -U --immediate-mode -w "$work/exits.pcap" >"$work/tcpdump" 2>&1
+  within 10 grep -q 'listening on' "$work/tcpdump" || die "tcpdump: $(cat "$work/tcpdump")"
+}
+attempts() { ip netns exec "$run-box" nft list counter inet exits attempts | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
+captured() { tshark -r "$work/exits.pcap" -Y "$1" 2>/dev/null | wc -l; }
+leaked() { captured '(ip && !(ip.dst==10.77.0.0/24)) || (ipv6 && !(ipv6.dst==fd00:77::/64 || ipv6.dst==fe80::/10 || ipv6.dst==ff02::/16))'; }
+dialled() { captured "tcp.flags.syn==1 && tcp.flags.ack==0 && ip.src==$box && !(ip.dst==$lan && tcp.dstport==6514)"; }
+
+# chip starts the TPM; its state stays over a power cut, as a real one's does.
+chip() {
+  mkdir -p "$work/tpm"
+  rm -f "$work"/tpm.sock*
+  spawn swtpm socket --tpm2 --server "type=unixio,path=$work/tpm.sock,mode=0666" --ctrl "type=unixio,path=$work/tpm.sock.ctrl" \
+    --tpmstate "dir=$work/tpm" --flags not-need-init,startup-clear >"$work/swtpm" 2>&1
+  chip=$!
+  within 10 test -S "$work/tpm.sock" || die "swtpm: $(cat "$work/swtpm")"
+}
+
+# air starts the mobile network with one modem and the handsets.
+handsets=http://127.0.0.1:8088
+air() {
+  spawn "${lan_exec[@]}" "$work/bin/modemsim" -dir "$work/air" -links "$work/ports" -http 127.0.0.1:8088 -modems 1 -profile ec25 -latency 50ms >"$work/modemsim" 2>&1
+  within 10 test -e "$work/ports/modem1" || die "modemsim: $(cat "$work/modemsim")"
+  modem=$(readlink "$work/ports/modem1")
+  chmod 660 "$modem"
+  chgrp 20 "$modem" # dialout, as the rule of 70-pinward.rules gives it
+}
+
+# log_server is the hospital's, which keeps what it gets.
+log_server() {
+  spawn "${lan_exec[@]}" socat -u "OPENSSL-LISTEN:6514,bind=$lan,reuseaddr,fork,cert=$work/siem.pem,key=$work/siem-key.pem,verify=0" \
+    "OPEN:$work/siem.log,creat,append" >"$work/socat" 2>&1
+}
+
+# certificate NAME ALTERNATIVE makes $work/NAME.pem and its key, good for a day and its own authority.
+certificate() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj "/CN=$1" -addext "subjectAltName=$2" \
+    -keyout "$work/$1-key.pem" -out "$work/$1.pem" 2>/dev/null
+}
+
+# programs builds what the test brings: the simulator and its own.
+programs() {
+  CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$work/bin/" ./cmd/modemsim ./packaging/install/client ./packaging/install/probe
+}
+
+configuration() {
+  cat <<TOML
+[box]
+id = "install"
+state = "/var/lib/pinward"
+[tpm]
+device = "/run/tpm.sock"
+sysfs = "/srv/sys"
+[https]
+listen = "[::]:8443"
+certificate = "/etc/pinward/server.pem"
+key = "/etc/pinward/server-key.pem"
+[[hl7]]
+name = "mllp"
+listen = "[::]:2575"
+mode = "live"
+allow = ["10.77.0.0/24"]
+[[modem]]
+name = "modem1"
+device = "/dev/ttyFAKE0"
+[[witness]]
+name = "siem"
+kind = "syslog"
+relay = "siem"
+tls = "siem.hospital.example"
+ca = "/etc/pinward/siem.pem"
+TOML
+}
+
+# clients sets what runs the portal, the engine and the visitors; one code is all of them once.
+clients() { clients=("${lan_exec[@]}" "$work/bin/client" -https $box:8443 -ca "$work/server.pem" -token "$token" -handsets "$handsets"); }
+one_code() { clients && "${clients[@]}" -once -first "$1"; }
+
+# let_go ends exclusive use of the terminal. A port's ends with its last descriptor; of a terminal the simulator has one.
+let_go() { perl -e 'ioctl STDIN, 0x540D, 0' <>"$modem"; }
+fetch() { from_lan curl -s --max-time 10 --cacert "$work/server.pem" "$@"; }
+ready() { [ "$(fetch -o /dev/null -w '%{http_code}' "https://$box:8443/readyz")" = 200 ]; }
