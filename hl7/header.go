@@ -2,7 +2,6 @@ package hl7
 
 import (
 	"crypto/sha256"
-	"io"
 	"strings"
 )
 
@@ -78,16 +77,15 @@ func (m *Message) CheckHeader() error {
 // sender that had no acknowledgment sends the same message again, with a new time at
 // most. It covers PHI that can be guessed, and is to be kept like it.
 func (m *Message) Fingerprint() [32]byte {
-	h := sha256.New()
+	b := make([]byte, 0, len(m.data)+1) // in one piece: a hash takes bytes, and would copy each segment anew
 	time := m.MSH(7)
 	for i, s := range m.segs {
 		text := m.data[s.start:s.end]
 		if i == 0 && time.m != nil {
-			_, _ = io.WriteString(h, text[:time.start])
+			b = append(b, text[:time.start]...)
 			text = text[time.end:]
 		}
-		_, _ = io.WriteString(h, text)
-		_, _ = h.Write([]byte{'\r'})
+		b = append(append(b, text...), '\r')
 	}
-	return [32]byte(h.Sum(nil))
+	return sha256.Sum256(b)
 }

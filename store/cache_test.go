@@ -75,7 +75,7 @@ func viewWord(t *testing.T, s *Store, n int, want string) {
 	}
 }
 
-func mustUpdate(t *testing.T, s *Store, fn func(tx *Tx) error) {
+func mustUpdate(t testing.TB, s *Store, fn func(tx *Tx) error) {
 	t.Helper()
 	if err := s.Update(context.Background(), nurse, fn); err != nil {
 		t.Fatal(err)

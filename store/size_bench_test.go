@@ -4,12 +4,16 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // tenMillion takes minutes and some gigabytes of disk.
@@ -118,6 +122,40 @@ func BenchmarkOpenSegments(b *testing.B) {
 			b.ReportMetric(float64(starts[len(starts)/2].Microseconds())/1000, "start-ms")
 		})
 	}
+}
+
+// BenchmarkOpenJournal measures a start after a crash, with as many changes in the journal as there can be.
+func BenchmarkOpenJournal(b *testing.B) {
+	k := newTestKeys(b)
+	full := func(dir string) *Store {
+		return openWith(b, dir, Options{
+			Keys: k, Free: plenty, HeadEvery: time.Hour, Log: slog.New(slog.DiscardHandler),
+			writeMerge: func(*bolt.Tx) error { return syscall.ENOSPC },
+		})
+	}
+	s := full(b.TempDir())
+	const atOnce = 1 << 10
+	for n := 0; n < s.maxPending(); n += atOnce {
+		mustUpdate(b, s, func(tx *Tx) error {
+			for i := range atOnce {
+				if err := testRows.Put(tx, num(n+i), row{Name: "some name of usual length, and what goes with it", Count: n + i}); err != nil {
+					return err
+				}
+			}
+			return tx.Record(Entry{Action: "bench.filled", Outcome: OK})
+		})
+	}
+	dir := crashed(b, s)
+	var took []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		s := full(dir)
+		took = append(took, time.Since(began))
+		_ = s.Close()
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "start-ms")
+	b.ReportMetric(float64(s.durable.Load().pending.size()), "changes")
 }
 
 // startsOf opens a store so many times: how long that took, in order.
