@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"pinward/daemon/contact"
+	"pinward/daemon/notice"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
 	"pinward/modem"
@@ -30,9 +31,9 @@ func (s *sender) callOut(ctx context.Context, job outbox.Job) error {
 		s.log.Warn("make call", "modem", s.port.Name, "message", job.Message.ID, "error", err)
 	}
 	return s.store.Update(context.WithoutCancel(ctx), self, func(tx *store.Tx) error {
-		if r.Outcome == modem.CallDeclined && job.Message.Kind == otp.Kind {
+		if r.Outcome == modem.CallDeclined {
 			// First, so that the outcome meets a message of which no further step follows.
-			if err := otp.Deny(tx, job.Message.Ref); err != nil {
+			if err := declined(tx, job.Message); err != nil {
 				return err
 			}
 		}
@@ -84,6 +85,17 @@ func learnLine(tx *store.Tx, id string) error {
 		return nil
 	}
 	return contact.TextMissed(tx, m.To)
+}
+
+// declined does what key 9 was pressed for.
+func declined(tx *store.Tx, m outbox.Message) error {
+	switch m.Kind {
+	case otp.Kind:
+		return otp.Deny(tx, m.Ref)
+	case notice.Kind:
+		return notice.RefuseCalls(tx, m.Ref)
+	}
+	return nil
 }
 
 func (s *sender) dial(ctx context.Context, job outbox.Job) (modem.CallResult, error) {

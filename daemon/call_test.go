@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"pinward/daemon/consent"
 	"pinward/daemon/contact"
+	"pinward/daemon/notice"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/text"
 	"pinward/modem"
 	"pinward/modem/modemsim"
 	"pinward/modem/voice"
@@ -207,6 +210,61 @@ func TestFlowNumberThatTakesNoTexts(t *testing.T) {
 		f.must(err)
 		if m := f.state(v, outbox.Delivered, 5*time.Minute); len(m.Attempts) != 1 || len(m.Route) != 1 || m.Route[0].Channel != outbox.Call {
 			t.Errorf("attempts %v by %v", m.Attempts, m.Route)
+		}
+	})
+}
+
+// A landline is told of a notice by a call that names nothing of it; key 9 in it is a word about such calls, on record as consent.
+func TestFlowNoticeByVoice(t *testing.T) {
+	inFlowOf(t, calling(), func(f *flow) {
+		f.withSpeech()
+		to, err := contact.ParsePhone(patient, contact.Plan{})
+		f.must(err)
+		tell := func() (n notice.Notice) {
+			f.must(f.store.Update(t.Context(), store.Actor{Kind: "client", ID: "AC"}, func(tx *store.Tx) error {
+				if err := contact.Flag(tx, to, contact.Flags{Type: new(contact.LineLandline)}, "desk"); err != nil {
+					return err
+				}
+				site, err := contact.SiteOf(tx)
+				if err != nil {
+					return err
+				}
+				site.CallFrom, site.CallTo = "00:00", "23:59" // the bubble begins in the evening
+				if err := contact.SetSite(tx, site); err != nil {
+					return err
+				}
+				slots := text.Values{}
+				slots.SetInstant("start", tx.Now().Add(48*time.Hour))
+				n, _, err = notice.Send(tx, notice.Request{Template: "appointment.cancelled", To: to, Slots: slots, Mode: contact.Live})
+				return err
+			}))
+			return n
+		}
+		fate := func(n notice.Notice) (s outbox.State) {
+			f.must(f.store.View(t.Context(), func(tx *store.Tx) (err error) { _, s, err = notice.Get(tx, n.ID); return err }))
+			return s
+		}
+		f.phone(modemsim.HandsetChange{Answers: new(true), Presses: new("1")})
+		n := tell()
+		f.until("it was heard", 5*time.Minute, func() bool { return fate(n) == outbox.Delivered })
+		if said := f.heard(); said != "brand notice call-us 6175551000 press-1-again press-9-calls notice call-us 6175551000 goodbye" {
+			t.Errorf("heard %q", said)
+		}
+		f.phone(modemsim.HandsetChange{Presses: new("9")})
+		n = tell()
+		f.until("it was refused", 5*time.Minute, func() bool { return fate(n) == outbox.Undelivered })
+		if said := f.heard(); !strings.HasSuffix(said, "no-more-calls call-us 6175551000 goodbye") {
+			t.Errorf("heard %q", said)
+		}
+		f.must(f.store.View(t.Context(), func(tx *store.Tx) error {
+			c, err := consent.Of(tx, to)
+			if c.Voice != consent.Out {
+				t.Errorf("voice %q", c.Voice)
+			}
+			return err
+		}))
+		if n := len(f.network.Handset(patient).Messages()); n != 0 {
+			t.Errorf("%d texts to a landline", n)
 		}
 	})
 }

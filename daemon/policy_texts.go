@@ -20,6 +20,7 @@ type templateDoc struct {
 	Body       string     `json:"body"`
 	Class      text.Class `json:"class"`
 	Repeatable bool       `json:"repeatable,omitempty"`
+	Spoken     bool       `json:"spoken,omitempty"`
 	Replies    []string   `json:"replies,omitempty"`
 	Version    int        `json:"version"`
 	Reviewer   string     `json:"reviewer,omitempty"`
@@ -38,7 +39,7 @@ func templatesOf(tx *store.Tx) ([]templateDoc, error) {
 	list, err := text.List(tx)
 	docs := []templateDoc{}
 	for _, t := range list {
-		docs = append(docs, templateDoc{t.Name, t.Lang, t.Body, t.Class, t.Repeatable, t.Replies, t.Version, t.Reviewer, t.Reviewed.UTC()})
+		docs = append(docs, templateDoc{t.Name, t.Lang, t.Body, t.Class, t.Repeatable, t.Spoken, t.Replies, t.Version, t.Reviewer, t.Reviewed.UTC()})
 	}
 	return docs, err
 }
@@ -81,7 +82,7 @@ func readTemplates(p *piece, _ *box) (func(*store.Tx) error, error) {
 				t.Reviewer, t.Reviewed = "", time.Time{}
 			}
 			_, err := text.Save(tx, text.Template{
-				Name: t.Name, Lang: t.Lang, Body: t.Body, Class: t.Class, Repeatable: t.Repeatable, Replies: t.Replies, Reviewer: t.Reviewer, Reviewed: t.Reviewed,
+				Name: t.Name, Lang: t.Lang, Body: t.Body, Class: t.Class, Repeatable: t.Repeatable, Spoken: t.Spoken, Replies: t.Replies, Reviewer: t.Reviewer, Reviewed: t.Reviewed,
 			})
 			if err != nil {
 				return at[t.key()].refused(err)

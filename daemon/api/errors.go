@@ -110,7 +110,7 @@ var faults = []struct {
 	{outbox.ErrNotFound, fault{Status: 404, Code: 20404, Kind: "no-message", Title: "no such message"}},
 	{notice.ErrNotFound, fault{Status: 404, Code: 20404, Kind: "no-notice", Title: "no such notice"}},
 	{notice.ErrUnknownTemplate, fault{Status: 404, Code: 20404, Kind: "unknown-template", Title: "no such template", Field: "template"}},
-	{notice.ErrNoNumber, fault{Status: 422, Code: 60200, Kind: "no-number", Title: "the patient has no number that can be texted", Field: "subject"}},
+	{notice.ErrNoNumber, fault{Status: 422, Code: 60200, Kind: "no-number", Title: "the patient has no number that can be texted, or called about this", Field: "subject"}},
 	{notice.ErrPointless, fault{Status: 422, Code: 60200, Kind: "pointless", Title: "by the time it may go, it is of no use", Field: "expires_at"}},
 	{text.ErrNoMatch, fault{Status: 422, Code: 60200, Kind: "no-template-match", Title: "the text is not that of exactly one template"}},
 	{errCategory, fault{Status: 422, Code: 60200, Kind: "category", Title: "the category is not the template's"}},

@@ -8,6 +8,7 @@ import (
 	"pinward/daemon/access"
 	"pinward/daemon/contact"
 	"pinward/daemon/notice"
+	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
 	"pinward/daemon/text"
 	"pinward/store"
@@ -122,6 +123,7 @@ type noticeAnswer struct {
 	Template  string       `json:"template"`
 	Locale    string       `json:"locale"`
 	To        string       `json:"to"`
+	Channel   string       `json:"channel"` // sms, or call: a landline is told that there is a message
 	Subject   *subject     `json:"subject"`
 	Status    outbox.State `json:"status"`
 	Cause     string       `json:"cause"`
@@ -137,8 +139,12 @@ func showNotice(tx *store.Tx, id string) (noticeAnswer, error) {
 	if err != nil {
 		return noticeAnswer{}, err
 	}
+	channel := otp.ChannelSMS
+	if n.Voice {
+		channel = otp.ChannelCall
+	}
 	return noticeAnswer{
-		ID: n.ID, Template: n.Template, Locale: n.Lang, To: n.To.E164(), Subject: showSubject(n.Subject), Status: state,
+		ID: n.ID, Template: n.Template, Locale: n.Lang, To: n.To.E164(), Channel: channel, Subject: showSubject(n.Subject), Status: state,
 		Cause: n.Cause, Answer: n.Answer, SendAt: n.At, ExpiresAt: n.Expires, CreatedAt: n.Created, Message: n.Message,
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pinward/daemon/access"
+	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/record"
 	"pinward/store"
@@ -16,6 +17,8 @@ type numberRequest struct {
 	NoVoice *bool             `json:"no_voice"` // whoever has it wants no calls
 	Slow    *bool             `json:"slow"`     // calls speak slower, with longer pauses
 	Type    *contact.LineType `json:"type"`     // mobile, landline, or "" to leave it to feeds and sends
+
+	VoiceNotices *bool `json:"voice_notices"` // a landline may be called about notices; key 9 of such a call says no
 }
 
 // knownNumber is all that is known of a number, whoever holds it.
@@ -27,6 +30,7 @@ type knownNumber struct {
 	Type        contact.LineType `json:"type"`
 	TypeSource  string           `json:"type_source"` // desk, api:..., hl7:..., network (what sends have shown), plan, or "" for not known
 	Callable    bool             `json:"callable"`    // false: no call goes there, whoever asks
+	Notices     bool             `json:"voice_notices"`
 	ChangedAt   time.Time        `json:"changed_at,omitzero"`
 }
 
@@ -53,7 +57,16 @@ func flagNumber(a *api, r *http.Request, body []byte) (decision, error) {
 		if p.Kind != access.KindUser {
 			source = "api:" + p.Actor.ID
 		}
-		if req.NoVoice == nil && req.Slow == nil && req.Type == nil {
+		if req.VoiceNotices != nil {
+			choice := consent.Out
+			if *req.VoiceNotices {
+				choice = consent.OptedIn
+			}
+			if err := consent.Set(tx, to.phone, consent.ByVoice, choice, consent.SourceAPI); err != nil {
+				return 0, nil, err
+			}
+		}
+		if req.NoVoice == nil && req.Slow == nil && req.Type == nil && req.VoiceNotices == nil {
 			if err := record.Viewed(tx, "number", contact.SubjectID{}); err != nil {
 				return 0, nil, err
 			}
@@ -75,8 +88,12 @@ func showNumber(tx *store.Tx, p contact.Phone) (knownNumber, error) {
 	if err != nil {
 		return knownNumber{}, err
 	}
+	chosen, err := consent.Of(tx, p)
+	if err != nil {
+		return knownNumber{}, err
+	}
 	may, err := contact.MayCall(tx, p)
 	return knownNumber{
-		To: p.E164(), NoVoice: c.NoVoice, Slow: c.Slow, WrongNumber: c.WrongNumber, Type: line, TypeSource: source, Callable: may, ChangedAt: c.Changed,
+		To: p.E164(), NoVoice: c.NoVoice, Slow: c.Slow, WrongNumber: c.WrongNumber, Type: line, TypeSource: source, Callable: may, Notices: chosen.Voice != consent.Out, ChangedAt: c.Changed,
 	}, err
 }

@@ -52,12 +52,17 @@ const (
 	Out     Choice = "out"
 )
 
+// ByVoice stands where a class of texts does for the calls that tell who cannot be texted of a message: allowed until Out, which key 9
+// of such a call says. Calls with a code that was asked for go on.
+const ByVoice text.Class = "voice"
+
 // Consent is what one number chose.
 type Consent struct {
 	Phone     contact.Phone `json:"phone"`
 	Texts     Choice        `json:"texts,omitempty"`     // care texts: allowed until Out
 	Codes     Choice        `json:"codes,omitempty"`     // texts with a code: allowed until Out
 	Marketing Choice        `json:"marketing,omitempty"` // allowed from OptedIn on
+	Voice     Choice        `json:"voice,omitempty"`     // ByVoice
 	Lang      string        `json:"lang,omitempty"`      // language of the last word by which a choice was made
 	Changed   time.Time     `json:"changed"`
 }
@@ -92,6 +97,7 @@ const (
 	SourceHL7     = "hl7"
 	SourceConsole = "console"
 	SourceAdmin   = "admin"
+	SourceCall    = "call"
 )
 
 var (
@@ -141,6 +147,10 @@ func Allowed(tx *store.Tx, p contact.Phone, class text.Class, requested bool) er
 			return ErrOptedOutOfCodes
 		}
 		if c.Texts == Out && !requested {
+			return ErrOptedOut
+		}
+	case ByVoice:
+		if c.Texts == Out || c.Voice == Out {
 			return ErrOptedOut
 		}
 	case text.Marketing:
@@ -224,6 +234,8 @@ func change(tx *store.Tx, p contact.Phone, class text.Class, choice Choice, sour
 		field = &c.Codes
 	case text.Marketing:
 		field = &c.Marketing
+	case ByVoice:
+		field = &c.Voice
 	}
 	if *field == choice {
 		return false, nil

@@ -72,6 +72,7 @@ var pages = map[string]page{
 	"GET /verifications/{id}/status":  {access.VerifyRead, (*console).status, true},
 	"POST /verifications/{id}/check":  {access.Verify, (*console).check, false},
 	"POST /verifications/{id}/next":   {access.Verify, (*console).next, false},
+	"POST /verifications/{id}/call":   {access.Verify, (*console).callInstead, false},
 	"POST /verifications/{id}/resend": {access.Verify, (*console).resend, false},
 	"POST /verifications/{id}/cancel": {access.Verify, (*console).cancel, false},
 	"GET /messages":                   {access.NotifyRead, (*console).messages, false},

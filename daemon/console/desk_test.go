@@ -229,3 +229,35 @@ func TestTroubleOfOurs(t *testing.T) {
 		t.Errorf("a browser that is gone is in the log: %s", after[len(before):])
 	}
 }
+
+// TestDeskCallsOnAClick: at a desk no call is made by itself; one button, shown where the number may be called and a modem calls, makes
+// it with the same code.
+func TestDeskCallsOnAClick(t *testing.T) {
+	b := newBox(t)
+	p := b.login(access.Nurse)
+	id := p.post("/verifications", "number", patientNumber, "service", "prescription-pickup").leads()
+	p.get(id).want(200).hides("Call instead") // no modem calls
+	b.do(func(tx *store.Tx) error {
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "north", Ready: true, Voice: true, PartTime: time.Millisecond})
+	})
+	p.get(id).want(200).says("Call instead", id+"/call")
+	if got := p.post(id + "/call").leads(); got != id {
+		t.Fatalf("it leads to %q", got)
+	}
+	var v otp.Verification
+	var tries []otp.Try
+	b.do(func(tx *store.Tx) (err error) {
+		if v, err = otp.Get(tx, strings.TrimPrefix(id, "/verifications/")); err == nil {
+			tries, err = otp.Tries(tx, v)
+		}
+		return err
+	})
+	if len(v.Sends) != 2 || v.Generation != 0 || tries[len(tries)-1].Channel != outbox.Call {
+		t.Errorf("%d sends, generation %d, %v", len(v.Sends), v.Generation, tries)
+	}
+	b.do(func(tx *store.Tx) error {
+		return contact.Flag(tx, phone(t, "+16175551234"), contact.Flags{NoVoice: new(true)}, "patient")
+	})
+	p.get(id).want(200).hides("Call instead")
+	p.post(id + "/call").want(422).says("not to be called")
+}

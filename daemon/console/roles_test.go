@@ -19,6 +19,7 @@ var maySee = map[string]string{
 	"GET /verifications/{id}/status":  "NPEOU",
 	"POST /verifications/{id}/check":  "NPE",
 	"POST /verifications/{id}/next":   "NPE",
+	"POST /verifications/{id}/call":   "NPE",
 	"POST /verifications/{id}/resend": "NPE",
 	"POST /verifications/{id}/cancel": "NPE",
 	"GET /messages":                   "NPEOU",

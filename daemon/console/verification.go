@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ type verificationView struct {
 	Sent       []sentView
 	Zone       *time.Location
 	Wrong      bool // the code just typed was wrong
+	Calls      bool // the number may be called, and the box has a modem for it
 }
 
 // sentView is one send and the hand-over that it came to.
@@ -65,7 +67,13 @@ func (c *console) read(v *visit) (body verificationView, err error) {
 		if body.ChecksLeft, err = otp.ChecksLeft(tx, body.Verification); err != nil {
 			return err
 		}
-		body.Sent, err = sentOf(tx, body.Sends)
+		if body.Sent, err = sentOf(tx, body.Sends); err != nil {
+			return err
+		}
+		if body.Calls, err = contact.MayCall(tx, body.To); err != nil || !body.Calls {
+			return err
+		}
+		body.Calls, err = outbox.Calls(tx)
 		return err
 	})
 	return body, err
@@ -145,8 +153,16 @@ func (c *console) check(w http.ResponseWriter, v *visit) error {
 	return c.back(w, v, query, err)
 }
 
-// resend sends the code of a pending verification once more.
-func (c *console) resend(w http.ResponseWriter, v *visit) error {
+// resend sends the code of a pending verification once more, by the way that it went before.
+func (c *console) resend(w http.ResponseWriter, v *visit) error { return c.again(w, v, "") }
+
+// callInstead calls with the code of a pending verification: at a desk that is the only way to a call.
+func (c *console) callInstead(w http.ResponseWriter, v *visit) error {
+	return c.again(w, v, otp.ChannelCall)
+}
+
+// again sends the code once more by a channel; "" is that of the last time.
+func (c *console) again(w http.ResponseWriter, v *visit, channel string) error {
 	return c.back(w, v, "", c.accept(v, func(tx *store.Tx) error {
 		old, err := otp.Get(tx, v.PathValue("id"))
 		if err != nil {
@@ -156,7 +172,7 @@ func (c *console) resend(w http.ResponseWriter, v *visit) error {
 			return otp.ErrNotFound
 		}
 		_, err = otp.Start(tx, otp.StartRequest{
-			Service: old.Service, To: old.To, Subject: old.Subject, Locale: old.Locale, Channel: old.Channel,
+			Service: old.Service, To: old.To, Subject: old.Subject, Locale: old.Locale, Channel: cmp.Or(channel, old.Channel),
 			Reference: old.Reference, Amount: old.Amount, Payee: old.Payee, Staff: v.who.Staff, Mode: modeOf(v.who),
 		})
 		return err

@@ -1,9 +1,11 @@
 package contact
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"pinward/store"
 )
@@ -39,4 +41,35 @@ func (s Site) checkNoCalls() error {
 		}
 	}
 	return nil
+}
+
+// callHours are the minutes of the day between which notices are told by voice.
+func (s Site) callHours() (from, to int, ok bool) {
+	from, ok1 := minuteOfDay(cmp.Or(s.CallFrom, "09:00"))
+	to, ok2 := minuteOfDay(cmp.Or(s.CallTo, "18:00"))
+	return from, to, ok1 && ok2
+}
+
+// Daytime is the first moment from at on at which a notice may be told by voice. It reckons on the local wall clock, as Quiet does.
+func (s Site) Daytime(at time.Time) time.Time {
+	from, to, ok := s.callHours()
+	if !ok {
+		return at // Check refuses such a site
+	}
+	for range 4 { // a day that is over, its quiet hours, and those once more where they end behind the day
+		local := at.In(s.Location())
+		now, days := local.Hour()*60+local.Minute(), 0
+		if now >= to {
+			days = 1
+		}
+		if now < from || now >= to {
+			at = time.Date(local.Year(), local.Month(), local.Day()+days, from/60, from%60, 0, 0, local.Location()).UTC()
+		}
+		until, quiet := s.Quiet(at)
+		if !quiet {
+			return at
+		}
+		at = until
+	}
+	return at
 }

@@ -84,6 +84,11 @@ type Site struct {
 	QuietFrom string `json:"quiet_from"` // local "21:00", "08:00": notices wait; equal or empty is none
 	QuietTo   string `json:"quiet_to"`
 
+	// Notices are told by voice to who cannot be texted from CallFrom to CallTo, local time, and never in quiet hours; "" is 09:00 and
+	// 18:00. Codes that a person waits for are called at any hour.
+	CallFrom string `json:"call_from,omitempty"`
+	CallTo   string `json:"call_to,omitempty"`
+
 	// NoCalls are beginnings of numbers that are never called, "+16175552": the telephones of patients' rooms, the
 	// hospital's own exchange. HelpPhone is never called either.
 	NoCalls []string `json:"no_calls"`
@@ -221,6 +226,9 @@ func (s Site) Check() error {
 	if err := s.checkNoCalls(); err != nil {
 		return err
 	}
+	if from, to, ok := s.callHours(); !ok || from >= to {
+		return errors.New(`call_from and call_to are not of the form "09:00", the first before the other`)
+	}
 	for _, h := range s.LinkHosts {
 		if u, err := url.Parse("https://" + h); err != nil || u.Host != h || h == "" || strings.ToLower(h) != h {
 			return errors.New("a link host is not a lower-case host name")
@@ -252,6 +260,7 @@ func (s Site) differs(o Site) []string {
 		{"mode", s.Mode == o.Mode},
 		{"pilot", slices.Equal(s.Pilot, o.Pilot)},
 		{"quiet_hours", s.QuietFrom == o.QuietFrom && s.QuietTo == o.QuietTo},
+		{"call_hours", s.CallFrom == o.CallFrom && s.CallTo == o.CallTo},
 		{"no_calls", slices.Equal(s.NoCalls, o.NoCalls)},
 		{"link_hosts", slices.Equal(s.LinkHosts, o.LinkHosts)},
 	} {

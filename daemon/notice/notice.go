@@ -30,6 +30,7 @@ type Notice struct {
 	Class      text.Class        `json:"class"`
 	To         contact.Phone     `json:"to"`
 	Follow     bool              `json:"follow,omitempty"` // To is the subject's number of the day
+	Voice      bool              `json:"voice,omitempty"`  // To is a landline: a call tells that there is a message
 	Subject    contact.SubjectID `json:"subject,omitzero"`
 	Slots      text.Slots        `json:"slots"`
 	At         time.Time         `json:"at"`      // not before

@@ -48,6 +48,7 @@ func packNotice(p *store.Packer, n *Notice) {
 	p.Bool(27, n.Dropped)
 	p.Bool(28, n.Once)
 	p.Text(29, string(n.Door))
+	p.Bool(30, n.Voice)
 }
 
 func unpackNotice(n *Notice, f store.Field) {
@@ -110,6 +111,8 @@ func unpackNotice(n *Notice, f store.Field) {
 		n.Once = f.Bool()
 	case 29:
 		n.Door = json.RawMessage(f.Text())
+	case 30:
+		n.Voice = f.Bool()
 	}
 }
 

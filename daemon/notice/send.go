@@ -189,6 +189,12 @@ func draft(tx *store.Tx, req Request, site contact.Site) (Notice, text.Template,
 		return n, text.Template{}, ErrUnknownTemplate
 	}
 	n.Lang, n.Class = t.Lang, t.Class
+	if n.Voice && t.Class != text.Care {
+		n.Voice = false // an answer to a text goes where that came from
+	}
+	if n.Voice && !t.Spoken {
+		return n, t, ErrNoNumber
+	}
 	return n, t, nil
 }
 
@@ -213,24 +219,27 @@ func address(tx *store.Tx, n *Notice, lang string, site contact.Site) error {
 	if n.Lang == "" {
 		n.Lang = site.Language()
 	}
-	if !n.To.IsZero() {
-		return nil
+	if n.To.IsZero() {
+		n.Follow = true
+		return n.follow(tx)
 	}
-	to, ok, err := contact.Textable(tx, n.Subject)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return ErrNoNumber
-	}
-	n.To, n.Follow = to, true
-	return nil
+	line, _, err := contact.LineOf(tx, n.To, n.Subject)
+	n.Voice = line == contact.LineLandline
+	return err
 }
 
 // mayGo asks consent, at Send and again when the text is rendered.
 func mayGo(tx *store.Tx, n Notice) error {
 	if err := consent.AllowedSubject(tx, n.Subject, n.Class); err != nil {
 		return err
+	}
+	if n.Voice {
+		if err := callable(tx, n.To); err != nil {
+			return err
+		}
+		if err := consent.Allowed(tx, n.To, consent.ByVoice, false); err != nil {
+			return err
+		}
 	}
 	err := consent.Allowed(tx, n.To, n.Class, n.Requested)
 	if errors.Is(err, consent.ErrOptedOut) && n.Requested && n.Class == text.Care {
@@ -253,6 +262,9 @@ func enqueue(tx *store.Tx, n Notice, t text.Template, site contact.Site) (Notice
 // ErrPointless.
 func (n Notice) due(now time.Time, site contact.Site) (time.Time, error) {
 	at := n.At
+	if n.Voice {
+		at = site.Daytime(at) // the urgent ones too: a telephone at home wakes everybody
+	}
 	if until, quiet := site.Quiet(at); quiet && !n.Urgent && n.Class != text.System {
 		at = until
 	}
@@ -263,9 +275,13 @@ func (n Notice) due(now time.Time, site contact.Site) (time.Time, error) {
 }
 
 func put(tx *store.Tx, n Notice, t text.Template, due time.Time) (Notice, error) {
+	by := outbox.SMS
+	if n.Voice {
+		by = outbox.Call
+	}
 	m, err := outbox.Put(tx, outbox.Message{
 		Kind: Kind, Ref: n.ID, Held: true, Lane: n.Lane, To: n.To, Client: n.Client, Staff: n.Staff,
-		Route: []outbox.Step{{Channel: outbox.SMS}}, Due: due, Expires: n.Expires,
+		Route: []outbox.Step{{Channel: by}}, Due: due, Expires: n.Expires,
 		Repeat: t.Repeatable, Mode: n.Mode, Order: n.Order,
 	})
 	if err != nil {

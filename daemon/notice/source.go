@@ -35,10 +35,14 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	if err != nil {
 		return outbox.Rendered{}, fmt.Errorf("find text of notice: %w", err)
 	}
-	if again, err := reconsider(tx, &n, site); err != nil || again {
-		if err != nil {
-			return drop(tx, n, err)
-		}
+	again, err := reconsider(tx, &n, site)
+	if err == nil && n.Voice && !t.Spoken {
+		err = ErrNoNumber
+	}
+	switch {
+	case err != nil:
+		return drop(tx, n, err)
+	case again:
 		return hold(tx, n, t, site, "")
 	}
 	if err := mayGo(tx, n); err != nil {
@@ -49,7 +53,7 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 		return outbox.Rendered{}, fmt.Errorf("render notice: %w", err)
 	}
 	if len(m.Attempts) == 0 {
-		err := limit.Take(tx, perNumber.For(n.Staff), n.To.E164())
+		err := n.take(tx)
 		full, ok := errors.AsType[*limit.Exceeded](err)
 		switch {
 		case ok && !n.cancels():
@@ -58,6 +62,9 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 		case err != nil && !ok:
 			return outbox.Rendered{}, err
 		}
+	}
+	if n.Voice {
+		return spoken(tx, n, site)
 	}
 	if err := ask(tx, n, t); err != nil {
 		return outbox.Rendered{}, err
@@ -76,16 +83,16 @@ func reconsider(tx *store.Tx, n *Notice, site contact.Site) (again bool, err err
 		if err := consent.AllowedSubject(tx, n.Subject, n.Class); err != nil {
 			return false, err
 		}
-		to, ok, err := contact.Textable(tx, n.Subject)
-		if err != nil {
+		to, voice := n.To, n.Voice
+		if err := n.follow(tx); err != nil {
 			return false, err
 		}
-		if !ok {
-			return false, ErrNoNumber
-		}
-		again, n.To = to != n.To, to
+		again = to != n.To || voice != n.Voice
 	}
 	if _, quiet := site.Quiet(tx.Now()); quiet && !n.Urgent && n.Class != text.System {
+		again = true
+	}
+	if n.Voice && site.Daytime(tx.Now()).After(tx.Now()) {
 		again = true
 	}
 	return again, nil

@@ -127,6 +127,18 @@ func Senders(tx *store.Tx) ([]Standing, error) {
 	return out, nil
 }
 
+// Calls tells whether the box has a sender that takes calls, ready or not.
+func Calls(tx *store.Tx) (bool, error) {
+	y := look(tx)
+	all, err := y.all()
+	for _, m := range all {
+		if m.Voice && y.now.Sub(m.Seen) <= goneAfter {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
 func (m *member) hindrance(u *usage, now time.Time) string {
 	switch {
 	case !m.Ready:

@@ -152,6 +152,7 @@ var auditEvents = map[store.Action]auditEvent{
 	"notice.answer":       {orderRecord, noType, "U", ""},
 	"notice.cancel":       {orderRecord, noType, "D", ""},
 	"notice.drop":         {orderRecord, noType, "D", ""},
+	"notice.no_calls":     {orderRecord, noType, "U", ""},
 	"notice.purge":        {orderRecord, noType, "D", ""},
 	"hl7.request":         {orderRecord, noType, "C", ""},
 	"hl7.hold":            {orderRecord, noType, "C", ""},

@@ -60,6 +60,9 @@ func Lint(t Template) []Problem {
 			bad("replies", "%s ends texts and cannot be an answer", strings.ToUpper(strings.TrimSpace(r)))
 		}
 	}
+	if t.Spoken && (t.Class != Care || len(t.Replies) > 0) {
+		bad("spoken", "a call stands in only for a care text that asks for no answer")
+	}
 	pieces, err := parse(t.Body)
 	if err != nil {
 		bad("body", "%v", err)

@@ -33,6 +33,7 @@ type Template struct {
 
 	Class      Class
 	Repeatable bool     // may be sent again when its fate is unknown; a doubled text does no harm
+	Spoken     bool     // who cannot be texted may be called instead: that call says only that there is a message, and nothing of this text
 	Replies    []string // answers that the text asks for, "YES", "NO"; never a word that stops texts
 
 	Version  int       // 0 as shipped; Save counts up

@@ -163,6 +163,9 @@ func (r *telling) code(ctx context.Context) error {
 	}
 	if len(r.Digits) == 0 {
 		r.talk.Rounds++
+		if err := r.wait(ctx, r.Pause); err != nil {
+			return err
+		}
 		return r.say(ctx, r.Closing)
 	}
 	for round := range rounds {

@@ -144,7 +144,7 @@ func TestScriptSaysNothingPersonalBeforeAKey(t *testing.T) {
 func TestScriptWithoutDigits(t *testing.T) {
 	s := play()
 	s.Digits = nil
-	if talk, said, _ := act(t, s, time.Hour, pressed{3 * time.Second, '1'}); said != "prompt@500ms cut intro@3s closing@4s" || !talk.Heard() || !talk.Done {
+	if talk, said, _ := act(t, s, time.Hour, pressed{3 * time.Second, '1'}); said != "prompt@500ms cut intro@3s closing@5.5s" || !talk.Heard() || !talk.Done {
 		t.Errorf("%s, %+v", said, talk)
 	}
 	if talk, _, _ := act(t, s, 3500*time.Millisecond, pressed{3 * time.Second, '1'}); talk.Heard() {

@@ -1,0 +1,135 @@
+package notice
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pinward/daemon/consent"
+	"pinward/daemon/contact"
+	"pinward/daemon/outbox"
+	"pinward/daemon/text"
+	"pinward/store"
+)
+
+// landline makes the modem one that calls, and the number a landline.
+func (b *box) landline(p contact.Phone) {
+	b.t.Helper()
+	b.do(func(tx *store.Tx) error {
+		if err := outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true, PartTime: time.Second}); err != nil {
+			return err
+		}
+		return contact.Flag(tx, p, contact.Flags{Type: new(contact.LineLandline)}, "desk")
+	})
+}
+
+// hand is what the modem is given, if anything.
+func (b *box) hand() (job outbox.Job, ok bool) {
+	b.t.Helper()
+	b.do(func(tx *store.Tx) (err error) { job, ok, err = outbox.Next(tx, "m1", sources); return err })
+	return job, ok
+}
+
+func (b *box) over(job outbox.Job, s outbox.State) {
+	b.t.Helper()
+	b.do(func(tx *store.Tx) error {
+		return outbox.Settle(tx, job.Message.ID, job.Attempt, outbox.Result{Outcome: s, Cause: "test"})
+	})
+}
+
+// A landline is told by day, by a call that says nothing of the text, once a day; a text that asks for an answer, and a template that may
+// not be spoken, do not go there at all.
+func TestNoticeForALandline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBox(t)
+		b.landline(patient)
+		n := b.mustAsk(Request{To: patient}) // the bubble's clock begins at 19:00 in New York
+		if !n.Voice {
+			t.Fatal("a landline is texted")
+		}
+		if _, ok := b.hand(); ok {
+			t.Fatal("a telephone rings in the evening")
+		}
+		time.Sleep(13*time.Hour + 59*time.Minute)
+		if _, ok := b.hand(); ok {
+			t.Fatal("a telephone rings before nine, though the quiet hours are over")
+		}
+		time.Sleep(time.Minute)
+		job, ok := b.hand()
+		if !ok || job.Rendered.Text != "" || job.Rendered.Call.Say != outbox.SayNotice || job.Rendered.Call.Code != "" || job.Rendered.Call.Phone != "617-555-1000" {
+			t.Fatalf("at nine: %v", ok)
+		}
+		b.over(job, outbox.Delivered)
+		if _, s := b.state(n.ID); s != outbox.Delivered {
+			t.Errorf("it is %s", s)
+		}
+		second := b.mustAsk(Request{To: patient, Urgent: true, Expires: time.Now().Add(72 * time.Hour)})
+		if _, ok := b.hand(); ok {
+			t.Error("a second call on one day")
+		}
+		time.Sleep(24*time.Hour + time.Minute)
+		b.landline(patient) // its modem reports each hour
+		if job, ok = b.hand(); !ok {
+			n, s := b.state(second.ID)
+			t.Fatalf("no call the day after: %s, %s, not before %v, it is %v", s, n.Cause, n.At, time.Now())
+		}
+		b.over(job, outbox.Undelivered)
+		for _, name := range []string{"appointment.confirm", "telehealth.link"} {
+			v := text.Values{}
+			v.SetSite("Main Street")
+			v.SetInstant("start", time.Now().Add(48*time.Hour))
+			if err := v.SetLink("https://portal.example.org/x", []string{"portal.example.org"}); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := b.ask(Request{Template: name, To: patient, Slots: v}); !errors.Is(err, ErrNoNumber) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// The key that refuses such calls is recorded as consent, holds for notices by voice alone, and can be taken back; a number that wants no
+// calls, and a box that makes none, refuse at once.
+func TestNoMoreCallsAboutNotices(t *testing.T) {
+	b := newBox(t)
+	b.landline(patient)
+	n := b.mustAsk(Request{To: patient})
+	b.do(func(tx *store.Tx) error { return RefuseCalls(tx, n.ID) })
+	b.do(func(tx *store.Tx) error {
+		c, err := consent.Of(tx, patient)
+		if c.Voice != consent.Out || c.Texts == consent.Out || c.Codes == consent.Out {
+			t.Errorf("consent: voice %q, texts %q, codes %q", c.Voice, c.Texts, c.Codes)
+		}
+		if err := consent.Allowed(tx, patient, text.Code, true); err != nil {
+			t.Errorf("a code that was asked for: %v", err)
+		}
+		h, _ := consent.History(tx, patient)
+		if len(h) != 1 || h[0].Class != consent.ByVoice || h[0].Source != consent.SourceCall {
+			t.Errorf("history %v", h)
+		}
+		return err
+	})
+	if _, _, err := b.ask(Request{To: patient}); !errors.Is(err, consent.ErrOptedOut) {
+		t.Errorf("after the key: %v", err)
+	}
+	b.do(func(tx *store.Tx) error {
+		return consent.Set(tx, patient, consent.ByVoice, consent.OptedIn, consent.SourceAPI)
+	})
+	b.mustAsk(Request{To: patient})
+	b.do(func(tx *store.Tx) error {
+		return contact.Flag(tx, patient, contact.Flags{NoVoice: new(true)}, "patient")
+	})
+	if _, _, err := b.ask(Request{To: patient}); !errors.Is(err, ErrNoNumber) {
+		t.Errorf("wants no calls: %v", err)
+	}
+	b.do(func(tx *store.Tx) error {
+		if err := contact.Flag(tx, patient, contact.Flags{NoVoice: new(false)}, "patient"); err != nil {
+			return err
+		}
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, PartTime: time.Second})
+	})
+	if _, _, err := b.ask(Request{To: patient}); !errors.Is(err, ErrNoNumber) {
+		t.Errorf("no modem calls: %v", err)
+	}
+}
