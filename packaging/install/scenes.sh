@@ -17,8 +17,11 @@ field() { jq -r ".$1" "$2"; }
 
 scene_install() {
   step "the package is installed"
-  ok "dpkg takes it" in_box dpkg -i "/root/$(basename "$deb")"
-  said "it runs, empty, and says what is next" 'Pinward is running, empty. Next:'
+  in_box mkdir -p /root/pages /root/new
+  tar -C packaging/doc -c --exclude=walk . | in_box tar -C /root/pages -x
+  into "$work/bin/walk" /root/walk 0755 root
+  # The box has apt, and the package to install is the only one in /root.
+  page /root "install.md:1. The package"
   ok "its ports are systemd's" in_box systemctl is-active pinward.socket pinward-hl7.socket pinward-control.socket pinward-relay.socket
   ok "it starts with the machine" in_box systemctl is-enabled pinward.service pinward.socket pinward-relay.socket
   ok "the daemon's user alone reads its state" in_box sh -c '[ "$(stat -c %U:%a /var/lib/pinward)" = pinward:700 ]'
@@ -295,6 +298,19 @@ scene_exits() {
   ok "a leak would be counted" test "$(attempts)" -gt 0
   sleep 0.3
   ok "and captured" test "$(leaked)" -gt 0
+}
+
+# page FOLDER PAGE[:SECTION] follows a page of packaging/doc in a folder of the box: its blocks ```console install.
+page() { ok "$2 is true" in_box sh -c 'cd "$1" && /root/walk -pages /root/pages -installed "$2"' - "$1" "$2"; }
+
+scene_pages() {
+  step "what the pages tell an administrator to type"
+  into "$newer" "/root/new/$(basename "$newer")"
+  page /root "install.md:2. The configuration"
+  page /root add-a-modem.md
+  page /root ports.md
+  page /root/new upgrade.md
+  ok "it is ready" within 30 ready
 }
 
 scene_remove() {

@@ -77,6 +77,7 @@ certificate() {
 # programs builds what the test brings: the simulator and its own.
 programs() {
   CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$work/bin/" ./cmd/modemsim ./packaging/install/client ./packaging/install/probe
+  CGO_ENABLED=0 go test -c -trimpath -buildvcs=false -o "$work/bin/walk" ./packaging/doc/walk
 }
 
 configuration() {
