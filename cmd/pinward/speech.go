@@ -74,7 +74,7 @@ each tone: "zhe4 li3 shi4 ...".`,
 	return cmd
 }
 
-// buildSpeech makes every recording of the file, each written whole or not at all.
+// buildSpeech makes every recording of the file; they are written when all are made.
 func buildSpeech(ctx context.Context, out io.Writer, texts, folder string) error {
 	b, err := os.ReadFile(texts)
 	if err != nil {
@@ -87,6 +87,7 @@ func buildSpeech(ctx context.Context, out io.Writer, texts, folder string) error
 		}
 		return fmt.Errorf("%s: %w", texts, err)
 	}
+	var made []recording
 	for _, lang := range slices.Sorted(maps.Keys(langs)) {
 		s := langs[lang].orShipped(lang)
 		for _, prompt := range slices.Sorted(maps.Keys(s.Say)) {
@@ -101,15 +102,56 @@ func buildSpeech(ctx context.Context, out io.Writer, texts, folder string) error
 			if err != nil {
 				return fmt.Errorf("%s: [%s.say] %s: %w", texts, lang, prompt, err)
 			}
-			name := filepath.Join(folder, lang, prompt+".wav")
-			if err := writeWAV(name, pcm); err != nil {
-				return err
+			made = append(made, recording{filepath.Join(folder, lang, prompt+".wav"), pcm})
+		}
+	}
+	if err := place(made); err != nil {
+		return err
+	}
+	for _, r := range made {
+		fmt.Fprintf(out, "%s  %.1f s\n", r.name, voice.Length(r.pcm).Seconds())
+	}
+	return nil
+}
+
+// recording is what was made of a text, and its file.
+type recording struct {
+	name string
+	pcm  []byte
+}
+
+// place puts recordings where they belong. All are written beside the old ones first: where the disk is full, or anything else fails, the
+// folder stays as it was. If we crash between two renames some are new and the others old; each is whole, and another run does the rest.
+func place(all []recording) (err error) {
+	defer func() {
+		if err != nil {
+			for _, r := range all {
+				os.Remove(r.name + temporary) // of those that are there
 			}
-			fmt.Fprintf(out, "%s  %.1f s\n", name, voice.Length(pcm).Seconds())
+		}
+	}()
+	for _, r := range all {
+		if err := os.MkdirAll(filepath.Dir(r.name), 0o755); err != nil {
+			return fmt.Errorf("make folder: %w", err)
+		}
+		var b bytes.Buffer
+		if err := voice.WriteWAV(&b, r.pcm); err != nil {
+			return err
+		}
+		if err := os.WriteFile(r.name+temporary, b.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("write recording: %w", err)
+		}
+	}
+	for _, r := range all {
+		if err := os.Rename(r.name+temporary, r.name); err != nil {
+			return fmt.Errorf("write recording: %w", err)
 		}
 	}
 	return nil
 }
+
+// temporary ends the name of a recording that is not in its place yet; the daemon reads none of them.
+const temporary = ".new"
 
 // orShipped fills in what is not told from the voice of the shipped pack.
 func (s spoken) orShipped(lang string) spoken {
@@ -188,25 +230,6 @@ func (s spoken) synthesize(ctx context.Context, text string) ([]byte, error) {
 
 // fliteWords is how many words a minute flite speaks by itself.
 const fliteWords = 170
-
-// writeWAV puts a recording at its place by a temporary file: the daemon may read the folder meanwhile.
-func writeWAV(name string, pcm []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return fmt.Errorf("make folder: %w", err)
-	}
-	var b bytes.Buffer
-	if err := voice.WriteWAV(&b, pcm); err != nil {
-		return err
-	}
-	temp := name + ".new"
-	if err := os.WriteFile(temp, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("write recording: %w", err)
-	}
-	if err := os.Rename(temp, name); err != nil {
-		return fmt.Errorf("write recording: %w", err)
-	}
-	return nil
-}
 
 // checkSpeech reads the folder as the daemon does.
 func checkSpeech(out io.Writer, folder string) error {

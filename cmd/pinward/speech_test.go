@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/pelletier/go-toml/v2"
@@ -104,6 +107,41 @@ func TestSpeechBuild(t *testing.T) {
 	}
 	if n := voice.Length(pcm).Seconds(); n < 0.8 || n > 4 {
 		t.Errorf("the hospital's name lasts %.1f s", n)
+	}
+}
+
+// A full disk leaves the folder as it was, with nothing beside it: neither half of a recording nor half of the languages is new.
+func TestSpeechBuildOnAFullDisk(t *testing.T) {
+	shippedTexts(t)
+	dir := t.TempDir()
+	texts, folder := filepath.Join(dir, "texts.toml"), filepath.Join(dir, "speech")
+	write(t, texts, "[en.say]\nbrand = \"This is Example Hospital.\"\n[es.say]\nbrand = \"Le llamamos del hospital Example.\"\n")
+	if _, err := command(t, "speech", "build", texts, folder); err != nil {
+		t.Fatal(err)
+	}
+	en, es := filepath.Join(folder, "en", "brand.wav"), filepath.Join(folder, "es", "brand.wav")
+	before, err := os.ReadFile(en)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/full", es+temporary); err != nil { // each write there is ENOSPC
+		t.Fatal(err)
+	}
+	write(t, texts, "[en.say]\nbrand = \"This is another hospital.\"\n[es.say]\nbrand = \"Le llamamos de otro hospital.\"\n")
+	if _, err := command(t, "speech", "build", texts, folder); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("on a full disk: %v", err)
+	}
+	if after, err := os.ReadFile(en); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the old recording is gone: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(folder, "*", "*"+temporary)); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if _, err := command(t, "speech", "build", texts, folder); err != nil {
+		t.Fatalf("with room again: %v", err)
+	}
+	if after, err := os.ReadFile(en); err != nil || bytes.Equal(after, before) {
+		t.Errorf("with room again it is as before: %v", err)
 	}
 }
 
