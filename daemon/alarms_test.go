@@ -127,7 +127,7 @@ func TestFlowStartIsNoAlarm(t *testing.T) {
 func TestFlowAlarmInShadowMode(t *testing.T) {
 	inFlow(t, 2, func(f *flow) {
 		f.alarmPolicy(nil)
-		f.must(f.store.Update(t.Context(), self, func(tx *store.Tx) error {
+		f.must(f.store.Update(f.t.Context(), self, func(tx *store.Tx) error {
 			site, err := contact.SiteOf(tx)
 			if err != nil {
 				return err

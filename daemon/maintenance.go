@@ -222,6 +222,7 @@ func (b *box) maintain(h *house, w http.ResponseWriter, r *http.Request) bool {
 	}
 	switch {
 	case r.URL.Path == "/readyz":
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Retry-After", m.retryAfter())
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintln(w, "not ready: maintenance until "+m.Until.Format(time.RFC3339))

@@ -52,7 +52,7 @@ func TestPolicyIsChecked(t *testing.T) {
 func TestSilences(t *testing.T) {
 	inBox(t, ladder(), func(b *box) {
 		set := func(s Silence) error {
-			return b.store.Update(t.Context(), storetest.Tester, func(tx *store.Tx) error { return SetSilence(tx, s) })
+			return b.store.Update(b.Context(), storetest.Tester, func(tx *store.Tx) error { return SetSilence(tx, s) })
 		}
 		if err := set(Silence{Until: time.Now().Add(8 * 24 * time.Hour)}); err == nil {
 			t.Error("one of eight days is taken")

@@ -70,7 +70,7 @@ func TestWeeklyTestFails(t *testing.T) {
 // A test with nobody to test is refused, and not planned.
 func TestNobodyToTest(t *testing.T) {
 	inBox(t, Default(), func(b *box) {
-		err := b.store.Update(t.Context(), storetest.Tester, func(tx *store.Tx) error { _, err := BeginTest(tx); return err })
+		err := b.store.Update(b.Context(), storetest.Tester, func(tx *store.Tx) error { _, err := BeginTest(tx); return err })
 		if err == nil {
 			t.Error("it is begun")
 		}

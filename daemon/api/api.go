@@ -23,8 +23,10 @@ type Options struct {
 	// Figures are those of the modems, for metrics; nil is none.
 	Figures func() []ModemFigures
 	// Backup are those of the backups; nil is none.
-	Backup  func() BackupFigures
-	Version string // of the program, for metrics
+	Backup func() BackupFigures
+	// Maintenance tells whether planned maintenance is on; nil is never. The program keeps requests away then.
+	Maintenance func() bool
+	Version     string // of the program, for metrics
 }
 
 type api struct {

@@ -158,7 +158,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 			gauge(descQueue, float64(l.Due), l.Lane.String())
 			gauge(descOnAir, float64(l.OnAir), l.Lane.String())
 		}
-		if err := collectAlarms(tx, ch); err != nil {
+		if err := g.collectAlarms(tx, ch); err != nil {
 			return err
 		}
 		senders, err := outbox.Senders(tx)
