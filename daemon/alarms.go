@@ -62,8 +62,12 @@ func (h *house) tell(tx *store.Tx, box string, tree health.Node, settled bool) e
 			return err
 		}
 	}
-	if err := alarm.Routine(tx, wellness(box, tree)); err != nil {
+	beat, err := alarm.Routine(tx, wellness(box, tree))
+	if err != nil {
 		return err
+	}
+	if beat {
+		h.log.Info("heartbeat", "box", box, "health", tree.Worst().String(), "causes", len(tree.Causes()))
 	}
 	return alarm.Advance(tx, found, h.inMaintenance() != nil)
 }

@@ -72,7 +72,7 @@ func (b *box) run(d time.Duration) {
 			if err := Judge(tx, b.found); err != nil {
 				return err
 			}
-			if err := Routine(tx, "all is well"); err != nil {
+			if _, err := Routine(tx, "all is well"); err != nil {
 				return err
 			}
 			return Advance(tx, b.found, b.maintenance)

@@ -41,33 +41,30 @@ const (
 )
 
 // Routine begins the weekly test and the daily heartbeat when it is time. well is the box in one line, for
-// the heartbeat.
-func Routine(tx *store.Tx, well string) error {
+// the heartbeat; beat tells that one began, which belongs into the log.
+func Routine(tx *store.Tx, well string) (beat bool, err error) {
 	p, err := PolicyOf(tx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	site, err := contact.SiteOf(tx)
 	if err != nil {
-		return fmt.Errorf("look up site: %w", err)
+		return false, fmt.Errorf("look up site: %w", err)
 	}
 	now := tx.Now().In(site.Location())
-	if targets := p.outlets(); p.Weekly.Day != "" && len(targets) > 0 {
-		if at := planned(now, p.Weekly.At, p.Weekly.Day); at != (time.Time{}) {
-			if err := due(tx, Test, at, func() error { _, err := begin(tx, p, site, Test, "", targets); return err }); err != nil {
-				return err
-			}
+	if to := p.outlets(); p.Weekly.Day != "" && len(to) > 0 {
+		at := planned(now, p.Weekly.At, p.Weekly.Day)
+		if _, err := due(tx, Test, at, func() error { _, err := begin(tx, p, site, Test, "", to); return err }); err != nil {
+			return false, err
 		}
 	}
-	if p.Heartbeat.At != "" {
-		if at := planned(now, p.Heartbeat.At, ""); at != (time.Time{}) {
-			return due(tx, Heartbeat, at, func() error {
-				_, err := begin(tx, p, site, Heartbeat, well, p.Heartbeat.To)
-				return err
-			})
-		}
+	if p.Heartbeat.At == "" {
+		return false, nil
 	}
-	return nil
+	return due(tx, Heartbeat, planned(now, p.Heartbeat.At, ""), func() error {
+		_, err := begin(tx, p, site, Heartbeat, well, p.Heartbeat.To)
+		return err
+	})
 }
 
 // planned is the last hour of the plan that has come, if it is not too long ago.
@@ -85,20 +82,20 @@ func planned(now time.Time, at, day string) time.Time {
 	return time.Time{}
 }
 
-// due does what is planned, once for each hour of the plan.
-func due(tx *store.Tx, k Kind, at time.Time, do func() error) error {
+// due does what is planned, once for each hour of the plan; a zero at is not due.
+func due(tx *store.Tx, k Kind, at time.Time, do func() error) (done bool, err error) {
 	r, err := routineOf(tx, k)
 	if err != nil || !r.Planned.Before(at) {
-		return err
+		return false, err
 	}
 	if err := do(); err != nil {
-		return err
+		return false, err
 	}
 	if r, err = routineOf(tx, k); err != nil {
-		return err
+		return false, err
 	}
 	r.Planned = at
-	return routines.Put(tx, []byte(k), r)
+	return true, routines.Put(tx, []byte(k), r)
 }
 
 // outlets are all that the steps name.
