@@ -68,8 +68,15 @@ func (h *house) beginMaintenance(tx *store.Tx, until time.Time, reason string) e
 		return fmt.Errorf("%w: maintenance ends within 72 hours from now, and its reason has at most 200 bytes", admin.ErrState)
 	}
 	m := maintenance{From: tx.Now(), Until: until.UTC(), By: tx.Actor().ID, Reason: reason}
-	if on := h.inMaintenance(); on != nil {
-		m.From = on.From
+	switch had, ok, err := maintained.Get(tx, maintainedKey); {
+	case err != nil:
+		return fmt.Errorf("read maintenance: %w", err)
+	case ok && tx.Now().Before(had.Until):
+		m.From = had.From
+	case ok: // over, and not written down yet
+		if err := endMaintenance(tx, "time"); err != nil {
+			return err
+		}
 	}
 	if err := maintained.Put(tx, maintainedKey, m); err != nil {
 		return fmt.Errorf("keep maintenance: %w", err)

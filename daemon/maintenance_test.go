@@ -115,12 +115,17 @@ func TestFlowMaintenanceOutlivesARestart(t *testing.T) {
 		if on, off := f.entries(actMaintenance), f.entries(actMaintenanceEnd); len(on) != 1 || len(off) != 1 {
 			t.Errorf("%d begun, %d ended", len(on), len(off))
 		}
+		f.maintain(2 * time.Second)
+		time.Sleep(3 * time.Second) // over, and perhaps not written down yet
 		f.maintain(10 * time.Minute)
+		if n := len(f.entries(actMaintenanceEnd)); n != 2 {
+			t.Errorf("%d ended", n)
+		}
 		f.close()
 		time.Sleep(time.Hour) // the box was off when it ended
 		f.open()
 		time.Sleep(10 * time.Second)
-		if f.inMaintenance() != nil || len(f.entries(actMaintenanceEnd)) != 2 {
+		if f.inMaintenance() != nil || len(f.entries(actMaintenanceEnd)) != 3 {
 			t.Error("it did not end while the box was off")
 		}
 	})
