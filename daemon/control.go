@@ -40,16 +40,17 @@ func (b *box) controlHandler() http.Handler {
 			b.serveClosed(w, r)
 		}),
 		Modems:    b.modems(),
-		Routes:    slices.Concat(b.hl7Routes(), b.keyRoutes(), ringRoutes(), b.rotateRoutes(), b.backupRoutes(), b.repositoryRoutes(), b.policyRoutes(), b.alarmRoutes(), b.maintenanceRoutes()),
+		Routes:    slices.Concat(b.hl7Routes(), b.keyRoutes(), ringRoutes(), b.rotateRoutes(), b.backupRoutes(), b.repositoryRoutes(), b.policyRoutes(), b.alarmRoutes(), b.maintenanceRoutes(), b.acceptanceRoutes(), b.decommissionRoutes()),
 		Passwords: b.passwords,
 		Status:    b.status,
 		Doctor:    b.doctor,
 		Keys: admin.Keys{
-			Setup: b.commission, Unseal: b.unseal, Drill: b.drill, Finish: b.finish, Page: b.openPage, Progress: setupProgress,
+			Setup: b.commission, Unseal: b.unseal, Drill: b.drill, Finish: b.finish, Page: b.openPage, Progress: setupProgress, Certificate: b.certificate,
 		},
-		Backups: admin.Backups{Write: b.handBackup, Run: b.runBackup, Restore: b.restore},
-		Owner:   b.opts.Owner,
-		Log:     b.log,
+		Backups:   admin.Backups{Write: b.handBackup, Run: b.runBackup, Restore: b.restore},
+		Owner:     b.opts.Owner,
+		MayGoLive: b.mayGoLive,
+		Log:       b.log,
 	}))
 	return doors
 }

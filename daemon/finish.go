@@ -91,12 +91,19 @@ func (b *box) finish(ctx context.Context, by store.Actor) error {
 		if err != nil {
 			return err
 		}
-		site.Mode = c.Mode
+		// The two holders of the drill are the two persons that an override takes.
+		if site.Mode = c.Mode; c.Mode == contact.Live {
+			if c.Override == "" {
+				site.Mode = contact.Pilot
+			} else if err := tx.Record(store.Entry{Action: admin.ActOverride, Outcome: store.OK, Attrs: []store.Attr{{Key: "reason", Value: c.Override}}}); err != nil {
+				return err
+			}
+		}
 		c.Finished = tx.Now()
 		if err := errors.Join(contact.SetSite(tx, site), setups.Put(tx, setupKey, c)); err != nil {
 			return err
 		}
-		attrs := []store.Attr{{Key: "mode", Value: c.Mode.String()}, {Key: "witness", Value: c.Witness}}
+		attrs := []store.Attr{{Key: "mode", Value: site.Mode.String()}, {Key: "wanted", Value: c.Mode.String()}, {Key: "witness", Value: c.Witness}}
 		return tx.Record(store.Entry{Action: actFinished, Outcome: store.OK, Attrs: attrs})
 	})
 }

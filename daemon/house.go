@@ -245,6 +245,7 @@ var sweeps = []sweep{
 	{"notices", time.Minute, notice.Sweep},
 	{"self-tests", time.Second, sweepTests},
 	{"old self-tests", time.Hour, forgetTests},
+	{"acceptance", time.Second, sweepAcceptance},
 	{"intake", time.Minute, intake.Sweep},
 	{"api", time.Minute, api.Sweep},
 	{"sessions", time.Minute, access.Sweep},

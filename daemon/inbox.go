@@ -99,7 +99,7 @@ func (in inbox) take(ctx context.Context, sim string, ev modem.Event) error {
 	case ev.Text != nil:
 		return in.text(ctx, sim, *ev.Text)
 	case ev.Ring != nil:
-		return in.ring(ctx, sim)
+		return in.ring(ctx, sim, *ev.Ring)
 	case ev.Swap != nil:
 		return in.store.Update(ctx, self, func(tx *store.Tx) error { return swapped(tx, in.name, *ev.Swap) })
 	}
@@ -108,8 +108,13 @@ func (in inbox) take(ctx context.Context, sim string, ev modem.Event) error {
 
 // ring counts a call to one of our SIMs. The modem has hung up already, and who called is nobody's
 // business: a patient who rings the number that texted them asked for nothing to be kept.
-func (in inbox) ring(ctx context.Context, sim string) error {
-	return in.store.Update(ctx, self, func(tx *store.Tx) error { return note(tx, actCall, store.OK, sim) })
+func (in inbox) ring(ctx context.Context, sim string, r modem.Ring) error {
+	return in.store.Update(ctx, self, func(tx *store.Tx) error {
+		if err := note(tx, actCall, store.OK, sim); err != nil {
+			return err
+		}
+		return rang(tx, sim, r)
+	})
 }
 
 func (in inbox) report(ctx context.Context, sim string, r modem.Report) error {
@@ -207,8 +212,12 @@ func (own ownNumber) read(tx *store.Tx, in incoming) error {
 	}
 	text := consent.In{From: from, Body: body, SIM: in.SIM, At: tx.Now()}
 	for _, offer := range []func(*store.Tx, consent.In) (bool, error){consent.Incoming, otp.Incoming, notice.Incoming} {
-		if handled, err := offer(tx, text); err != nil || handled {
+		handled, err := offer(tx, text)
+		if err != nil {
 			return err
+		}
+		if handled {
+			return heard(tx, in, from)
 		}
 	}
 	return consent.Unread(tx, text)

@@ -34,7 +34,9 @@ type policyDoc struct {
 	Services  []serviceDoc  `json:"services"`  // the same
 	SIMs      []outbox.SIM  `json:"sims"`
 	HL7       intake.Shown  `json:"hl7"`
-	Alarms    alarm.Policy  `json:"alarms"`
+	// Acceptance is what pinward commission tests with.
+	Acceptance acceptancePolicy `json:"acceptance"`
+	Alarms     alarm.Policy     `json:"alarms"`
 }
 
 // policyPart is one part of the file.
@@ -52,6 +54,7 @@ var policyParts = []policyPart{
 	{"templates", func(p *policyDoc) any { return p.Templates }, readTemplates},
 	{"services", func(p *policyDoc) any { return p.Services }, readServices},
 	{"sims", func(p *policyDoc) any { return p.SIMs }, readSIMs},
+	{"acceptance", func(p *policyDoc) any { return p.Acceptance }, readAcceptance},
 	{"hl7", func(p *policyDoc) any { return p.HL7 }, readHL7},
 	{"alarms", func(p *policyDoc) any { return p.Alarms }, readAlarms},
 }
@@ -97,6 +100,9 @@ func policyOf(tx *store.Tx) (p policyDoc, err error) {
 		return p, err
 	}
 	p.HL7 = own.Show()
+	if p.Acceptance, err = acceptancePolicyOf(tx); err != nil {
+		return p, err
+	}
 	p.Alarms, err = alarm.PolicyOf(tx)
 	return p, err
 }

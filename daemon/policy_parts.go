@@ -146,6 +146,24 @@ func readSIMs(p *piece, _ *box) (func(*store.Tx) error, error) {
 	}, err
 }
 
+func readAcceptance(p *piece, _ *box) (func(*store.Tx) error, error) {
+	want := acceptancePolicy{MaxAgeDays: 400, MaxDelaySeconds: 60}
+	if err := p.decode(&want); err != nil {
+		return nil, err
+	}
+	want.Phones = append([]testPhone{}, want.Phones...)
+	return func(tx *store.Tx) error {
+		had, err := acceptancePolicyOf(tx)
+		if err != nil || same(had, want) {
+			return err
+		}
+		if err := setAcceptancePolicy(tx, want); err != nil {
+			return p.refused(err)
+		}
+		return nil
+	}, nil
+}
+
 // readHL7: rules that the file has not are as shipped.
 func readHL7(p *piece, _ *box) (func(*store.Tx) error, error) {
 	want := intake.Policy{}.Show()

@@ -21,7 +21,9 @@ import (
 type commissioning struct {
 	Holders []string     `json:"holders"` // of shares 1, 2 and 3
 	Mode    contact.Mode `json:"mode"`    // of the site, once set-up is finished
-	Drilled time.Time    `json:"drilled,omitzero"`
+	// Override is why it is live then without an acceptance; "" has it wait for that in pilot.
+	Override string    `json:"override,omitempty"`
+	Drilled  time.Time `json:"drilled,omitzero"`
 	// Begun is when the kit was made, and Seen when each of its shares was last seen to be in order.
 	Begun    time.Time            `json:"begun,omitzero"`
 	Seen     [kitShares]time.Time `json:"seen"`
@@ -81,6 +83,11 @@ func (b *box) commission(ctx context.Context, req admin.Setup) (admin.Kit, error
 	}
 	if err := req.Site.Check(); err != nil {
 		return admin.Kit{}, fmt.Errorf("%w: %w", admin.ErrState, err)
+	}
+	if req.Override != "" {
+		if err := admin.CheckOverride(req.Override); err != nil {
+			return admin.Kit{}, err
+		}
 	}
 	if err := b.mayCommission(ctx, req.Again); err != nil {
 		return admin.Kit{}, err
@@ -205,7 +212,7 @@ func (b *box) found(ctx context.Context, s *store.Store, req admin.Setup, hash a
 		if err := contact.SetSite(tx, req.Site); err != nil {
 			return err
 		}
-		if err := setups.Put(tx, setupKey, commissioning{Holders: req.Holders, Mode: wanted, Begun: tx.Now()}); err != nil {
+		if err := setups.Put(tx, setupKey, commissioning{Holders: req.Holders, Mode: wanted, Override: req.Override, Begun: tx.Now()}); err != nil {
 			return err
 		}
 		if _, err := access.CreateUser(tx, req.Admin.Name, hash, []access.Role{access.Admin, access.Auditor, access.Operator}); err != nil {

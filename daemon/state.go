@@ -21,6 +21,8 @@ const (
 	Empty    = "empty"    // no keys yet: it waits to be commissioned
 	Sealed   = "sealed"   // keys locked: it waits to be unsealed
 	Open     = "open"     // working
+	// Decommissioned is the end: the keys are destroyed, and the certificate is all that is left.
+	Decommissioned = "decommissioned"
 )
 
 // State is where the box stands, why, and what the operator should do.
@@ -56,6 +58,9 @@ func (b *box) bringUp(ctx context.Context) {
 	defer b.turning.Unlock()
 	if b.opts.Keys != nil {
 		b.open(ctx, b.opts.Keys, nil)
+		return
+	}
+	if b.ended(ctx) {
 		return
 	}
 	st, err := tpm.LoadState(b.statePath())

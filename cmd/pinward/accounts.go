@@ -79,8 +79,9 @@ func (c *client) site() *cobra.Command {
 			return err
 		},
 	}
+	var override string
 	mode := &cobra.Command{
-		Use: "mode shadow|pilot|live", Short: "Change the site's mode; live needs two persons", Args: cobra.ExactArgs(1),
+		Use: "mode shadow|pilot|live", Short: "Change the site's mode; live needs two persons, and a passed pinward commission", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			quiet := *c
 			quiet.json = false
@@ -90,13 +91,14 @@ func (c *client) site() *cobra.Command {
 			}
 			site["mode"] = args[0]
 			var now struct{ Mode string }
-			show, err := c.call(cmd.Context(), http.MethodPut, "/site", site, &now)
+			show, err := c.call(cmd.Context(), http.MethodPut, "/site?override="+url.QueryEscape(override), site, &now)
 			if show && err == nil {
 				printMode(now.Mode, args[0])
 			}
 			return err
 		},
 	}
+	mode.Flags().StringVar(&override, "override", "", "go live without pinward commission, for this `REASON`, which both persons give in the same words")
 	cmd.AddCommand(show, mode)
 	return cmd
 }

@@ -35,6 +35,7 @@ type installation struct {
 	kitDir         string
 	withPassphrase bool
 	resume, again  bool
+	override       string
 	in             *bufio.Reader
 }
 
@@ -77,7 +78,8 @@ func (c *client) setup() *cobra.Command {
 	f.StringVar(&s.site.Area, "area", "", "area code of numbers written without one")
 	f.StringVar(&s.site.HelpPhone, "help-phone", "", "number that a text tells people to call")
 	f.StringVar(&s.site.Authority, "authority", "", "assigning authority of the site's record numbers")
-	f.StringVar(&s.site.Mode, "mode", "shadow", "shadow, pilot or live, once set-up is finished")
+	f.StringVar(&s.site.Mode, "mode", "shadow", "shadow, pilot or live, once set-up is finished; live waits in pilot for pinward commission")
+	f.StringVar(&s.override, "override", "", "go live at the end of set-up without pinward commission, for this `REASON`: the two holders of the drill answer for it")
 	f.StringVar(&s.admin, "admin", "admin", "user name of the first person")
 	f.StringSliceVar(&s.holders, "holder", nil, "who keeps a share of the recovery kit; three times")
 	f.StringVar(&s.kitDir, "kit", "", "folder to write the shares and a page to print into: not on this box")
@@ -162,6 +164,9 @@ func (s *installation) ask() (map[string]any, error) {
 		s.holders = append(s.holders, name)
 	}
 	req["holders"] = s.holders
+	if s.override != "" {
+		req["override"] = s.override
+	}
 	return req, nil
 }
 
@@ -201,6 +206,9 @@ func (s *installation) proceed(ctx context.Context, k *kit) error {
 		return fmt.Errorf("%w; then run: pinward setup --continue", err)
 	}
 	fmt.Println("Set-up is finished.")
+	if s.site.Mode == "live" && s.override == "" {
+		fmt.Println("The site is pilot: it goes live after its acceptance (pinward commission), by pinward site mode live.")
+	}
 	return nil
 }
 

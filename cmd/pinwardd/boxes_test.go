@@ -18,7 +18,7 @@ type account struct{ Account, Secret, Token string }
 // Limits of a number stay as shipped. It returns what set-up printed.
 func (w *world) commission() (acc account, printed string, err error) {
 	printed, err = w.pinward(adminPassword+"\n", "setup", "--name", "Test Hospital", "--brand", "Riverside",
-		"--zone", daytime(), "--authority", "HOSP", "--help-phone", "617-555-1000", "--area", "617", "--mode", "live",
+		"--zone", daytime(), "--authority", "HOSP", "--help-phone", "617-555-1000", "--area", "617", "--mode", "live", "--override", "a test of the whole program",
 		"--holder", "Ann", "--holder", "Bo", "--holder", "Cy", "--kit", w.path("kit"))
 	if err != nil {
 		return acc, printed, err

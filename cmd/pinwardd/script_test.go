@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -38,6 +39,7 @@ func runScripts(t *testing.T, dir string) {
 		"freeze": onProcess((*world).freeze), "thaw": onProcess((*world).thaw),
 		"ready":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).awaitReady()) },
 		"sessions": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).useUpSessions()) },
+		"kinds":    func(ts *testscript.TestScript, _ bool, args []string) { worldOf(ts).kinds = args[0] },
 		"raise":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).raise()) },
 		"fault":    fault, "faultless": faultless,
 		"let": let, "code": code, "hl7": sendHL7, "take": take,
@@ -60,6 +62,11 @@ func runScripts(t *testing.T, dir string) {
 			env.Setenv("HTTPS", w.https)
 			env.Setenv("MLLP", w.mllp)
 			env.Setenv("HANDSETS", w.phones)
+			speech, err := filepath.Abs("../demo/speech") // the hospital's name, as a site records it
+			if err != nil {
+				return err
+			}
+			env.Setenv("SPEECH", speech)
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {

@@ -73,6 +73,7 @@ type world struct {
 	phones string // the handsets of the network
 	modems int
 	onAir  time.Duration // how long the network takes for one part
+	kinds  string        // of the modems, in turn, as modemsim -profile
 
 	procs map[string]*process
 	env   []string   // added to the daemon's environment
@@ -92,7 +93,7 @@ var worlds atomic.Int32
 func newWorld(dir string, modems int) (*world, error) {
 	n := int(worlds.Add(1))
 	w := &world{
-		dir: dir, modems: modems, onAir: 20 * time.Millisecond, procs: map[string]*process{},
+		dir: dir, modems: modems, onAir: 20 * time.Millisecond, kinds: "generic", procs: map[string]*process{},
 		host: fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%200, 1+os.Getpid()/200%200, n),
 	}
 	for _, addr := range []*string{&w.https, &w.mllp, &w.phones} {
@@ -185,7 +186,7 @@ func (w *world) command(name string) []string {
 			"--tpmstate", "dir=" + w.path("tpm"), "--flags", "not-need-init,startup-clear"}
 	case theNetwork:
 		return []string{"modemsim", "-dir", w.path("network"), "-links", w.path("ports"), "-http", w.phones,
-			"-modems", fmt.Sprint(w.modems), "-latency", w.onAir.String()}
+			"-modems", fmt.Sprint(w.modems), "-latency", w.onAir.String(), "-profile", w.kinds}
 	default:
 		args := []string{"pinwardd", "-config", w.path("pinward.toml"), "-allow-root"}
 		if w.files != nil { // LISTEN_PID must name the process itself: the shell becomes it

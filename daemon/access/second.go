@@ -28,6 +28,18 @@ const (
 	ActionAgree store.Action = "second.agreed"
 )
 
+// Asked is who asked first for something that waits for a second person; "" if nobody has.
+func Asked(tx *store.Tx, what string) (string, error) {
+	first, known, err := askeds.Get(tx, []byte(what))
+	if err != nil {
+		return "", fmt.Errorf("read what was asked: %w", err)
+	}
+	if !known || tx.Now().Sub(first.At) > AskLife {
+		return "", nil
+	}
+	return first.By, nil
+}
+
 // Agree counts the actor's word for something that one person may not do alone. The first time it keeps
 // that they asked; when another says the same within AskLife it is true, once, and the caller does it in
 // this transaction. What is asked must name all that is agreed to, and nobody's data: it is recorded.

@@ -25,7 +25,7 @@ import (
 
 // Status is what `pinward status` shows. It holds no number, no name and no text.
 type Status struct {
-	State   string    `json:"state"` // empty, sealed or open
+	State   string    `json:"state"` // empty, sealed, open or decommissioned
 	Cause   string    `json:"cause,omitempty"`
 	Next    string    `json:"next,omitempty"` // what the operator should do
 	Since   time.Time `json:"since"`
@@ -84,6 +84,8 @@ type Options struct {
 	Modems Modems
 	// Routes are verbs of rooms that this one may not import.
 	Routes []Route
+	// MayGoLive says what keeps the site from going live; nil lets it.
+	MayGoLive func(*store.Tx) error
 	// Passwords hashes for every door, one at a time.
 	Passwords *access.Passwords
 	// Owner is the user that the caller is taken for without a login; only the demo sets it.
@@ -114,6 +116,7 @@ func New(o Options) http.Handler {
 	m.HandleFunc("POST /unseal", d.unseal)
 	m.HandleFunc("POST /restore", d.restore)
 	m.HandleFunc("POST /backup/run", d.runBackup)
+	m.HandleFunc("GET /decommission", d.certificate)
 	m.HandleFunc("POST /login", d.login)
 	m.HandleFunc("POST /logout", d.logout)
 	open := func(pattern string, may access.Permission, h func(http.ResponseWriter, *http.Request, *store.Store) error) {

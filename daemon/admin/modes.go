@@ -2,7 +2,9 @@ package admin
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"pinward/daemon/access"
 	"pinward/daemon/contact"
@@ -24,7 +26,7 @@ func (d *door) setSite(w http.ResponseWriter, r *http.Request, s *store.Store) e
 		if err != nil {
 			return err
 		}
-		if site.Mode, err = d.agreed(tx, "site live", old.Mode, site.Mode); err != nil {
+		if site.Mode, err = d.live(tx, old.Mode, site.Mode, r.URL.Query().Get("override")); err != nil {
 			return err
 		}
 		return contact.SetSite(tx, site)
@@ -32,7 +34,40 @@ func (d *door) setSite(w http.ResponseWriter, r *http.Request, s *store.Store) e
 	if err == nil {
 		answer(w, http.StatusOK, site)
 	}
-	return secondPerson(err)
+	return stateProblem(secondPerson(err))
+}
+
+// ActOverride is the entry of a site that goes live although its acceptance was not passed.
+const ActOverride store.Action = "acceptance.overridden"
+
+// live is the site's mode that holds now. Live needs the site's acceptance, or two persons who answer for going without,
+// by the same reason.
+func (d *door) live(tx *store.Tx, had, want contact.Mode, override string) (contact.Mode, error) {
+	if want != contact.Live || had == contact.Live || d.MayGoLive == nil || d.Owner != "" {
+		return d.agreed(tx, "site live", had, want)
+	}
+	if override == "" {
+		if err := d.MayGoLive(tx); err != nil {
+			return had, err
+		}
+		return d.agreed(tx, "site live", had, want)
+	}
+	if err := CheckOverride(override); err != nil {
+		return had, err
+	}
+	mode, err := d.agreed(tx, "site live without acceptance: "+override, had, want)
+	if err != nil || mode != contact.Live {
+		return mode, err
+	}
+	return mode, tx.Record(store.Entry{Action: ActOverride, Outcome: store.OK, Attrs: []store.Attr{{Key: "reason", Value: override}}})
+}
+
+// CheckOverride says whether a reason will do for going live without an acceptance.
+func CheckOverride(reason string) error {
+	if len(strings.TrimSpace(reason)) < 10 || len(reason) > 400 {
+		return fmt.Errorf("%w: going live without acceptance needs a reason that an auditor understands (10 to 400 characters)", ErrState)
+	}
+	return nil
 }
 
 // agreed is the mode that what holds now: the one that is wanted, or the one that it had while live waits

@@ -15,8 +15,11 @@ import (
 type Setup struct {
 	Passphrase string       `json:"passphrase,omitempty"` // for unseal = "tpm+passphrase" and "operator"
 	Site       contact.Site `json:"site"`                 // its mode holds once set-up is finished
-	Admin      NewUser      `json:"admin"`                // the first person who may do everything
-	Holders    []string     `json:"holders"`              // who keeps the shares of the recovery kit, in their order
+	// Override is why the site goes live at the end of set-up without its acceptance. The two holders whose shares pass
+	// the drill are the two persons who answer for it. Without it a site that is to be live is pilot until it passed.
+	Override string   `json:"override,omitempty"`
+	Admin    NewUser  `json:"admin"`   // the first person who may do everything
+	Holders  []string `json:"holders"` // who keeps the shares of the recovery kit, in their order
 	// Again discards a set-up whose kit was never tried: its answer may have been lost.
 	Again bool `json:"again,omitempty"`
 }
@@ -73,6 +76,8 @@ type Keys struct {
 	Finish func(ctx context.Context, by store.Actor) error
 	// Page has a code shown for the page of set-up and unsealing.
 	Page func(context.Context) (Ticket, error)
+	// Certificate is that of a box that was taken out of service.
+	Certificate func() (any, error)
 	// Progress is nil once set-up is finished.
 	Progress func(*store.Tx) (*Progress, error)
 }
@@ -86,6 +91,16 @@ func stateProblem(err error) error {
 		return &problem{http.StatusConflict, strings.TrimLeft(strings.TrimPrefix(err.Error(), ErrState.Error()), ":\n ")}
 	}
 	return err
+}
+
+// certificate is shown without a login: when there is one, nobody can log in any more.
+func (d *door) certificate(w http.ResponseWriter, _ *http.Request) {
+	c, err := d.Keys.Certificate()
+	if err != nil {
+		d.fail(w, stateProblem(err))
+		return
+	}
+	answer(w, http.StatusOK, c)
 }
 
 func (d *door) setup(w http.ResponseWriter, r *http.Request) {

@@ -230,6 +230,17 @@ var auditEvents = map[store.Action]auditEvent{
 	"work.opened":        {Skip: skipDesk},
 	"work.closed":        {Skip: skipDesk},
 
+	"acceptance.policy":     {securityAlert, securityConf, "E", ""},
+	"acceptance.step":       {Skip: skipModem},
+	"acceptance.waived":     {securityAlert, securityConf, "E", ""},
+	"acceptance.finished":   {securityAlert, securityConf, "E", ""},
+	"acceptance.overridden": {securityAlert, securityConf, "E", ""},
+
+	"decommission.begun":     {securityAlert, securityConf, "E", ""},
+	"decommission.modem":     {securityAlert, hardwareConf, "E", ""},
+	"decommission.exported":  {Skip: skipStep},
+	"decommission.certified": {applicationActivity, applicationStop, "E", ""},
+
 	"backup.verified":  {Skip: skipUpkeep},
 	"backup.kept":      {Skip: skipUpkeep},
 	"backup.failed":    {Skip: skipUpkeep},
