@@ -22,6 +22,14 @@ func (b *box) serveClosed(w http.ResponseWriter, r *http.Request) {
 		b.serveSetup(w, r)
 		return
 	}
+	if st.Name == Decommissioned {
+		if forMachines(r.URL.Path) {
+			http.Error(w, "this box was taken out of service", http.StatusGone)
+			return
+		}
+		b.show(w, http.StatusGone, "ended", st)
+		return
+	}
 	b.sealed.https.Add(1)
 	w.Header().Set("Retry-After", "30")
 	if forMachines(r.URL.Path) {

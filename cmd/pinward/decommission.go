@@ -31,7 +31,7 @@ const decommissionLong = `Decommission takes a box out of service for good. Two 
 each types the box's name. When the second has, nothing more is sent; then it
 
   1. deletes the texts on every modem and SIM, and ends their forwarding,
-  2. exports the audit to a new folder, and verifies it (--no-export REASON goes without),
+  2. exports the audit to a new folder, and verifies it (--no-export REASON goes without); this takes the role auditor,
   3. writes and signs the certificate, and only then
   4. destroys the keys: the TPM is cleared, which takes what other programs keep in it as well (--keep-tpm REASON leaves
      it), and the store and the sealed keys are removed.
@@ -112,7 +112,7 @@ func (r *retirement) finish(ctx context.Context, st status, box string, export b
 			return errors.New("it was begun with an export: name a folder with --export")
 		}
 		if err := r.exportTo(ctx, r.export, ""); err != nil {
-			return err
+			return fmt.Errorf("export audit (it takes the role auditor; the other person may go on): %w", err)
 		}
 		report, err := audit.Verify(ctx, r.export, audit.VerifyOptions{Signer: st.Signer})
 		if err != nil {
