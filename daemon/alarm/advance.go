@@ -106,11 +106,17 @@ func (a *Alarm) told(tx *store.Tx, from int) error {
 		}
 		attrs = append(attrs, t.attr())
 	}
-	a.Told = a.Told[max(0, len(a.Told)-maxTold):]
+	for len(a.Told) > maxTold {
+		i := slices.IndexFunc(a.Told, func(t Told) bool { return !t.State.pending() })
+		if i < 0 {
+			break // all are still to be told
+		}
+		a.Told = slices.Delete(a.Told, i, i+1)
+	}
 	return a.keep(tx, ActionTold, outcome, attrs...)
 }
 
-// maxTold bounds what a record keeps; the entries keep all.
+// maxTold bounds what a record keeps of what is settled; the entries keep all.
 const maxTold = 60
 
 func (t Told) attr() store.Attr {

@@ -225,12 +225,29 @@ func (a *Alarm) keep(tx *store.Tx, action store.Action, o store.Outcome, attrs .
 			return fmt.Errorf("put alarm away: %w", err)
 		}
 	}
+	if len(attrs) > maxAttrs {
+		attrs = append(attrs[:maxAttrs:maxAttrs], store.Attr{Key: "more", Value: fmt.Sprint(len(attrs) - maxAttrs)})
+	}
 	if a.Kind == Real {
 		attrs = append(attrs, store.Attr{Key: "path", Value: a.Path}, store.Attr{Key: "severity", Value: string(a.Severity)}, store.Attr{Key: "cause", Value: a.Cause})
 	}
 	tx.Signal(Changed)
 	return tx.Record(store.Entry{Action: action, Outcome: o, Object: fmt.Sprintf("alarm:%d", a.ID), Attrs: attrs})
 }
+
+// maxAttrs is how many tellings one entry names; the record has them all.
+const maxAttrs = 24
+
+// clip keeps words within what an entry and a page can hold.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most-3], "") + "..."
+}
+
+// maxCause bounds the words of a cause, in bytes.
+const maxCause = 500
 
 // kept is for how long a record can be read after its end; its entries stay.
 const kept = 400 * 24 * time.Hour

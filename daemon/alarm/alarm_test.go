@@ -1,6 +1,9 @@
 package alarm
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +175,34 @@ func TestOutletThatIsDown(t *testing.T) {
 		b.down = map[string]bool{}
 		b.run(5 * time.Minute)
 		b.wantOut("pager raised 1", "it@hospital.example raised 1")
+		tries := slices.Sorted(maps.Values(b.ids))
+		if len(tries) != 2 || tries[0] != 1 || tries[1] < 3 { // each try of a delivery has its id
+			t.Errorf("deliveries by id were tried %v times", tries)
+		}
+	})
+}
+
+// A site that tells many at once, in many words, is told and recorded all the same.
+func TestManyAreTold(t *testing.T) {
+	p := ladder()
+	p.Steps = nil
+	for i := range 4 {
+		s := Step{By: Mail}
+		for j := range 20 {
+			s.To = append(s.To, fmt.Sprintf("it-%d-%d@hospital.example", i, j))
+		}
+		p.Steps = append(p.Steps, s)
+	}
+	inBox(t, p, func(b *box) {
+		b.is(Critical, "store")
+		b.found[0].Cause = strings.Repeat("many words ", 1000)
+		b.run(2 * time.Minute)
+		if len(b.out) != 80 {
+			t.Errorf("%d are told", len(b.out))
+		}
+		if a := b.only(); len(a.Cause) != maxCause {
+			t.Errorf("the cause has %d bytes", len(a.Cause))
+		}
 	})
 }
 

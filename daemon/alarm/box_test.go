@@ -31,6 +31,7 @@ type box struct {
 	// out is what mail and webhooks took; down are the outlets that fail.
 	out  []string
 	down map[string]bool
+	ids  map[string]int // how often each delivery was tried
 }
 
 // inBox runs a test in a bubble, at half past ten on a Monday night in Boston.
@@ -39,7 +40,7 @@ func inBox(t *testing.T, p Policy, test func(*box)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2000, 1, 4, 3, 30, 0, 0, time.UTC)))
-		b := &box{T: t, modem: true, texts: map[string][]string{}, down: map[string]bool{}}
+		b := &box{T: t, modem: true, texts: map[string][]string{}, down: map[string]bool{}, ids: map[string]int{}}
 		b.store = storetest.OpenIn(t, dir, storetest.Options(storetest.NewKeys(t)))
 		b.do(func(tx *store.Tx) error {
 			site := contact.Site{Name: "Test", Brand: "Riverside", Zone: "America/New_York", Area: "617", Mode: contact.Live}
@@ -115,6 +116,7 @@ func (b *box) deliver() {
 			return err
 		})
 		for _, d := range due {
+			b.ids[d.ID]++
 			to := d.To
 			if d.Address != "" {
 				to = d.Address

@@ -57,6 +57,7 @@ func Settle(tx *store.Tx, d Delivery, cause string, final bool) error {
 	}
 	t := &a.Told[i]
 	t.Tries++
+	cause = clip(cause, maxCause)
 	outcome := store.Failed
 	switch {
 	case cause == "":

@@ -29,7 +29,7 @@ func Judge(tx *store.Tx, found []Finding) error {
 		return err
 	}
 	for _, f := range found {
-		f.Severity = p.severity(f)
+		f.Severity, f.Cause = p.severity(f), clip(f.Cause, maxCause)
 		if f.Severity == Ignore {
 			continue
 		}

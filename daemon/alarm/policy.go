@@ -151,6 +151,9 @@ func (p Policy) Check() error {
 	if p.RepeatMinutes < 5 {
 		return fmt.Errorf("repeat_minutes is below 5")
 	}
+	if len(p.OnCall) > 50 || len(p.Steps) > 20 || len(p.Heartbeat.To) > 20 || len(p.Severities) > 100 {
+		return fmt.Errorf("more than 50 on call, 20 steps, 20 for the heartbeat or 100 severities")
+	}
 	for i, d := range p.OnCall {
 		if err := d.check(); err != nil {
 			return fmt.Errorf("on_call[%d]: %w", i, err)
@@ -158,8 +161,8 @@ func (p Policy) Check() error {
 	}
 	for i, s := range p.Steps {
 		switch {
-		case len(s.To) == 0:
-			return fmt.Errorf("steps[%d]: to is empty", i)
+		case len(s.To) == 0 || len(s.To) > 20:
+			return fmt.Errorf("steps[%d]: to has not 1 to 20", i)
 		case s.WaitMinutes < 0 || s.WaitMinutes > 24*60:
 			return fmt.Errorf("steps[%d]: wait_minutes is not 0 to %d", i, 24*60)
 		case s.Least != "" && s.Least != Critical && s.Least != Warning:

@@ -210,7 +210,7 @@ func (a *Alarm) finish(tx *store.Tx) error {
 			return err
 		}
 	}
-	return a.keep(tx, action, outcome, store.Attr{Key: "failed", Value: strings.Join(failed, ", ")})
+	return a.keep(tx, action, outcome, store.Attr{Key: "failed", Value: clip(strings.Join(failed, ", "), 4*maxCause)})
 }
 
 // TestPath is where the trouble of the alarms themselves is found.
