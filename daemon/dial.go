@@ -19,6 +19,12 @@ type Dial func(ctx context.Context, name string) (net.Conn, error)
 // ErrRelay is what the relay answers when it will not or cannot connect.
 var ErrRelay = errors.New("relay refused")
 
+// dialLocal reaches a socket in this machine's file system: a log server's, the control socket.
+func dialLocal(ctx context.Context, network, path string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, network, path)
+}
+
 // relayPatience is more than the relay gives a dial; one that says nothing for so long hangs.
 const relayPatience = 20 * time.Second
 
@@ -28,8 +34,9 @@ const relayPatience = 20 * time.Second
 // The descriptor is a connected socket. If we crash here the kernel closes it; the relay keeps none.
 func RelayDial(socket string) Dial {
 	return func(ctx context.Context, name string) (net.Conn, error) {
-		d := net.Dialer{Timeout: 5 * time.Second}
-		c, err := d.DialContext(ctx, "unixpacket", socket)
+		asking, enough := context.WithTimeout(ctx, 5*time.Second)
+		defer enough()
+		c, err := dialLocal(asking, "unixpacket", socket)
 		if err != nil {
 			return nil, fmt.Errorf("reach relay: %w", err)
 		}

@@ -99,15 +99,17 @@ func measureSync(folder string) (median, worst time.Duration, err error) {
 func (b *box) examineServed() admin.Finding {
 	f := admin.Finding{Area: "certificate", Name: "https served"}
 	served := b.certs.pair.Load()
-	disk := certificates{cfg: b.cfg.HTTPS}
-	switch err := disk.load(); {
+	now := b.cfg
+	now.HTTPS = *b.certs.from.Load() // a reload may have named other files
+	var disk certificates
+	switch err := disk.load(now.HTTPS); {
 	case err != nil:
 		f.State, f.What, f.Next = health.Fail, "the files cannot be loaded now: the next restart would fail", "see pinward doctor as root: certificate https"
 	case !bytes.Equal(disk.pair.Load().Certificate[0], served.Certificate[0]):
 		f.State, f.What, f.Next = health.Warn, "the certificate in the file is another than the one that is served", "run: systemctl reload pinward"
 	default:
 		f.What = "is the one of the file"
-		if at := b.cfg.expiry()["https"]; !at.IsZero() {
+		if at := now.expiry()["https"]; !at.IsZero() {
 			f.What += ", until " + at.UTC().Format(time.DateOnly)
 		}
 	}

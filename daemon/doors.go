@@ -150,7 +150,9 @@ func clearSocket(path string) error {
 	if fi.Mode()&os.ModeSocket == 0 {
 		return fmt.Errorf("control socket: %s is a file of another kind", path)
 	}
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if c, err := dialLocal(ctx, "unix", path); err == nil {
 		c.Close()
 		return fmt.Errorf("control socket: another daemon answers on %s", path)
 	}
@@ -306,21 +308,22 @@ func (d *doors) closeControl(ctx context.Context) error {
 
 // certificates are read from their files, and read again on reload without a connection lost.
 type certificates struct {
-	cfg  HTTPS
+	from atomic.Pointer[HTTPS] // the files that they were read from
 	pair atomic.Pointer[tls.Certificate]
 }
 
 func newCertificates(c HTTPS) (*certificates, error) {
-	certs := &certificates{cfg: c}
-	return certs, certs.load()
+	certs := &certificates{}
+	return certs, certs.load(c)
 }
 
-func (c *certificates) load() error {
-	pair, err := tls.LoadX509KeyPair(c.cfg.Certificate, c.cfg.Key)
+func (c *certificates) load(files HTTPS) error {
+	pair, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
 	if err != nil {
 		return fmt.Errorf("load certificate: %w", err)
 	}
 	c.pair.Store(&pair)
+	c.from.Store(&files)
 	return nil
 }
 

@@ -49,7 +49,7 @@ var rooms = map[string][]string{
 	"daemon":                {"store", "store/audit", "hl7", "hl7/mllp", "modem", "modem/port", "modem/line", "modem/voice", "tpm", "systemd", "doors", "verbs", "ground"},
 	"cmd/pinwardd":          {"daemon", "systemd"},
 	"cmd/relay":             {"systemd"},
-	"cmd/pinward":           {"cmd/pinward/doctor", "store/audit", "modem/voice", "systemd", "packaging/release"},
+	"cmd/pinward":           {"cmd/pinward/doctor", "store/audit", "modem/voice", "systemd", "packaging", "packaging/release"},
 	"cmd/pinward/doctor":    {"modem/port", "systemd"}, // it looks at the machine, not at the daemon
 	"cmd/demo":              {"daemon", "modem/modemsim"},
 	"cmd/modemsim":          {"modem/modemsim"},
@@ -58,6 +58,7 @@ var rooms = map[string][]string{
 	"packaging/bundle":      {"packaging/release"}, // the maintainers' tool, in no package
 	"packaging/doc/walk":    {},                    // for tests alone: walks the pages
 
+	"packaging":                {}, // the files that an installation lays down
 	"packaging/install/client": {}, // of the install test
 	"packaging/install/probe":  {},
 }

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -29,8 +28,10 @@ type Options struct {
 	// Owner, when set, is the user that the control socket takes its caller for, without a login.
 	// Only cmd/demo sets it.
 	Owner string
-	// Reload, when it delivers, makes the daemon read its certificates and recordings again.
+	// Reload, when it delivers, makes the daemon read its configuration, certificates and recordings again.
 	Reload <-chan os.Signal
+	// Config reads the configuration again for that; nil keeps the one in force.
+	Config func() (Config, error)
 	// Version is shown by status and in metrics.
 	Version string
 	Log     *slog.Logger
@@ -81,6 +82,8 @@ type box struct {
 	backing  sync.Mutex // held while a backup is made by itself, or checked
 	rotation *rotation  // guarded by turning; nil unless one is under way
 
+	lately string // owned by work: what came of the last reload, for the status line; "" is nothing to tell
+
 	judging sync.Mutex
 	judged  health.Node // guarded by judging: the last answer
 }
@@ -114,7 +117,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 func (b *box) work(ctx context.Context, doors *doors) error {
 	b.bringUp(ctx)
 	close(b.decided)
-	b.notify(daemon.SdNotifyReady + "\nSTATUS=" + b.state.Load().String())
+	b.notify(daemon.SdNotifyReady + "\n" + b.statusLine())
 	tick := time.NewTicker(b.watchdogEvery())
 	defer tick.Stop()
 	telling, stop := context.WithCancel(ctx)
@@ -168,18 +171,6 @@ func (b *box) fail(err error) {
 	}
 }
 
-func (b *box) reload(d *doors) {
-	b.notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonicMicros()))
-	if err := b.certs.load(); err != nil {
-		b.log.Error("reload certificates: the old ones stay in use", "error", err)
-	}
-	if err := b.reloadMLLP(d); err != nil {
-		b.log.Error("reload certificates of MLLP: the old ones stay in use", "error", err)
-	}
-	b.loadSpeech()
-	b.notify(daemon.SdNotifyReady)
-}
-
 // notify tells systemd, where there is one.
 func (b *box) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
@@ -201,7 +192,7 @@ func (b *box) feedWatchdog() {
 		b.log.Error("loops are silent: the watchdog is not fed", "loops", silent)
 		return
 	}
-	b.notify(daemon.SdNotifyWatchdog + "\nSTATUS=" + b.state.Load().String())
+	b.notify(daemon.SdNotifyWatchdog + "\n" + b.statusLine())
 }
 
 // Health is the tree of what depends on what, asked now. It is kept so that a node whose state has

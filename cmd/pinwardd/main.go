@@ -48,7 +48,7 @@ func run() error {
 	if os.Getuid() == 0 && !*allowRoot {
 		return errors.New("refusing to run as root: the daemon needs no rights of root's; see -allow-root")
 	}
-	return serve(cfg)
+	return serve(*path, cfg)
 }
 
 // version is set by packaging/package.

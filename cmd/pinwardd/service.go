@@ -19,13 +19,14 @@ import (
 // ends Wait, and the reason reaches the exit code.
 type program struct {
 	cfg  daemon.Config
+	path string // of cfg's file
 	stop context.CancelFunc
 	done chan struct{}
 	err  error // written before done is closed
 }
 
-func serve(cfg daemon.Config) error {
-	p := &program{cfg: cfg, done: make(chan struct{})}
+func serve(path string, cfg daemon.Config) error {
+	p := &program{cfg: cfg, path: path, done: make(chan struct{})}
 	s, err := service.New(p, &service.Config{
 		Name:   systemd.Name,
 		Option: service.KeyValue{"RunWait": p.wait},
@@ -45,10 +46,13 @@ func (p *program) Start(service.Service) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	go func() {
 		defer close(p.done)
-		p.err = daemon.Run(ctx, p.cfg, daemon.Options{Reload: hup, Version: buildVersion(), Log: log})
+		p.err = daemon.Run(ctx, p.cfg, daemon.Options{Reload: hup, Config: p.config, Version: buildVersion(), Log: log})
 	}()
 	return nil
 }
+
+// config reads the file again, for a reload.
+func (p *program) config() (daemon.Config, error) { return daemon.LoadConfig(p.path) }
 
 // wait is what keeps Run in place: a signal, or a daemon that ended by itself.
 func (p *program) wait() {
