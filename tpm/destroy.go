@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// ErrNotCleared: the TPM cannot be cleared by us, so that a copy of the State opens on this machine as before.
+// ErrNotCleared says that the TPM cannot be cleared by us, so that a copy of the State opens on this machine as before.
 var ErrNotCleared = errors.New("the TPM was not cleared: clear it in the firmware's menu before the machine leaves the house")
 
 // Destroy clears the TPM (TPM2_Clear, TPM 2.0 Part 3, section 24.6), at the end of a box: with its storage seed goes all that

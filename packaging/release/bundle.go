@@ -119,7 +119,7 @@ func readPackage(t *tar.Reader, m Manifest, p Package, take func(Manifest, Packa
 	case h.Name != p.File || h.Typeflag != tar.TypeReg || h.Size != p.Size:
 		return errors.New("something else is in its place")
 	}
-	var to io.Writer = io.Discard
+	to := io.Discard
 	if take != nil {
 		if w, err := take(m, p); err != nil {
 			return err
