@@ -18,6 +18,9 @@ func (b *box) serveClosed(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintln(w, "keys: "+st.Name)
 		return
+	case r.URL.Path == "/metrics":
+		closedFigures(w, st.Name, b.opts.Version)
+		return
 	case forSetup(r.URL.Path):
 		b.serveSetup(w, r)
 		return
@@ -50,6 +53,15 @@ func unavailable(w http.ResponseWriter, r *http.Request, why string) {
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(http.StatusServiceUnavailable)
 	fmt.Fprintf(w, form+"\n", why)
+}
+
+// closedFigures is what a monitor gets of a box that is not open: that it runs, and how it stands. With
+// nothing it would look like a box that is gone.
+func closedFigures(w http.ResponseWriter, state, version string) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	fmt.Fprintf(w, "# HELP pinward_state Always 1; the label is empty, sealed or open.\n# TYPE pinward_state gauge\npinward_state{state=%q} 1\n"+
+		"# HELP pinward_accepting 1 if a verification would be accepted now.\n# TYPE pinward_accepting gauge\npinward_accepting 0\n"+
+		"# HELP pinward_build_info Always 1.\n# TYPE pinward_build_info gauge\npinward_build_info{version=%q} 1\n", state, version)
 }
 
 func forSetup(path string) bool { return path == "/setup" || strings.HasPrefix(path, "/setup/") }

@@ -147,7 +147,7 @@ func (h *house) afterRestore(tx *store.Tx) error {
 }
 
 func (h *house) buildDoors(b *box) {
-	h.api = api.New(api.Options{Store: h.store, Figures: h.figures, Backup: h.backupFigures, Maintenance: func() bool { return h.inMaintenance() != nil }, Health: b.Health, Log: b.log, Version: b.opts.Version})
+	h.api = api.New(api.Options{Store: h.store, Box: b.watch, Figures: h.figures, Backup: h.backupFigures, Maintenance: func() bool { return h.inMaintenance() != nil }, Health: b.Health, Log: b.log, Version: b.opts.Version})
 	h.console = console.New(console.Options{Store: h.store, Health: b.Health, Passwords: b.passwords, Log: b.log})
 	h.intake = map[string]*intake.Intake{}
 	for _, l := range b.cfg.HL7 {

@@ -84,6 +84,8 @@ type box struct {
 
 	lately string // owned by work: what came of the last reload, for the status line; "" is nothing to tell
 
+	fed atomic.Int64 // when every loop last showed life, Unix ns; 0 before the first time
+
 	judging sync.Mutex
 	judged  health.Node // guarded by judging: the last answer
 }
@@ -192,6 +194,7 @@ func (b *box) feedWatchdog() {
 		b.log.Error("loops are silent: the watchdog is not fed", "loops", silent)
 		return
 	}
+	b.fed.Store(time.Now().UnixNano())
 	b.notify(daemon.SdNotifyWatchdog + "\n" + b.statusLine())
 }
 

@@ -102,6 +102,7 @@ func (s *Store) publish(b *batch, d *durable, fatal bool, err error) {
 		return
 	}
 	s.space.worked()
+	s.tally.add(b.entries)
 	s.watch.signal(b.topics)
 	if d.size-d.head.size >= headAfter {
 		select {

@@ -97,6 +97,7 @@ type Store struct {
 	rewrites   sync.Mutex // one rewrite of the file at a time
 	rewriting  atomic.Pointer[rewrite]
 	rotten     atomic.Uint64
+	tally      tally
 	unsigned   atomic.Pointer[Unsigned]
 	scrubbing  sync.Mutex         // one scrub at a time
 	scrubOnce  atomic.Bool        // the upkeep has one under way

@@ -20,6 +20,8 @@ type Options struct {
 	Store  *store.Store
 	Health func() health.Node // the tree as it was last judged; it must return at once
 	Log    *slog.Logger
+	// Box gives the figures of the whole, for metrics; nil is none.
+	Box func() []Figure
 	// Figures are those of the modems, for metrics; nil is none.
 	Figures func() []ModemFigures
 	// Backup are those of the backups; nil is none.

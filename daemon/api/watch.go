@@ -72,6 +72,9 @@ func newMetrics(o Options) *metrics {
 	}
 	m.registry.MustRegister(m.requests, m.seconds, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), gauges{o})
+	if o.Box != nil {
+		m.registry.MustRegister(boxFigures{o})
+	}
 	return m
 }
 
@@ -118,12 +121,15 @@ var (
 	descOnAir   = prometheus.NewDesc("pinward_on_air", "Messages in the hands of modems.", []string{"lane"}, nil)
 	descEntries = prometheus.NewDesc("pinward_audit_entries_total", "Entries of the audit so far.", nil, nil)
 	descHealth  = prometheus.NewDesc("pinward_health", "0 ok, 1 unknown, 2 warn, 3 fail: the worst of the tree.", nil, nil)
+	descOldest  = prometheus.NewDesc("pinward_queue_oldest_seconds", "How long the oldest message in line has been due; 0 if there is none.", []string{"lane"}, nil)
+	descPaused  = prometheus.NewDesc("pinward_lane_paused", "1 while somebody holds the lane.", []string{"lane"}, nil)
+	descAccepts = prometheus.NewDesc("pinward_accepting", "1 if a verification would be accepted now.", nil, nil)
 	descInfo    = prometheus.NewDesc("pinward_build_info", "Always 1.", []string{"version"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descReady, descQueue, descOnAir, descEntries, descHealth, descInfo} {
+	for _, d := range []*prometheus.Desc{descReady, descQueue, descOnAir, descOldest, descPaused, descAccepts, descEntries, descHealth, descInfo} {
 		ch <- d
 	}
 	describeFigures(ch)
@@ -157,21 +163,31 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		for _, l := range lanes {
 			gauge(descQueue, float64(l.Due), l.Lane.String())
 			gauge(descOnAir, float64(l.OnAir), l.Lane.String())
+			oldest := 0.0
+			if !l.Oldest.IsZero() {
+				oldest = max(0, tx.Now().Sub(l.Oldest).Seconds())
+			}
+			gauge(descOldest, oldest, l.Lane.String())
+			gauge(descPaused, one(l.Paused), l.Lane.String())
 		}
 		if err := g.collectAlarms(tx, ch); err != nil {
 			return err
 		}
+		gauge(descAccepts, one(outbox.Accepting(tx) == nil))
 		senders, err := outbox.Senders(tx)
 		for _, s := range senders {
-			ready := 0.0
-			if s.Ready {
-				ready = 1
-			}
-			gauge(descReady, ready, s.Name, s.Carrier)
+			gauge(descReady, one(s.Ready), s.Name, s.Carrier)
 		}
 		return err
 	})
 	if err != nil {
 		g.o.Log.Error("read metrics", "error", err)
 	}
+}
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

@@ -1,6 +1,35 @@
 package intake
 
-import "pinward/hl7"
+import (
+	"sync/atomic"
+
+	"pinward/hl7"
+)
+
+// stranger is what a sender hears whom nobody knows.
+var stranger = hl7.Error{Code: hl7.CodeInternal}
+
+// acks counts what messages earned, since the daemon started.
+type acks struct{ aa, ae, ar, silent atomic.Uint64 }
+
+func (a *acks) count(code hl7.AckCode, told bool) {
+	switch {
+	case !told:
+		a.silent.Add(1)
+	case code == hl7.AE:
+		a.ae.Add(1)
+	case code == hl7.AR:
+		a.ar.Add(1)
+	default:
+		a.aa.Add(1)
+	}
+}
+
+// Acks counts messages by the acknowledgment that they earned: AA, AE and AR, in the words of original mode,
+// and "none" where the sender asked for none.
+func (in *Intake) Acks() map[string]uint64 {
+	return map[string]uint64{"AA": in.acks.aa.Load(), "AE": in.acks.ae.Load(), "AR": in.acks.ar.Load(), "none": in.acks.silent.Load()}
+}
 
 // reply writes the acknowledgment of a message, nil where none is wanted. Of one outcome and one
 // message it is the same bytes at each call: a repeat gets what the first got.

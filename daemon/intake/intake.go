@@ -44,6 +44,7 @@ type Intake struct {
 	reading  sync.Mutex // held by the one that reads the ground anew
 	counts   counters
 
+	acks      acks
 	tally     tally
 	strangers strangers
 	alerting  sync.Mutex // held by the alert that is being written
@@ -169,6 +170,7 @@ func (in *Intake) Handle(ctx context.Context, conn hl7.Peer, frame []byte) ([]by
 	who := g.recognise(conn, m)
 	if who == nil {
 		in.counted("", func(s *PeerState) { s.Refused++ })
+		in.acks.count(stranger.AckCode(), true)
 		return in.turnAway(ctx, conn, m, g.zone)
 	}
 	if o.Charset = who.Charset; o.Charset != "" {
@@ -180,7 +182,9 @@ func (in *Intake) Handle(ctx context.Context, conn hl7.Peer, frame []byte) ([]by
 		in.failed(who.Name, began, err)
 		return nil, err
 	}
-	return in.reply(rd, out), nil
+	reply := in.reply(rd, out)
+	in.acks.count(out.Ack, reply != nil)
+	return reply, nil
 }
 
 // counted counts for the listener, and for the peer where there is one.

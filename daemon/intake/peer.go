@@ -188,7 +188,7 @@ func (in *Intake) turnAway(ctx context.Context, conn hl7.Peer, m *hl7.Message, z
 	if zone != nil {
 		now = now.In(zone)
 	}
-	return hl7.Ack(m, hl7.AckOptions{Err: &hl7.Error{Code: hl7.CodeInternal}, Now: now}), nil
+	return hl7.Ack(m, hl7.AckOptions{Err: &stranger, Now: now}), nil
 }
 
 // Refused leaves a Security Alert of a connection that the port did not serve: an address that is not
