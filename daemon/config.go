@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -32,6 +33,7 @@ type Config struct {
 	Speech  Speech        `toml:"speech"`
 	Backup  Backup        `toml:"backup"`
 	Control Control       `toml:"control"`
+	Log     Log           `toml:"log"`
 	Relay   Relay         `toml:"relay"`
 	// Witnesses keep the signed heads of the audit off this box.
 	Witnesses []WitnessTarget `toml:"witness"`
@@ -173,6 +175,19 @@ type Control struct {
 	Socket string `toml:"socket"`
 }
 
+// Log is where the daemon's own log goes and how much it says. It holds nothing of a patient's at any level;
+// who controls it can hide what went wrong from IT, not from the audit.
+type Log struct {
+	// Format is auto (journald with its fields where systemd started the daemon, else text), journal, text or
+	// json; the last two go to stderr.
+	Format string `toml:"format"`
+	// Level is debug, info, warn or error; pinward log level changes it for a time.
+	Level slog.Level `toml:"level"`
+}
+
+// logFormats are those of Log.
+var logFormats = []string{"auto", "journal", "text", "json"}
+
 // Address is host:port; an empty one is an error rather than "off", so that a forgotten value never
 // opens or closes a door. It is no string type: go-toml would fill one without asking UnmarshalText.
 type Address struct{ HostPort string }
@@ -200,6 +215,7 @@ func Defaults() Config {
 		Control: Control{Socket: "/run/pinward/pinward.sock"},
 		Backup:  Backup{Keep: 14},
 		Relay:   Relay{Socket: "/run/pinward-relay.sock"},
+		Log:     Log{Format: "auto"},
 	}
 }
 
@@ -272,6 +288,9 @@ func (c Config) Check() error {
 	}
 	if c.HTTPS.Certificate == "" || c.HTTPS.Key == "" {
 		bad("https: certificate and key must be set")
+	}
+	if !slices.Contains(logFormats, c.Log.Format) {
+		bad("log.format: %q is none of %s", c.Log.Format, strings.Join(logFormats, ", "))
 	}
 	names := map[string]bool{}
 	for i, l := range c.HL7 {

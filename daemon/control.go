@@ -40,7 +40,7 @@ func (b *box) controlHandler() http.Handler {
 			b.serveClosed(w, r)
 		}),
 		Modems:    b.modems(),
-		Routes:    slices.Concat(b.hl7Routes(), b.keyRoutes(), ringRoutes(), b.rotateRoutes(), b.backupRoutes(), b.repositoryRoutes(), b.policyRoutes(), b.alarmRoutes(), b.maintenanceRoutes(), b.acceptanceRoutes(), b.decommissionRoutes()),
+		Routes:    slices.Concat(b.hl7Routes(), b.keyRoutes(), ringRoutes(), b.rotateRoutes(), b.backupRoutes(), b.repositoryRoutes(), b.policyRoutes(), b.alarmRoutes(), b.maintenanceRoutes(), b.acceptanceRoutes(), b.decommissionRoutes(), b.logRoutes(), b.debugRoutes()),
 		Passwords: b.passwords,
 		Status:    b.status,
 		Doctor:    b.doctor,

@@ -74,3 +74,16 @@ func (ps *pulses) silent(limit time.Duration) []string {
 	}
 	return names
 }
+
+// ages tells how long ago each loop last showed life.
+func (ps *pulses) ages() map[string]time.Duration {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	out := map[string]time.Duration{}
+	for _, p := range ps.all {
+		p.mu.Lock()
+		out[p.name] = time.Since(p.last)
+		p.mu.Unlock()
+	}
+	return out
+}

@@ -35,6 +35,8 @@ type Options struct {
 	// Version is shown by status and in metrics.
 	Version string
 	Log     *slog.Logger
+	// Level, where the program brings one, is that of Log, and can be changed while it runs.
+	Level *slog.LevelVar
 }
 
 // loginQueue is how many may wait for their password to be hashed.
@@ -84,6 +86,8 @@ type box struct {
 
 	lately string // owned by work: what came of the last reload, for the status line; "" is nothing to tell
 
+	logging logging
+
 	fed atomic.Int64 // when every loop last showed life, Unix ns; 0 before the first time
 
 	judging sync.Mutex
@@ -98,6 +102,7 @@ type box struct {
 func Run(ctx context.Context, c Config, o Options) error {
 	setMemory()
 	b := &box{cfg: c, opts: o, log: o.Log, began: time.Now(), fatal: make(chan error, 1), decided: make(chan struct{}), creds: map[string]*mllp.Credentials{}, openPort: openPort, passwords: access.NewPasswords(loginQueue), sealed: newSealedLog(c.Box.State, o.Log)}
+	b.logging.level = o.Level
 	b.state.Store(&State{Name: Starting, Since: b.began})
 	b.loadSpeech()
 	lock, err := lockState(c.Box.State)
@@ -137,6 +142,7 @@ func (b *box) work(ctx context.Context, doors *doors) error {
 			b.reload(doors)
 		case <-tick.C:
 			b.feedWatchdog()
+			b.endLogLevel(ctx)
 			b.sealed.refused(false)
 			b.tryAgain(ctx)
 		}

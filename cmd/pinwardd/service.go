@@ -43,10 +43,11 @@ func (p *program) Start(service.Service) error {
 	p.stop = stop
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	level := new(slog.LevelVar)
+	log := newLog(p.cfg.Log, level)
 	go func() {
 		defer close(p.done)
-		p.err = daemon.Run(ctx, p.cfg, daemon.Options{Reload: hup, Config: p.config, Version: buildVersion(), Log: log})
+		p.err = daemon.Run(ctx, p.cfg, daemon.Options{Reload: hup, Config: p.config, Version: buildVersion(), Log: log, Level: level})
 	}()
 	return nil
 }

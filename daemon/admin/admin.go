@@ -178,7 +178,7 @@ func New(o Options) http.Handler {
 			return nil
 		})
 	}
-	m.Handle("GET /metrics", d.API) // figures need no login, here as at the other door: monitors have no person
+	m.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) { d.API.ServeHTTP(w, r) }) // figures need no login, here as at the other door: monitors have no person
 	m.HandleFunc("/v1/", d.native)
 	return m
 }

@@ -69,6 +69,8 @@ var auditEvents = map[store.Action]auditEvent{
 	"report.ocr":         {auditLogUsed, noType, "R", ""},
 	"incident.opened":    {securityAlert, securityConf, "C", ""},
 	"incident.closed":    {securityAlert, securityConf, "U", ""},
+	"log.level":          {securityAlert, securityConf, "U", ""},
+	"debug.look":         {securityAlert, restricted, "E", ""},
 	"audit.again":        {auditLogUsed, noType, "E", ""},
 	"audit.hold":         {securityAlert, securityConf, "E", ""},
 	"audit.hold.lifting": {securityAlert, securityConf, "E", ""},
