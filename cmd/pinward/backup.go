@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // backupReport is what the daemon says of a backup.
@@ -56,7 +55,9 @@ func (c *client) backup() *cobra.Command {
 			}
 			defer f.Close()
 			var report backupReport
-			show, err := c.upload(cmd.Context(), "/backup/verify", "application/octet-stream", watched(f), &report)
+			stream, finish := watched(f, "reading", sizeOf(f))
+			show, err := c.upload(cmd.Context(), "/backup/verify", "application/octet-stream", stream, &report)
+			finish()
 			if show {
 				report.print()
 				fmt.Println("The backup is whole: everything in it opens and fits.")
@@ -83,7 +84,9 @@ func (c *client) writeBackup(ctx context.Context, path string) error {
 		return fmt.Errorf("write backup: %w", err)
 	}
 	defer os.Remove(f.Name())
-	n, err := io.Copy(f, watched(resp.Body))
+	stream, finish := watched(resp.Body, "writing", 0) // how long it becomes only its end tells
+	n, err := io.Copy(f, stream)
+	finish()
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("the backup was cut off after %d bytes, and is no good: %w", n, err)
 	}
@@ -142,14 +145,16 @@ func (c *client) restoreFrom(ctx context.Context, path string, withPassphrase bo
 	r, w := io.Pipe()
 	form := multipart.NewWriter(w)
 	written := make(chan struct{})
+	stream, finish := watched(f, "restoring", sizeOf(f))
 	go func() {
 		defer close(written)
-		w.CloseWithError(writeForm(form, keys, watched(f)))
+		w.CloseWithError(writeForm(form, keys, stream))
 	}()
 	var report backupReport
 	show, err := c.upload(ctx, "/restore", form.FormDataContentType(), r, &report)
 	r.Close() // a daemon that refused reads no further
 	<-written
+	finish()
 	if show {
 		report.print()
 		fmt.Println("Restored. All texts are held: see pinward status, then run pinward restore lift.")
@@ -172,33 +177,4 @@ func writeForm(form *multipart.Writer, keys any, backup io.Reader) error {
 		return err
 	}
 	return form.Close()
-}
-
-// meter tells how much has gone by, on a terminal.
-type meter struct {
-	r    io.Reader
-	n    int64
-	last time.Time
-}
-
-// watched shows the progress of a stream on the terminal.
-func watched(r io.Reader) io.Reader {
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return r
-	}
-	return &meter{r: r}
-}
-
-// Read implements io.Reader.
-func (m *meter) Read(b []byte) (int, error) {
-	n, err := m.r.Read(b)
-	m.n += int64(n)
-	switch {
-	case err != nil:
-		fmt.Fprint(os.Stderr, "\r\x1b[K")
-	case time.Since(m.last) > 100*time.Millisecond:
-		m.last = time.Now()
-		fmt.Fprintf(os.Stderr, "\r\x1b[K%.1f MB", float64(m.n)/1e6)
-	}
-	return n, err
 }

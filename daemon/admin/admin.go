@@ -180,8 +180,36 @@ func New(o Options) http.Handler {
 	}
 	m.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) { d.API.ServeHTTP(w, r) }) // figures need no login, here as at the other door: monitors have no person
 	m.HandleFunc("/v1/", d.native)
-	return m
+	return d.told(m)
 }
+
+// told leaves a line of each request in a debug log: its route, and never its path.
+func (d *door) told(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if d.Log == nil || !d.Log.Enabled(r.Context(), slog.LevelDebug) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		began, seen := time.Now(), &statusSeen{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(seen, r)
+		d.Log.Debug("control request", "route", r.Pattern, "status", seen.status, "took", time.Since(began))
+	})
+}
+
+// statusSeen remembers the status of an answer.
+type statusSeen struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (s *statusSeen) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection, as a watch of a modem does.
+func (s *statusSeen) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // problem is an error with the status and the words that the operator gets.
 type problem struct {

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -54,6 +56,7 @@ func checkLines(w io.Writer, above string, n health.Node) {
 // metrics counts requests, and reads the rest when it is asked. No label holds anything of a
 // patient's or a client's.
 type metrics struct {
+	log      *slog.Logger
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -61,6 +64,7 @@ type metrics struct {
 
 func newMetrics(o Options) *metrics {
 	m := &metrics{
+		log:      cmp.Or(o.Log, slog.Default()),
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pinward_http_requests_total", Help: "Requests to the API by route and status class.",
@@ -108,7 +112,11 @@ func (m *metrics) count(next http.Handler) http.Handler {
 		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(sw, r)
 		m.requests.WithLabelValues(r.Pattern, strconv.Itoa(sw.status/100)+"xx").Inc()
-		m.seconds.WithLabelValues(r.Pattern).Observe(time.Since(began).Seconds())
+		took := time.Since(began)
+		m.seconds.WithLabelValues(r.Pattern).Observe(took.Seconds())
+		if m.log.Enabled(r.Context(), slog.LevelDebug) { // the route, and never the path: that may hold anything
+			m.log.Debug("request", "route", r.Pattern, "status", sw.status, "took", took)
+		}
 	})
 }
 

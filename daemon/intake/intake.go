@@ -184,6 +184,9 @@ func (in *Intake) Handle(ctx context.Context, conn hl7.Peer, frame []byte) ([]by
 	}
 	reply := in.reply(rd, out)
 	in.acks.count(out.Ack, reply != nil)
+	if in.log.Enabled(ctx, slog.LevelDebug) {
+		in.log.Debug("hl7 message", "listener", in.listener.Name, "peer", who.Name, "ack", string(out.Ack), "took", time.Since(began))
+	}
 	return reply, nil
 }
 
