@@ -102,7 +102,8 @@ var (
 	// A run within a longer word (a hash, a device) is none.
 	phone = regexp.MustCompile(`\+\d[\d .()-]{6,}\d|\(\d{3}\)\s?\d{3}[ .-]?\d{4}|\b\d{3}[ .-]\d{3}[ .-]\d{4}\b|\b\d{10,20}\b`)
 	// Values whose keys say that they are secret. The configuration has none; somebody's drop-in may.
-	secret  = regexp.MustCompile(`(?im)^(\s*[\w."-]*(?:password|passwd|secret|token|apikey|api_key|pin|psk)[\w."-]*\s*[=:]\s*).+$`)
+	secret  = regexp.MustCompile(`(?im)^(\s*[\w."-]*(?:password|passwd|secret|token|apikey|api_key|\bpin|\bpsk)\b[\w."-]*\s*[=:]\s*).+$`)
+	email   = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}`)
 	private = regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`)
 )
 
@@ -136,6 +137,7 @@ func (m *Masker) token(kind, value string) string {
 func (m *Masker) Mask(text string) string {
 	text = private.ReplaceAllString(text, "<private key>")
 	text = secret.ReplaceAllString(text, "${1}<secret>")
+	text = email.ReplaceAllStringFunc(text, func(s string) string { return m.token("mail", s) })
 	for _, host := range m.hosts {
 		text = strings.ReplaceAll(text, host, m.token("host", host))
 	}
