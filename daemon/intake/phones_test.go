@@ -44,7 +44,10 @@ func TestLandlineByHL7(t *testing.T) {
 			if line != want || want == contact.LineLandline && !strings.HasPrefix(source, "hl7") {
 				t.Errorf("line %q by %q, want %q", line, source, want)
 			}
-			_, texted, err := contact.Textable(tx, id)
+			_, texted, terr := contact.Textable(tx, id)
+			if terr != nil {
+				t.Error(terr)
+			}
 			if texted != (want != contact.LineLandline) {
 				t.Errorf("texted: %v", texted)
 			}
