@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	stepWithin  = 2 * time.Minute        // bounds a command
+	stepWithin  = 5 * time.Minute        // bounds a command
 	readsWithin = time.Minute            // for how long a command that only looks is repeated until it shows what the page does
 	lookEvery   = 300 * time.Millisecond // between two looks
 )
