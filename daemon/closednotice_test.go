@@ -43,6 +43,12 @@ func (p *pipes) types() (out []string) {
 	return out
 }
 
+func (p *pipes) first() webhookBody {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.took[0]
+}
+
 // A box that stays sealed tells of it by webhook after two minutes and each hour, and that it is open again;
 // one that is sealed for a moment, or empty, tells nobody.
 func TestSealedBoxTells(t *testing.T) {
@@ -68,7 +74,7 @@ func TestSealedBoxTells(t *testing.T) {
 		be(Sealed, 2*time.Minute+20*time.Second)
 		if got := p.types(); len(got) != 1 || got[0] != "box.closed" {
 			t.Errorf("it told %v", got)
-		} else if d := p.took[0].Data; d.Box != "box-1" || d.Cause != "PCR 7 changed" || !strings.Contains(d.Text, "pinward status") {
+		} else if d := p.first().Data; d.Box != "box-1" || d.Cause != "PCR 7 changed" || !strings.Contains(d.Text, "pinward status") {
 			t.Errorf("it told %+v", d)
 		}
 		time.Sleep(time.Hour)
