@@ -106,14 +106,13 @@ func installService() error {
 	for _, step := range [][]string{
 		{"systemd-sysusers", "pinward.conf"},
 		{"systemd-tmpfiles", "--create", "pinward.conf"},
-		{"udevadm", "control", "--reload"},
-		{"udevadm", "trigger", "--subsystem-match=tty", "--subsystem-match=usb", "--action=change"},
 		{"systemctl", "daemon-reload"},
 	} {
 		if err := run(step[0], step[1:]...); err != nil {
 			return err
 		}
 	}
+	tellUdev()
 	if err := firstCertificate(); err != nil {
 		return err
 	}
@@ -128,6 +127,14 @@ func installService() error {
 	}
 	fmt.Println("Pinward is running, empty. Next: /etc/pinward/pinward.toml, then: pinward setup")
 	return nil
+}
+
+// tellUdev has the rules read, and the modems that are plugged in already looked at. A machine without udevd, such as a
+// container, has no devices of its own, and reads them when it starts.
+func tellUdev() {
+	if run("udevadm", "control", "--reload") == nil {
+		_ = run("udevadm", "trigger", "--subsystem-match=tty", "--subsystem-match=usb", "--action=change") // the next plug tells as well
+	}
 }
 
 // firstCertificate makes one for the page of set-up, as the package does.
@@ -206,9 +213,7 @@ func uninstallService() error {
 	}
 	// One that had crashed would stay in the list as failed.
 	_ = run("systemctl", append([]string{"reset-failed"}, all...)...) // fails where none had
-	if err := run("udevadm", "control", "--reload"); err != nil {
-		return err
-	}
+	tellUdev()
 	fmt.Println(`Kept: /etc/pinward, and /var/lib/pinward with the audit, which must be kept for six years. "pinward decommission" ends a box; only then: rm -r /var/lib/pinward`)
 	return nil
 }
