@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,7 +33,11 @@ func TestNothingIsWrittenDown(t *testing.T) {
 	if strings.Contains(out, adminPassword) {
 		t.Error("login shows the password")
 	}
+	out, err = w.pinward("", "log", "level", "debug") // at no level does the log hold a value
+	must(t, err)
+	p.answer.WriteString(out)
 	p.live()
+	p.bundle()
 	w.kill(theBox) // what a crash leaves behind counts, too
 	must(t, w.start(theBox))
 	must(t, w.awaitReady())
@@ -190,6 +195,20 @@ func (p *planted) export() {
 		must(p.t, err)
 		p.answer.WriteString(out)
 	}
+}
+
+// bundle takes in what would be sent to support.
+func (p *planted) bundle() {
+	file := p.path("box.tar.gz")
+	out, err := p.pinward("", "doctor", "--config", p.path("pinward.toml"), "--bundle", file)
+	must(p.t, err)
+	p.answer.WriteString(out)
+	unpacked, err := exec.Command("tar", "xzOf", file).Output()
+	must(p.t, err)
+	if !bytes.Contains(unpacked, []byte("pinward_build_info")) || !bytes.Contains(unpacked, []byte("goroutine ")) {
+		p.t.Error("the bundle lacks what the daemon gives")
+	}
+	p.answer.Write(unpacked)
 }
 
 // look searches all that is left for all that was planted.
