@@ -40,8 +40,9 @@ func (h *Host) show(ctx context.Context, name string) (unit, error) {
 
 func (u unit) dropIns() []string { return strings.Fields(u["DropInPaths"]) }
 
-// optional are the units that a box may do without: nothing goes out without the relay.
-var optional = []string{systemd.RelayService, systemd.RelaySocket}
+// optional are the units that a box may do without: nothing goes out without the relay, and backups may be
+// made otherwise; health tells when there are none.
+var optional = []string{systemd.RelayService, systemd.RelaySocket, "pinward-backup.service", "pinward-backup.timer"}
 
 // softened are settings of the daemon's unit that a drop-in should not take back, with the values that do.
 var softened = map[string][]string{
@@ -70,7 +71,7 @@ func (h *Host) examineUnits(ctx context.Context, _ Config) []Finding {
 
 func (h *Host) examineUnit(r *report, name string, u unit) {
 	before := len(r.list)
-	extra := slices.Contains(optional, name) || strings.HasSuffix(name, ".timer") || strings.HasPrefix(name, "pinward-backup")
+	extra := slices.Contains(optional, name)
 	logs := "run: journalctl -u " + name + " -n 50"
 	switch {
 	case u["LoadState"] == "not-found" && extra:
@@ -92,8 +93,7 @@ func (h *Host) examineUnit(r *report, name string, u unit) {
 	case "activating":
 		r.add(name, Warn, logs, "is starting and not ready (%s)", u["SubState"])
 	case "inactive":
-		switch {
-		case name == systemd.Service || strings.HasSuffix(name, ".socket") && !extra:
+		if name == systemd.Service || strings.HasSuffix(name, ".socket") && !extra {
 			r.add(name, Fail, "run: systemctl start "+name, "does not run")
 		}
 	}
