@@ -42,7 +42,7 @@ func (u unit) dropIns() []string { return strings.Fields(u["DropInPaths"]) }
 
 // optional are the units that a box may do without: nothing goes out without the relay, and backups may be
 // made otherwise; health tells when there are none.
-var optional = []string{systemd.RelayService, systemd.RelaySocket, "pinward-backup.service", "pinward-backup.timer"}
+var optional = []string{systemd.RelayService, systemd.RelaySocket, systemd.BackupService, systemd.BackupTimer}
 
 // softened are settings of the daemon's unit that a drop-in should not take back, with the values that do.
 var softened = map[string][]string{
