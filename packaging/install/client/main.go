@@ -42,8 +42,10 @@ type seen struct {
 	Why     string `json:"why,omitempty"`     // the last of the odd ones
 	WhyCut  string `json:"why_cut,omitempty"` // the last of the others
 	// Started are codes that the box took on, Right those that a handset showed and the box found right.
-	Started int `json:"started"`
-	Right   int `json:"right"`
+	// LongestText is the longest that one was on its way: a modem that was cut off in a hand-over takes its time.
+	Started     int   `json:"started"`
+	Right       int   `json:"right"`
+	LongestText int64 `json:"longest_text_ms"`
 	// Sent are HL7 messages, Acked those that got AA; LongestACK is the longest wait for one.
 	Sent       int   `json:"sent"`
 	Acked      int   `json:"acked"`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -55,12 +56,13 @@ func (p portal) code(ctx context.Context, handset int) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	p.seen.count(&p.seen.Started)
-	shown := before
-	for end := time.Now().Add(2 * patience); len(shown) == len(before); time.Sleep(50 * time.Millisecond) {
+	shown, began := before, time.Now()
+	for end := began.Add(5 * patience); len(shown) == len(before); time.Sleep(50 * time.Millisecond) {
 		if _, err := p.do(http.MethodGet, texts, "", nil, &shown); err != nil || time.Now().After(end) {
-			return fmt.Errorf("no text: %w", err)
+			return errors.Join(errors.New("no text"), err)
 		}
 	}
+	p.seen.waited(&p.seen.LongestText, began)
 	var checked struct{ Valid bool }
 	code := map[string]string{"code": sixDigits.FindString(shown[len(before)].Text)}
 	if err := p.until(context.WithoutCancel(ctx), p.box+"/v1/verifications/"+v.ID+"/check", "", code, &checked, http.StatusOK); err != nil {
@@ -90,7 +92,7 @@ func (p portal) until(ctx context.Context, url, key string, body, out any, want 
 			p.seen.failed(err)
 		}
 		if ctx.Err() != nil || time.Now().After(end) {
-			return fmt.Errorf("no answer: %w", err)
+			return errors.Join(errors.New("no answer"), err)
 		}
 	}
 }
