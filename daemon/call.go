@@ -99,7 +99,11 @@ func declined(tx *store.Tx, m outbox.Message) error {
 }
 
 func (s *sender) dial(ctx context.Context, job outbox.Job) (modem.CallResult, error) {
-	script, err := compose(s.speech.Load(), job.Rendered.Call)
+	say := job.Rendered.Call
+	if onlySpeaks(s.modem.Status()) {
+		say.Langs = []string{moduleLanguage}
+	}
+	script, err := compose(s.speech.Load(), say)
 	if err != nil {
 		return modem.CallResult{}, errors.Join(modem.ErrNotCalled, err)
 	}

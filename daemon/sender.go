@@ -188,7 +188,10 @@ func (s *sender) state(st modem.Status) outbox.Sender {
 }
 
 // speaks tells whether this sender takes calls: its modem can, and there is something to say.
-func (s *sender) speaks(st modem.Status) bool { return plays(st) && len(s.speech.Load().usable()) > 0 }
+func (s *sender) speaks(st modem.Status) bool {
+	r := s.speech.Load()
+	return r.plays(st) && len(r.usable()) > 0
+}
 
 // leave tells the outbox that this sender takes nothing any more.
 func (s *sender) leave(ctx context.Context) error {

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"pinward/daemon/outbox"
@@ -59,7 +61,7 @@ func (c *clips) code(say outbox.Spoken) (voice.Script, error) {
 		s.Gap, s.Pause = c.pack.Gap(), 3*time.Second
 	}
 	// Without a pause the words would run into the prompt that the key cut off, and the first digit into the words.
-	pause := voice.Clip{PCM: voice.Silence(100 * time.Millisecond)}
+	pause := voice.Clip{PCM: voice.Silence(100 * time.Millisecond), Text: unspoken}
 	s.Intro, s.Again = c.join(pause, c.say(voice.CodeIs), pause), c.join(c.say(voice.CodeAgain), pause)
 	for _, d := range say.Code {
 		s.Digits = append(s.Digits, c.say(voice.Prompt(d)))
@@ -82,18 +84,30 @@ type clips struct {
 	err  error
 }
 
-func (c *clips) keep(pcm []byte, err error) voice.Clip {
+// moduleLanguage is the language in which modules that speak by themselves are given words. They know Chinese as well, but in
+// characters, and the recordings are made of pinyin.
+const moduleLanguage = "en"
+
+// unspoken is the text of a clip that is only silence.
+const unspoken = " "
+
+// clip makes a clip; without words for a part of it, or in another language, a module cannot speak it.
+func (c *clips) clip(pcm []byte, words string, err error) voice.Clip {
 	if err != nil && c.err == nil {
 		c.err = err
 	}
-	return voice.Clip{PCM: pcm}
+	if c.pack.Lang != moduleLanguage {
+		words = ""
+	}
+	return voice.Clip{PCM: pcm, Text: words}
 }
 
 // say is prompts with a short silence between them.
 func (c *clips) say(prompts ...voice.Prompt) voice.Clip {
 	var all []voice.Clip
 	for _, p := range prompts {
-		all = append(all, c.keep(c.pack.Say(p)))
+		pcm, err := c.pack.Say(p)
+		all = append(all, c.clip(pcm, c.pack.Words(p), err))
 	}
 	return c.join(all...)
 }
@@ -103,16 +117,38 @@ func (c *clips) reach(phone string) voice.Clip {
 	if phone == "" {
 		return voice.Clip{}
 	}
-	return c.join(c.say(voice.CallUs), c.keep(c.pack.SayDigits(phone)))
+	var words []string
+	for _, d := range phone {
+		if d >= '0' && d <= '9' {
+			words = append(words, c.pack.Words(voice.Prompt(d)))
+		}
+	}
+	if slices.Contains(words, "") {
+		words = nil
+	}
+	pcm, err := c.pack.SayDigits(phone)
+	return c.join(c.say(voice.CallUs), c.clip(pcm, strings.Join(words, ", "), err))
 }
 
 func (c *clips) join(all ...voice.Clip) voice.Clip {
 	var pcm []byte
+	var words []string
+	known := true
 	for _, one := range all {
+		if one.Empty() {
+			continue
+		}
 		if len(pcm) > 0 && len(one.PCM) > 0 {
 			pcm = append(pcm, voice.Silence(between)...)
 		}
 		pcm = append(pcm, one.PCM...)
+		known = known && one.Text != ""
+		if one.Text != unspoken {
+			words = append(words, one.Text)
+		}
 	}
-	return voice.Clip{PCM: pcm}
+	if !known {
+		words = nil
+	}
+	return voice.Clip{PCM: pcm, Text: strings.Join(words, " ")}
 }

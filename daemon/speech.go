@@ -96,8 +96,17 @@ func (r *recordings) usable() (out []string) {
 	return out
 }
 
-// plays tells whether a modem can say a recording into a call; a module's own speech cannot.
-func plays(st modem.Status) bool { return st.CanCall() && st.Audio != "tts" }
+// onlySpeaks tells whether a modem can play no recording into a call, and speaks words by itself.
+func onlySpeaks(st modem.Status) bool { return st.Audio == "tts" }
+
+// plays tells whether a modem can say something into a call: a recording, or by its own speech the words that recordings were made of.
+func (r *recordings) plays(st modem.Status) bool {
+	if !st.CanCall() || !onlySpeaks(st) {
+		return st.CanCall()
+	}
+	p := r.in(moduleLanguage)
+	return p != nil && !slices.ContainsFunc(p.Names(), func(n voice.Prompt) bool { return p.Words(n) == "" })
+}
 
 // checkCalls is the part of the health tree that is about calls. A box without recordings makes none, which is for
 // the site to choose.
@@ -143,7 +152,7 @@ func (h *house) checkCalls() health.Check {
 	up, can := false, false
 	for _, s := range h.senders {
 		st := s.modem.Status()
-		up, can = up || st.Ready, can || plays(st)
+		up, can = up || st.Ready, can || r.plays(st)
 	}
 	if up && !can {
 		add("modems", "no modem can call now; pinward modem list tells what each can do")

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
@@ -59,7 +60,8 @@ func speechCommand() *cobra.Command {
 
 The hospital's name (brand) is what each language needs, as no shipped recording can say it. A recording
 of a person's voice is better than any synthesizer's: put it at the same place (WAV, one channel, 16 bit).
-engine, voice and words (a minute) may stand in [en]. Mandarin is written in pinyin with the number of
+What was said is kept beside it, in FOLDER/LANGUAGE/words.toml: a module that can play no recording speaks
+the English ones itself. engine, voice and words (a minute) may stand in [en]. Mandarin is written in pinyin with the number of
 each tone: "zhe4 li3 shi4 ...".`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -87,7 +89,7 @@ func buildSpeech(ctx context.Context, out io.Writer, texts, folder string) error
 		}
 		return fmt.Errorf("%s: %w", texts, err)
 	}
-	var made []recording
+	var made []file
 	for _, lang := range slices.Sorted(maps.Keys(langs)) {
 		s := langs[lang].orShipped(lang)
 		for _, prompt := range slices.Sorted(maps.Keys(s.Say)) {
@@ -102,27 +104,58 @@ func buildSpeech(ctx context.Context, out io.Writer, texts, folder string) error
 			if err != nil {
 				return fmt.Errorf("%s: [%s.say] %s: %w", texts, lang, prompt, err)
 			}
-			made = append(made, recording{filepath.Join(folder, lang, prompt+".wav"), pcm})
+			var wav bytes.Buffer
+			if err := voice.WriteWAV(&wav, pcm); err != nil {
+				return err
+			}
+			made = append(made, file{filepath.Join(folder, lang, prompt+".wav"), wav.Bytes(), voice.Length(pcm)})
 		}
+		words, err := wordsWith(filepath.Join(folder, lang, voice.WordsFile), s.Say)
+		if err != nil {
+			return err
+		}
+		made = append(made, words)
 	}
 	if err := place(made); err != nil {
 		return err
 	}
-	for _, r := range made {
-		fmt.Fprintf(out, "%s  %.1f s\n", r.name, voice.Length(r.pcm).Seconds())
+	for _, f := range made {
+		if f.length > 0 {
+			fmt.Fprintf(out, "%s  %.1f s\n", f.name, f.length.Seconds())
+		}
 	}
 	return nil
 }
 
-// recording is what was made of a text, and its file.
-type recording struct {
-	name string
-	pcm  []byte
+// file is one that was made, and how long it sounds if it does.
+type file struct {
+	name   string
+	bytes  []byte
+	length time.Duration
 }
 
-// place puts recordings where they belong. All are written beside the old ones first: where the disk is full, or anything else fails, the
+// wordsWith is the file of a language's words with those of new recordings over what it says of the older ones.
+func wordsWith(name string, say map[string]string) (file, error) {
+	words := map[voice.Prompt]string{}
+	b, err := os.ReadFile(name)
+	if err == nil {
+		words, err = voice.ReadWords(b)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return file{}, fmt.Errorf("%s: %w", name, err)
+	}
+	for prompt, text := range say {
+		words[voice.Prompt(prompt)] = text
+	}
+	if b, err = toml.Marshal(words); err != nil {
+		return file{}, fmt.Errorf("write words: %w", err)
+	}
+	return file{name: name, bytes: b}, nil
+}
+
+// place puts files where they belong. All are written beside the old ones first: where the disk is full, or anything else fails, the
 // folder stays as it was. If we crash between two renames some are new and the others old; each is whole, and another run does the rest.
-func place(all []recording) (err error) {
+func place(all []file) (err error) {
 	defer func() {
 		if err != nil {
 			for _, r := range all {
@@ -134,11 +167,7 @@ func place(all []recording) (err error) {
 		if err := os.MkdirAll(filepath.Dir(r.name), 0o755); err != nil {
 			return fmt.Errorf("make folder: %w", err)
 		}
-		var b bytes.Buffer
-		if err := voice.WriteWAV(&b, r.pcm); err != nil {
-			return err
-		}
-		if err := os.WriteFile(r.name+temporary, b.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(r.name+temporary, r.bytes, 0o644); err != nil {
 			return fmt.Errorf("write recording: %w", err)
 		}
 	}
@@ -150,7 +179,7 @@ func place(all []recording) (err error) {
 	return nil
 }
 
-// temporary ends the name of a recording that is not in its place yet; the daemon reads none of them.
+// temporary ends the name of a file that is not in its place yet; the daemon reads none of them.
 const temporary = ".new"
 
 // orShipped fills in what is not told from the voice of the shipped pack.

@@ -62,6 +62,7 @@ type Pack struct {
 	// Lang is the language as a BCP 47 primary subtag: "en", "zh".
 	Lang  string
 	clips map[Prompt][]byte
+	words map[Prompt]string // of the clips that were made out of words
 	slow  bool
 }
 
@@ -70,7 +71,8 @@ var shipped embed.FS
 
 // Packs reads the shipped packs, by language, and puts the site's recordings over them: files LANGUAGE/PROMPT.wav in site, of a
 // language that is shipped or, when it has every prompt and digit, of another. site may be nil. Any form that ReadWAV takes is made
-// fit by Prepare. Errors name the file; a name that is no prompt is an error, as it would be heard by nobody.
+// fit by Prepare. LANGUAGE/words.toml holds the words of the recordings beside it, where they were made out of words. Errors name the
+// file; a name that is no prompt is an error, as it would be heard by nobody.
 func Packs(site fs.FS) (map[string]*Pack, error) {
 	own, err := fs.Sub(shipped, "packs")
 	if err != nil {
@@ -117,11 +119,12 @@ func addClips(packs map[string]*Pack, files fs.FS, prepare func(Recording) []byt
 			return fmt.Errorf("%s: %w: it is silent", name, ErrWAV)
 		}
 		if packs[lang] == nil {
-			packs[lang] = &Pack{Lang: lang, clips: map[Prompt][]byte{}}
+			packs[lang] = &Pack{Lang: lang, clips: map[Prompt][]byte{}, words: map[Prompt]string{}}
 		}
 		packs[lang].clips[prompt] = pcm
+		delete(packs[lang].words, prompt) // those of the recording that this one is put over
 	}
-	return nil
+	return addWords(packs, files)
 }
 
 // Known tells whether there is such a prompt: one of Prompts, Brand, or a digit.
@@ -177,6 +180,9 @@ func (p *Pack) Say(n Prompt) ([]byte, error) {
 	}
 	return pcm, nil
 }
+
+// Words are what a prompt says, "" where only a recording is known: a person's voice, or another text's.
+func (p *Pack) Words(n Prompt) string { return p.words[n] }
 
 // SayDigits is the PCM of digits, one by one with a gap between them and a longer one after each third. Anything but a digit is left
 // out: a phone number may be given as it is printed. The error names no digit.
