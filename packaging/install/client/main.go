@@ -41,6 +41,8 @@ type seen struct {
 	Odd     int    `json:"odd"`
 	Why     string `json:"why,omitempty"`     // the last of the odd ones
 	WhyCut  string `json:"why_cut,omitempty"` // the last of the others
+	// Busy are starts that were not accepted (503), because no modem was ready, and asked again.
+	Busy int `json:"busy"`
 	// Started are codes that the box took on, Right those that a handset showed and the box found right.
 	// LongestText is the longest that one was on its way: a modem that was cut off in a hand-over takes its time.
 	Started     int   `json:"started"`

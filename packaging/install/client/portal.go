@@ -82,12 +82,12 @@ func (p portal) until(ctx context.Context, url, key string, body, out any, want 
 		switch {
 		case err == nil && status == want:
 			return nil
+		case err == nil && status == http.StatusServiceUnavailable: // no modem is ready yet: nothing was accepted
+			p.seen.count(&p.seen.Busy)
 		case err == nil:
 			p.seen.count(&p.seen.Odd)
 			p.seen.because(fmt.Sprint(url, ": ", status))
-			if status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
-				return fmt.Errorf("status %d", status)
-			}
+			return fmt.Errorf("status %d", status)
 		default:
 			p.seen.failed(err)
 		}
