@@ -13,7 +13,7 @@ import (
 const (
 	// mergeFrom is how many changes are pending before any is merged under load: the more there are, the
 	// more of them share a page. Each takes some 400 bytes of memory.
-	mergeFrom = 8 << 10
+	mergeFrom = 16 << 10
 	// mergeParts is in how many pieces so many are merged, each in one write between two batches: what a
 	// caller may have to wait for.
 	mergeParts = 8
@@ -31,7 +31,7 @@ func (s *Store) mergeIdly() int { return max(1, s.mergeAtOnce()/4) }
 
 // maxPending is how many changes may be pending if they cannot be merged, as the disk is full. Then
 // commits fail, too.
-func (s *Store) maxPending() int { return 4 * s.mergeFrom }
+func (s *Store) maxPending() int { return 2 * s.mergeFrom }
 
 // journal is where the committer stands in writing the journal and in merging it. The committer owns it.
 type journal struct {

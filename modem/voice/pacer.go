@@ -131,6 +131,7 @@ func (p *Pacer) Stats() PacerStats {
 
 // Run writes until ctx ends, which is no error, or the port fails. One goroutine runs it, for the whole call.
 func (p *Pacer) Run(ctx context.Context) error {
+	defer promptly()()
 	wait := p.waits()
 	start := time.Now()
 	for k := 0; ; k++ {
