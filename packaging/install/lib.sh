@@ -75,7 +75,7 @@ cleanup() {
   local status=$? pid
   set +e
   [ $status = 0 ] && [ $failed = 0 ] || tell
-  for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null; done
+  for pid in "${pids[@]}" ${leader-}; do kill -9 "$pid" 2>/dev/null; done # a container's first process outlives systemd-nspawn
   wait 2>/dev/null
   ip netns list 2>/dev/null | awk -v r="$run-" 'index($1, r) == 1 {print $1}' | while read -r n; do ip netns del "$n"; done
   unshare -m bash -c 'mkdir -p "$1/cg" && mount -t cgroup2 cgroup2 "$1/cg" && find "$1/cg/$2" -depth -type d -exec rmdir {} + ' - "$work" "$run" 2>/dev/null
