@@ -39,7 +39,7 @@ const few = 4
 
 // call NUMBER N LANG WORD waits until N calls to the handset have ended and looks at what the last one said. WORD "code" is a call
 // that said six digits, the same ones if both times were heard, and none before its "code"; they are put into $CODE. Any other
-// WORD was said, and no digits before it. "" is a call without sound.
+// WORD was said, and no digits before it but the hospital's number. "" is a call without sound.
 func call(ts *testscript.TestScript, _ bool, args []string) {
 	var list []struct{ WAV string }
 	n, err := strconv.Atoi(args[1])
@@ -59,6 +59,9 @@ func call(ts *testscript.TestScript, _ bool, args []string) {
 	digits := func(w string) bool { return len(w) >= few && strings.Trim(w, "0123456789") == "" }
 	said := slices.Index(words, args[3])
 	for i, w := range words {
+		if i > 0 && words[i-1] == "call-us" {
+			continue // the hospital's own number, which each call tells
+		}
 		if digits(w) && i < said {
 			ts.Fatalf("digits before a key: %q", words)
 		}
