@@ -21,10 +21,8 @@ import (
 
 // doors are the listeners and the servers behind them. They are open in every state of the box.
 type doors struct {
-	https *http.Server
-	// accepted is closed when https accepts no connection any more.
-	accepted chan struct{}
-	control  *http.Server
+	https   *http.Server
+	control *http.Server
 	// endControl ends the context of every request to control.
 	endControl context.CancelFunc
 	mllp       []*mllp.Server
@@ -44,7 +42,7 @@ func (b *box) openDoors() (*doors, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take systemd's listeners: %w", err)
 	}
-	d := &doors{accepted: make(chan struct{}), failed: make(chan error, 2+len(b.cfg.HL7))}
+	d := &doors{failed: make(chan error, 2+len(b.cfg.HL7))}
 	for _, open := range []func(map[string][]net.Listener, *doors) error{b.openControl, b.openHTTPS, b.openMLLP} {
 		if err := open(passed, d); err != nil {
 			return nil, err
@@ -90,10 +88,7 @@ func (b *box) openHTTPS(passed map[string][]net.Listener, d *doors) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          quietLog(b.log),
 	}
-	d.serving = append(d.serving, func() error {
-		defer close(d.accepted)
-		return d.https.ServeTLS(l, "", "")
-	})
+	d.serving = append(d.serving, func() error { return d.https.ServeTLS(l, "", "") })
 	return nil
 }
 
@@ -277,26 +272,12 @@ func (d *doors) close(ctx context.Context) error {
 	for i, s := range d.mllp {
 		closing.Go(func() { errs[i] = s.Shutdown(ctx) })
 	}
-	err := d.shutdownHTTPS(ctx)
+	err := d.https.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, d.https.Close())
 	}
 	closing.Wait()
 	return errors.Join(append(errs, err)...)
-}
-
-// shutdownHTTPS lets every request finish whose connection was accepted. Shutdown alone does not know of one that
-// is accepted while it looks; when the accepting has ended, all are known to the second.
-func (d *doors) shutdownHTTPS(ctx context.Context) error {
-	if err := d.https.Shutdown(ctx); err != nil {
-		return err
-	}
-	select {
-	case <-d.accepted:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return d.https.Shutdown(ctx)
 }
 
 func (d *doors) closeControl(ctx context.Context) error {

@@ -145,3 +145,21 @@ func TestManyWritersAndReaders(t *testing.T) {
 		t.Errorf("%d entries, want %d", got, 16*50+4)
 	}
 }
+
+// TestRisingIDs: ids of later instants sort later, down to a nanosecond; those of one instant differ.
+func TestRisingIDs(t *testing.T) {
+	at := time.Date(2026, 11, 22, 3, 4, 5, 999_999_900, time.UTC)
+	last := ""
+	for range 300 { // over the end of a microsecond, a millisecond and a second
+		tx := &Tx{now: at}
+		id, twin := tx.RisingID(), tx.RisingID()
+		if len(id) != 32 || id == twin {
+			t.Fatalf("ids %q and %q", id, twin)
+		}
+		if min(id, twin) <= last {
+			t.Fatalf("%s at %v is not after %s", min(id, twin), at, last)
+		}
+		last = max(id, twin)
+		at = at.Add(time.Nanosecond)
+	}
+}

@@ -214,17 +214,5 @@ func (w witness) String() string {
 }
 
 func (c *client) auditWitnesses() *cobra.Command {
-	return &cobra.Command{
-		Use: "witnesses", Short: "List who keeps the signed heads, and which they have", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var list []witness
-			show, err := c.call(cmd.Context(), http.MethodGet, "/audit/witnesses", nil, &list)
-			if show {
-				for _, w := range list {
-					fmt.Println(w)
-				}
-			}
-			return err
-		},
-	}
+	return listCommand[witness](c, "witnesses", "List who keeps the signed heads, and which they have", "/audit/witnesses")
 }

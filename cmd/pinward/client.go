@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // client talks HTTP over the control socket.
@@ -161,4 +163,21 @@ func sessionFile(socket string) string {
 		return ""
 	}
 	return filepath.Join(dir, "pinward", "session-"+strings.ReplaceAll(strings.Trim(socket, "/"), "/", "-"))
+}
+
+// listCommand is a command that prints what the daemon lists at a path, an item a line.
+func listCommand[T any](c *client, use, short, path string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var all []T
+			show, err := c.call(cmd.Context(), http.MethodGet, path, nil, &all)
+			if show {
+				for _, one := range all {
+					fmt.Println(one)
+				}
+			}
+			return err
+		},
+	}
 }

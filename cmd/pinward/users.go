@@ -85,19 +85,7 @@ func (c *client) changeUser(cmd *cobra.Command, name string, change map[string]a
 }
 
 func (c *client) userList() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List who may do what", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var all []account
-			show, err := c.call(cmd.Context(), http.MethodGet, "/users", nil, &all)
-			if show {
-				for _, a := range all {
-					fmt.Println(a)
-				}
-			}
-			return err
-		},
-	}
+	return listCommand[account](c, "list", "List who may do what", "/users")
 }
 
 // userReview is the look through the accounts that 45 CFR 164.308(a)(4)(ii)(C) asks for. It is recorded when the person says that

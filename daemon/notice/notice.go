@@ -1,7 +1,6 @@
 package notice
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -131,17 +130,6 @@ var (
 	due = store.NewTable[struct{}]("notice.due",
 		store.Bookkeeping("orders notices by when they are deleted; deleting them is an entry"))
 )
-
-// newID gives ids that rise with time: what is written together stands together in the file, where ids
-// without any order would have each notice on a page of its own.
-func newID(now time.Time) string {
-	var b [16]byte
-	rand.Read(b[:])
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
-	copy(b[:6], ms[2:])
-	return "SM" + hex.EncodeToString(b[:])
-}
 
 func idKey(id string) ([]byte, bool) {
 	if len(id) != 34 || id[:2] != "SM" {

@@ -152,7 +152,7 @@ func send(tx *store.Tx, req Request) (Notice, bool, error) {
 // draft makes the notice of a request: its template, number and times.
 func draft(tx *store.Tx, req Request, site contact.Site) (Notice, text.Template, error) {
 	n := Notice{
-		ID: newID(tx.Now()), Template: req.Template, To: req.To, Subject: req.Subject, Slots: maps.Clone(req.Slots),
+		ID: "SM" + tx.RisingID(), Template: req.Template, To: req.To, Subject: req.Subject, Slots: maps.Clone(req.Slots),
 		At: req.At, Expires: req.Expires, Urgent: req.Urgent, Group: req.Group, Key: req.Key, Lane: outbox.Notice,
 		Client: req.Client, OnBehalfOf: req.OnBehalfOf, Staff: req.Staff, Requested: req.Requested, Mode: req.Mode, Order: req.Order,
 		Once: req.Once, Door: req.Door, Created: tx.Now(),

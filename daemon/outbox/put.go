@@ -25,7 +25,7 @@ func Put(tx *store.Tx, m Message) (Message, error) {
 		return Message{}, fmt.Errorf("look up site: %w", err)
 	}
 	m.Mode = contact.Strictest(m.Mode, site.Mode)
-	m.ID, m.Created, m.State, m.Step = newID(now), now, Queued, 0
+	m.ID, m.Created, m.State, m.Step = "SM"+tx.RisingID(), now, Queued, 0
 	m.Attempts, m.Forced, m.Stopped, m.Cause = nil, false, false, ""
 	if m.Due.Before(now) {
 		m.Due = now

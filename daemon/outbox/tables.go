@@ -2,9 +2,7 @@ package outbox
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,16 +96,6 @@ const (
 	ActionPause       store.Action = "outbox.pause"
 	ActionResume      store.Action = "outbox.resume"
 )
-
-// newID gives ids that rise with time, so that a listing by id is one by age.
-func newID(now time.Time) string {
-	var b [16]byte
-	rand.Read(b[:])
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
-	copy(b[:6], ms[2:])
-	return "SM" + hex.EncodeToString(b[:])
-}
 
 func load(tx *store.Tx, id string) (*record, error) {
 	if id == "" {
