@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"pinward/modem/line"
 )
@@ -52,10 +53,19 @@ func (s *session) sweep() error {
 	return nil
 }
 
+// choose selects a memory that is not ours, for a moment; s.back selects ours again. Modems that want all three named get them.
+func (s *session) choose(mem string) error {
+	_, err := s.do(fmt.Sprintf("+CPMS=%q", mem))
+	if whole := strings.ReplaceAll(s.back, strconv.Quote(s.mem), strconv.Quote(mem)); errors.As(err, new(*line.ResultError)) && strings.Contains(whole, ",") {
+		_, err = s.do(whole)
+	}
+	return err
+}
+
 // sweepOther reads a memory that is not selected, as "SR" for the reports of some modems, and selects ours again. left is how many
 // entries stay there.
 func (s *session) sweepOther(mem string) (left int, err error) {
-	_, err = s.do(fmt.Sprintf("+CPMS=%q", mem))
+	err = s.choose(mem)
 	var refused *line.ResultError
 	if errors.As(err, &refused) {
 		delete(s.extra, mem)

@@ -85,6 +85,7 @@ var faultList = []FaultInfo{
 	{"ussd", kindText, "the whole line that answers +CUSD; \"none\": silence"},
 	{"no_forwarding", kindFlag, "the network refuses +CCFC"},
 	{"store_full", kindFlag, "each message storage is full"},
+	{"delete_one", kindFlag, "+CMGD deletes the text of its index alone, whatever its flag says"},
 	{"store_claim", kindNumber, "+CPMS tells this size of each storage, and what does not fit is lost without a word"},
 	{"report_early", kindFlag, "gives the status report before +CMGS"},
 	{"report_twice", kindFlag, "gives each status report twice"},

@@ -153,6 +153,8 @@ type Faults struct {
 	NoForwarding bool `json:"no_forwarding,omitempty"`
 	// StoreFull behaves as if each message storage were full.
 	StoreFull bool `json:"store_full,omitempty"`
+	// DeleteOne: +CMGD deletes the text of its index alone, whatever its <delflag> says.
+	DeleteOne bool `json:"delete_one,omitempty"`
 
 	// StoreClaim is the size of each storage that +CPMS tells, whatever it is; with it, a text for which there is no room is lost
 	// without a word (EC25 at 255).

@@ -191,6 +191,14 @@ var worldFaults = map[string]seen{
 		set(t, m, Faults{})
 		h.silent(time.Hour) // lost: the network was told that it arrived
 	}},
+	"delete_one": {"27.005, 3.5.4: the flag is optional", "true", "", func(t *testing.T, n *Network, m *Modem, h *host) {
+		for range 2 {
+			answers(t, n)
+		}
+		h.rest(time.Minute)
+		h.ask("AT+CMGD=1,4")
+		holds(t, h, 1)
+	}},
 	"store_claim": {"5.4 EC25 at 255", `255,"store_full":true`, "", func(t *testing.T, n *Network, m *Modem, h *host) {
 		if got := h.ask("AT+CPMS?"); strings.Count(got, ",255") != 3 {
 			t.Errorf("%q", got)

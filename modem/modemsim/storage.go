@@ -226,6 +226,9 @@ func commandDelete(m *Modem, c command) reply {
 	if c.op != '=' || !ok1 || !ok2 {
 		return m.cms(cmsBadIndex)
 	}
+	if m.faults.DeleteOne {
+		scope = 0
+	}
 	if scope == 0 && (index < m.profile.firstIndex || index >= m.profile.firstIndex+store.capacity) {
 		return m.cms(cmsBadIndex)
 	}
