@@ -27,36 +27,37 @@ var rooms = map[string][]string{
 	"systemd":        {},
 	"daemon/health":  {},
 
-	"hl7/mllp":              {"hl7"},
-	"store":                 {"store/audit"},
-	"store/storetest":       {"store"},       // for tests alone: no room may import it
-	"modem/voice/voicetest": {"modem/voice"}, // for tests alone
-	"modem":                 {"modem/port", "modem/line", "modem/voice"},
-	"daemon/contact":        {"store"},
-	"daemon/text":           {"store"},
-	"daemon/limit":          {"store", "daemon/contact"},
-	"daemon/outbox":         {"store", "daemon/contact"},
-	"daemon/access":         {"store", "daemon/limit"},
-	"daemon/alarm":          {"store", "daemon/contact", "daemon/outbox"},
-	"daemon/consent":        {"store", "daemon/contact", "daemon/text", "daemon/outbox"},
-	"daemon/otp":            {"store", "daemon/contact", "daemon/limit", "daemon/text", "daemon/consent", "daemon/outbox"},
-	"daemon/notice":         {"store", "daemon/contact", "daemon/limit", "daemon/text", "daemon/consent", "daemon/outbox"},
-	"daemon/record":         {"store", "store/audit", "hl7", "daemon/contact"},
-	"daemon/intake":         {"hl7", "store", "daemon/contact", "daemon/text", "daemon/consent", "daemon/otp", "daemon/notice"},
-	"daemon/api":            {"store", "daemon/health", "verbs", "ground"},
-	"daemon/console":        {"store", "daemon/health", "verbs", "ground"},
-	"daemon/admin":          {"store", "daemon/health", "verbs", "ground", "modem", "tpm"},
-	"daemon":                {"store", "store/audit", "hl7", "hl7/mllp", "modem", "modem/port", "modem/line", "modem/voice", "tpm", "systemd", "doors", "verbs", "ground"},
-	"cmd/pinwardd":          {"daemon", "systemd"},
-	"cmd/relay":             {"systemd"},
-	"cmd/pinward":           {"cmd/pinward/doctor", "store/audit", "modem/voice", "systemd", "packaging", "packaging/release"},
-	"cmd/pinward/doctor":    {"modem/port", "systemd"}, // it looks at the machine, not at the daemon
-	"cmd/demo":              {"daemon", "modem/modemsim"},
-	"cmd/modemsim":          {"modem/modemsim"},
-	"packaging/sbom":        {}, // builds packages, and is in none
-	"packaging/release":     {},
-	"packaging/bundle":      {"packaging/release"}, // the maintainers' tool, in no package
-	"packaging/doc/walk":    {},                    // for tests alone: walks the pages
+	"hl7/mllp":                 {"hl7"},
+	"store":                    {"store/audit"},
+	"store/storetest":          {"store"},                                                       // for tests alone: no room may import it
+	"modem/voice/voicetest":    {"modem/voice"},                                                 // for tests alone
+	"daemon/outbox/outboxtest": {"store", "daemon/contact", "daemon/outbox", "store/storetest"}, // for tests alone
+	"modem":                    {"modem/port", "modem/line", "modem/voice"},
+	"daemon/contact":           {"store"},
+	"daemon/text":              {"store"},
+	"daemon/limit":             {"store", "daemon/contact"},
+	"daemon/outbox":            {"store", "daemon/contact"},
+	"daemon/access":            {"store", "daemon/limit"},
+	"daemon/alarm":             {"store", "daemon/contact", "daemon/outbox"},
+	"daemon/consent":           {"store", "daemon/contact", "daemon/text", "daemon/outbox"},
+	"daemon/otp":               {"store", "daemon/contact", "daemon/limit", "daemon/text", "daemon/consent", "daemon/outbox"},
+	"daemon/notice":            {"store", "daemon/contact", "daemon/limit", "daemon/text", "daemon/consent", "daemon/outbox"},
+	"daemon/record":            {"store", "store/audit", "hl7", "daemon/contact"},
+	"daemon/intake":            {"hl7", "store", "daemon/contact", "daemon/text", "daemon/consent", "daemon/otp", "daemon/notice"},
+	"daemon/api":               {"store", "daemon/health", "verbs", "ground"},
+	"daemon/console":           {"store", "daemon/health", "verbs", "ground"},
+	"daemon/admin":             {"store", "daemon/health", "verbs", "ground", "modem", "tpm"},
+	"daemon":                   {"store", "store/audit", "hl7", "hl7/mllp", "modem", "modem/port", "modem/line", "modem/voice", "tpm", "systemd", "doors", "verbs", "ground"},
+	"cmd/pinwardd":             {"daemon", "systemd"},
+	"cmd/relay":                {"systemd"},
+	"cmd/pinward":              {"cmd/pinward/doctor", "store/audit", "modem/voice", "systemd", "packaging", "packaging/release"},
+	"cmd/pinward/doctor":       {"modem/port", "systemd"}, // it looks at the machine, not at the daemon
+	"cmd/demo":                 {"daemon", "modem/modemsim"},
+	"cmd/modemsim":             {"modem/modemsim"},
+	"packaging/sbom":           {}, // builds packages, and is in none
+	"packaging/release":        {},
+	"packaging/bundle":         {"packaging/release"}, // the maintainers' tool, in no package
+	"packaging/doc/walk":       {},                    // for tests alone: walks the pages
 
 	"packaging":                {}, // the files that an installation lays down
 	"packaging/install/client": {}, // of the install test

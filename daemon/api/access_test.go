@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"pinward/daemon/access"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -86,14 +87,14 @@ func TestForbiddenIsRecorded(t *testing.T) {
 	for range 120 {
 		b.call(access.Portal, "GET", "/v1/audit", nil).problem(403, "forbidden")
 	}
-	got := b.entries(access.ActionForbidden)
+	got := b.Entries(access.ActionForbidden)
 	if len(got) != refusalsKept+1 {
 		t.Fatalf("%d entries, want %d", len(got), refusalsKept+1)
 	}
-	if e := got[0]; e.Actor.ID != b.clients[access.Portal].sid || attrOf(e.Entry, "what") != "GET /v1/audit" || e.Entry.Outcome != store.Refused {
+	if e := got[0]; e.Actor.ID != b.clients[access.Portal].sid || outboxtest.Attr(e.Entry, "what") != "GET /v1/audit" || e.Entry.Outcome != store.Refused {
 		t.Errorf("entry is %v", e)
 	}
-	if e := got[refusalsKept].Entry; attrOf(e, "tries") != "100" {
+	if e := got[refusalsKept].Entry; outboxtest.Attr(e, "tries") != "100" {
 		t.Errorf("the flood reads %v", e)
 	}
 }
@@ -113,7 +114,7 @@ func TestSocketPrincipal(t *testing.T) {
 		t.Errorf("a person spoke on behalf of %v", m["on_behalf_of"])
 	}
 	ask("GET", "/v1/audit", nil).problem(403, "forbidden")
-	for _, r := range b.entries("verification.start") {
+	for _, r := range b.Entries("verification.start") {
 		if r.Actor.ID != "jane" || r.Actor.OnBehalfOf != "" {
 			t.Errorf("actor is %v", r.Actor)
 		}
@@ -123,7 +124,7 @@ func TestSocketPrincipal(t *testing.T) {
 // TestShadowClient: what a new client starts goes nowhere until it is made live.
 func TestShadowClient(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		c, err := access.FindClient(tx, b.clients[access.Portal].sid)
 		c.Mode = ""
 		if err != nil {

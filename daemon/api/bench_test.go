@@ -24,7 +24,7 @@ import (
 // is never the bound.
 func benchBox(b *testing.B) *box {
 	box := newBox(b)
-	box.do(func(tx *store.Tx) error {
+	box.Do(func(tx *store.Tx) error {
 		l := limit.Default()
 		l.Client.Max, l.Client.Reserve, l.Prefix.Max, l.Prefix.Reserve = 0, 0, 0, 0
 		if err := limit.Set(tx, l); err != nil {
@@ -76,7 +76,7 @@ func (b *box) post(path, contentType string, body []byte) int {
 func (b *box) pendingFor(n int) []string {
 	ids := make([]string, (n+3)/4)
 	for from := 0; from < len(ids); from += 500 {
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			for i := from; i < min(from+500, len(ids)); i++ {
 				var to contact.Phone
 				if err := to.UnmarshalText([]byte(numberOf(int64(i)))); err != nil {

@@ -5,14 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -20,20 +17,18 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/consent"
-	"pinward/daemon/contact"
 	"pinward/daemon/health"
 	"pinward/daemon/notice"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
-	"pinward/store/storetest"
 )
 
 // box is the door over a real store: a live site, one modem that reported itself ready, and a client
 // of each role.
 type box struct {
-	t       testing.TB
-	store   *store.Store
+	*outboxtest.Box
 	handler http.Handler
 	log     *lines
 	clients map[access.Role]client
@@ -80,39 +75,20 @@ func tree() health.Node {
 	}}
 }
 
-// roomy is a disk with room.
-func roomy(string) (free, total uint64, err error) { return 1 << 40, 1 << 41, nil }
-
 func newBox(t testing.TB) *box {
 	t.Helper()
-	return newBoxOn(t, roomy)
+	return newBoxOn(t, nil)
 }
 
 // newBoxOn is newBox on a disk of which free tells how full it is.
 func newBoxOn(t testing.TB, free func(string) (uint64, uint64, error)) *box {
 	t.Helper()
-	b := &box{t: t, log: &lines{}, clients: map[access.Role]client{}}
-	log := slog.New(slog.NewTextHandler(b.log, nil))
-	s, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "store"), store.Options{
-		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour, Strict: storetest.Strict(t), Free: free,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.store = s
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
-			t.Error(err)
-		}
-	})
-	b.do(func(tx *store.Tx) error {
+	b := &box{log: &lines{}, clients: map[access.Role]client{}}
+	site := outboxtest.Riverside()
+	site.Area, site.Authority, site.LinkHosts = "617", "RVR", []string{"portal.example.org"}
+	b.Box = outboxtest.New(t, outboxtest.Setup{Actor: daemon, Sources: sources, Site: site, PartTime: time.Millisecond, Free: free})
+	b.Do(func(tx *store.Tx) error {
 		if err := otp.Install(tx); err != nil {
-			return err
-		}
-		if err := contact.SetSite(tx, contact.Site{
-			Name: "Riverside", Brand: "Riverside", Zone: "America/New_York", Area: "617", Region: "US", HelpPhone: "617-555-1000",
-			Authority: "RVR", Mode: contact.Live, Languages: []string{"en", "es"}, LinkHosts: []string{"portal.example.org"},
-		}); err != nil {
 			return err
 		}
 		for _, role := range access.Roles() {
@@ -120,9 +96,9 @@ func newBoxOn(t testing.TB, free func(string) (uint64, uint64, error)) *box {
 				return err
 			}
 		}
-		return b.ready(tx, true)
+		return nil
 	})
-	b.handler = New(Options{Store: s, Health: tree, Log: log, Version: "test"})
+	b.handler = New(Options{Store: b.Store, Health: tree, Log: slog.New(slog.NewTextHandler(b.log, nil)), Version: "test"})
 	return b
 }
 
@@ -138,30 +114,6 @@ func (b *box) client(tx *store.Tx, role access.Role) error {
 	_, token, err := access.CreateKey(tx, c.SID, "token", true)
 	b.clients[role] = client{c.SID, secret, token}
 	return err
-}
-
-// ready has the one modem report itself.
-func (b *box) ready(tx *store.Tx, on bool) error {
-	sim := outbox.SIM{ICCID: "8901", Permission: outbox.Permission{Reference: "test"}, PerMinute: -1, PerDay: -1}
-	if err := outbox.SetSIM(tx, sim); err != nil {
-		return err
-	}
-	return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "north", Ready: on, PartTime: time.Millisecond})
-}
-
-// do runs a transaction of the daemon that must succeed.
-func (b *box) do(fn func(*store.Tx) error) {
-	b.t.Helper()
-	if err := b.store.Update(context.Background(), daemon, fn); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-func (b *box) view(fn func(*store.Tx) error) {
-	b.t.Helper()
-	if err := b.store.View(context.Background(), fn); err != nil {
-		b.t.Fatal(err)
-	}
 }
 
 // answer is what came back.
@@ -231,15 +183,15 @@ func (a answer) verifyError(status, code int) answer {
 
 // ask sends a request as it is.
 func (b *box) ask(r *http.Request) answer {
-	b.t.Helper()
+	b.T.Helper()
 	w := httptest.NewRecorder()
 	b.handler.ServeHTTP(w, r)
-	return answer{w, b.t}
+	return answer{w, b.T}
 }
 
 // request makes a request of a role's client with its bearer token.
 func (b *box) request(role access.Role, method, path string, body any) *http.Request {
-	b.t.Helper()
+	b.T.Helper()
 	var raw []byte
 	switch body := body.(type) {
 	case nil:
@@ -248,7 +200,7 @@ func (b *box) request(role access.Role, method, path string, body any) *http.Req
 	default:
 		var err error
 		if raw, err = json.Marshal(body); err != nil {
-			b.t.Fatal(err)
+			b.T.Fatal(err)
 		}
 	}
 	r := httptest.NewRequest(method, "https://pinward.test"+path, bytes.NewReader(raw))
@@ -259,13 +211,13 @@ func (b *box) request(role access.Role, method, path string, body any) *http.Req
 
 // call sends a request of the native shape.
 func (b *box) call(role access.Role, method, path string, body any) answer {
-	b.t.Helper()
+	b.T.Helper()
 	return b.ask(b.request(role, method, path, body))
 }
 
 // form sends a request of the Verify shape, as the portal.
 func (b *box) form(method, path string, fields ...string) answer {
-	b.t.Helper()
+	b.T.Helper()
 	return b.ask(b.formRequest(method, path, fields...))
 }
 
@@ -286,66 +238,12 @@ type fields = map[string]any
 
 // started starts a verification to a number and returns its id.
 func (b *box) started(to string) string {
-	b.t.Helper()
+	b.T.Helper()
 	return b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "patient-signup", "to": to}).want(201).str("id")
 }
 
-var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
-
-// next hands the next message over; ok is false if there is none.
-func (b *box) next() (job outbox.Job, ok bool) {
-	b.t.Helper()
-	b.do(func(tx *store.Tx) (err error) {
-		if job, ok, err = outbox.Next(tx, "m1", sources); err != nil || !ok {
-			return err
-		}
-		return outbox.Settle(tx, job.Message.ID, job.Attempt, outbox.Result{Outcome: outbox.Sent, Parts: []outbox.Part{{Ref: 1, State: outbox.Sent}}})
-	})
-	return job, ok
-}
-
-// code reads the code off the text that goes out next.
-func (b *box) code() string {
-	b.t.Helper()
-	job, ok := b.next()
-	if !ok {
-		b.t.Fatal("no text goes out")
-	}
-	codes := sixDigits.FindAllString(job.Rendered.Text, -1)
-	if len(codes) != 1 {
-		b.t.Fatalf("text has %d groups of six digits, not one", len(codes))
-	}
-	return codes[0]
-}
-
-// wrong is a code of six digits that is not this one.
-func wrong(code string) string {
-	last := code[len(code)-1]
-	return code[:len(code)-1] + string('0'+(last-'0'+1)%10)
-}
-
-// entries lists the log's entries of an action.
-func (b *box) entries(action store.Action) (out []store.Record) {
-	b.t.Helper()
-	b.view(func(tx *store.Tx) error {
-		return tx.Entries(0, func(r store.Record) error {
-			if r.Entry.Action == action {
-				out = append(out, r)
-			}
-			return nil
-		})
-	})
-	return out
-}
-
-func attrOf(e store.Entry, key string) string {
-	for _, a := range e.Attrs {
-		if a.Key == key {
-			return a.Value
-		}
-	}
-	return ""
-}
+// next has the next message sent; ok is false if there is none.
+func (b *box) next() (job outbox.Job, ok bool) { b.T.Helper(); return b.Send(outbox.Sent) }
 
 // serviceOf finds a shipped service.
 func serviceOf(t testing.TB, name string) otp.Service {
@@ -361,7 +259,7 @@ func serviceOf(t testing.TB, name string) otp.Service {
 
 // path164 is a path below a service of the Verify shape.
 func (b *box) path(service, rest string) string {
-	return fmt.Sprintf("/v2/Services/%s%s", serviceOf(b.t, service).SID, rest)
+	return fmt.Sprintf("/v2/Services/%s%s", serviceOf(b.T, service).SID, rest)
 }
 
 // contextOf makes a context of a request that can be given up.

@@ -41,7 +41,7 @@ func TestFHIRContainedPeople(t *testing.T) {
 		p := fields{"resourceType": "Patient", "id": "p", "telecom": c.telecom, "identifier": []any{fields{"system": "urn:id:RVR", "value": patientMRN}},
 			"name": []any{fields{"family": "Doe"}}, "communication": []any{fields{"language": fields{"coding": []any{fields{"code": "es"}}}, "preferred": true}}}
 		id := b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted("contained", []any{p}, "subject", fields{"reference": "#p"})).want(201).str("id")
-		b.view(func(tx *store.Tx) error {
+		b.View(func(tx *store.Tx) error {
 			n, _, err := notice.Get(tx, id)
 			if n.To.E164() != c.number || n.Lang != "es" || n.Subject.MRN != patientMRN {
 				t.Errorf("%s: to another number, or in %s", name, n.Lang)
@@ -53,7 +53,7 @@ func TestFHIRContainedPeople(t *testing.T) {
 	relative := fields{"resourceType": "RelatedPerson", "id": "r", "patient": fields{"identifier": fields{"value": patientMRN}}, "telecom": []any{telecom()}}
 	id := b.fhir(access.Engine, "POST", "/CommunicationRequest",
 		wanted("contained", []any{relative}, "recipient", []any{fields{"reference": "#r"}})).want(201).str("id")
-	b.view(func(tx *store.Tx) error {
+	b.View(func(tx *store.Tx) error {
 		n, _, err := notice.Get(tx, id)
 		if n.To.E164() != "+16175552222" || n.Subject.MRN != patientMRN {
 			t.Error("a related person is not texted in the patient's place")
@@ -130,7 +130,7 @@ func TestFHIRWholeText(t *testing.T) {
 	} {
 		send(other).refused(422, "business-rule", "CommunicationRequest.payload[0].content")
 	}
-	for i, n := range b.entries(notice.ActionSend) {
+	for i, n := range b.Entries(notice.ActionSend) {
 		if strings.Contains(fmt.Sprint(n.Entry), "document") {
 			t.Errorf("entry %d holds the text", i)
 		}
@@ -140,7 +140,7 @@ func TestFHIRWholeText(t *testing.T) {
 // TestFHIRMarketing: its category names the class, and the class needs an opt-in.
 func TestFHIRMarketing(t *testing.T) {
 	b := fhirBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		_, err := text.Save(tx, text.Template{Name: "open.day", Lang: "en", Class: text.Marketing, Body: "{brand}: Visit us at {site}. {stop}"})
 		return err
 	})

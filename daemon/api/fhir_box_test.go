@@ -25,8 +25,8 @@ func fhirBox(t testing.TB) *box {
 
 // patient puts a person with one number on record.
 func (b *box) patient(mrn, number string) {
-	b.t.Helper()
-	b.do(func(tx *store.Tx) error {
+	b.T.Helper()
+	b.Do(func(tx *store.Tx) error {
 		var to contact.Phone
 		if err := to.UnmarshalText([]byte(number)); err != nil {
 			return err
@@ -54,7 +54,7 @@ func wanted(set ...any) fields {
 
 // fhir sends a request to the FHIR paths; headers are pairs. Whatever comes back must be R4.
 func (b *box) fhir(role access.Role, method, path string, body any, headers ...string) answer {
-	b.t.Helper()
+	b.T.Helper()
 	r := b.request(role, method, fhirBase+path, body)
 	r.Header.Set("Content-Type", fhirType)
 	for i := 0; i < len(headers); i += 2 {
@@ -65,16 +65,16 @@ func (b *box) fhir(role access.Role, method, path string, body any, headers ...s
 
 // r4 asks, and holds the answer to the specification.
 func (b *box) r4(r *http.Request) answer {
-	b.t.Helper()
+	b.T.Helper()
 	a := b.ask(r)
 	if a.Body.Len() == 0 {
 		return a
 	}
 	if ct := a.Header().Get("Content-Type"); ct != "application/fhir+json; charset=utf-8" {
-		b.t.Errorf("%s %s: content type %q", r.Method, r.URL.Path, ct)
+		b.T.Errorf("%s %s: content type %q", r.Method, r.URL.Path, ct)
 	}
 	for _, f := range specification().faults(a.json()) {
-		b.t.Errorf("%s %s: %d: %s", r.Method, r.URL.Path, a.Code, f)
+		b.T.Errorf("%s %s: %d: %s", r.Method, r.URL.Path, a.Code, f)
 	}
 	return a
 }
@@ -131,8 +131,8 @@ func (a answer) link(relation string) string {
 
 // receipt has the network say of the last text of the outbox that it arrived, or not.
 func (b *box) receipt(job outbox.Job, status byte) {
-	b.t.Helper()
-	b.do(func(tx *store.Tx) error {
+	b.T.Helper()
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Receive(tx, outbox.Receipt{SIM: "8901", Ref: 1, To: job.Message.To, Status: status, At: time.Now()})
 	})
 }

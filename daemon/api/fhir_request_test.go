@@ -39,7 +39,7 @@ func TestFHIRRequestBecomesACommunication(t *testing.T) {
 	if strings.Contains(a.Body.String(), "noon") || strings.Contains(a.Body.String(), patientNumber) {
 		t.Errorf("what is not needed was kept: %s", a.Body)
 	}
-	e := b.entries(notice.ActionSend)
+	e := b.Entries(notice.ActionSend)
 	if len(e) != 1 || e[0].Actor.OnBehalfOf != "drmiller" || e[0].Entry.Subject != "RVR|"+patientMRN {
 		t.Errorf("entries %v", e)
 	}
@@ -96,7 +96,7 @@ func TestFHIRIdentifierIsABusinessKey(t *testing.T) {
 	for _, cond := range []string{"identifier=77-2", "status=active", "identifier=urn:x|77-2", "identifier=https://ehr.example.org/orders|77-2&status=active", "%zz"} {
 		b.fhir(access.Engine, "POST", "/CommunicationRequest", one, "If-None-Exist", cond).refused(400, "invalid", "http.If-None-Exist")
 	}
-	if n := len(b.entries(notice.ActionSend)); n != 2 {
+	if n := len(b.Entries(notice.ActionSend)); n != 2 {
 		t.Errorf("%d notices", n)
 	}
 }
@@ -134,7 +134,7 @@ func TestFHIRRevoke(t *testing.T) {
 	if a := b.fhir(access.Engine, "GET", "/Communication/"+id, nil).want(200); a.str("status") != "stopped" {
 		t.Errorf("communication: %s", a.Body)
 	}
-	if e := b.entries(notice.ActionCancel); len(e) != 1 {
+	if e := b.Entries(notice.ActionCancel); len(e) != 1 {
 		t.Errorf("%d entries of the cancellation", len(e))
 	}
 	b.fhir(access.Engine, "PUT", path, fields{"resourceType": "CommunicationRequest", "id": id, "status": "revoked"}).want(200)
@@ -152,7 +152,7 @@ func TestFHIRRevoke(t *testing.T) {
 func TestFHIRRefusals(t *testing.T) {
 	b := fhirBox(t)
 	b.patient("landline", otherNumber)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		dead := true
 		p := contactOf(t, "+16175554321")
 		if err := consent.Set(tx, p, text.Care, consent.Out, consent.SourceAPI); err != nil {
@@ -193,7 +193,7 @@ func TestFHIRRefusals(t *testing.T) {
 		"a year":     {wanted("occurrenceDateTime", "2099"), 422, "value", ".occurrence", "", true},
 		"far ahead":  {wanted("occurrenceDateTime", "2099-01-01"), 422, "business-rule", ".occurrence", "", true},
 	} {
-		before := len(b.entries(notice.ActionSend))
+		before := len(b.Entries(notice.ActionSend))
 		a := b.fhir(access.Engine, "POST", "/CommunicationRequest", c.resource).refused(c.status, c.code, "CommunicationRequest"+c.at)
 		if !strings.Contains(a.Body.String(), c.word) {
 			t.Errorf("%s: no %q in %s", name, c.word, a.Body)
@@ -203,7 +203,7 @@ func TestFHIRRefusals(t *testing.T) {
 				t.Errorf("%s: the answer repeats a value", name)
 			}
 		}
-		all := b.entries(notice.ActionSend)
+		all := b.Entries(notice.ActionSend)
 		if c.unrecorded != (len(all) == before) {
 			t.Errorf("%s: %d entries more", name, len(all)-before)
 		} else if !c.unrecorded && all[len(all)-1].Entry.Outcome != store.Refused {
@@ -219,7 +219,7 @@ func TestFHIRRefusals(t *testing.T) {
 func TestFHIRDroppedLater(t *testing.T) {
 	b := fhirBox(t)
 	id := b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted()).want(201).str("id")
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		_, err := consent.Incoming(tx, consent.In{From: contactOf(t, patientNumber), Body: "STOP", SIM: "8901", At: tx.Now()})
 		return err
 	})
@@ -239,7 +239,7 @@ func TestFHIRDroppedLater(t *testing.T) {
 // TestFHIRModes: a client in shadow is answered like any other, and nothing goes out.
 func TestFHIRModes(t *testing.T) {
 	b := fhirBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		c, err := access.FindClient(tx, b.clients[access.Engine].sid)
 		if err != nil {
 			return err
@@ -248,7 +248,7 @@ func TestFHIRModes(t *testing.T) {
 		return access.SetClient(tx, c)
 	})
 	id := b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted()).want(201).str("id")
-	b.do(func(tx *store.Tx) error { return outbox.Rehearse(tx, sources) })
+	b.Do(func(tx *store.Tx) error { return outbox.Rehearse(tx, sources) })
 	if _, ok := b.next(); ok {
 		t.Error("a text goes out")
 	}
@@ -277,7 +277,7 @@ func TestFHIROccurrence(t *testing.T) {
 		"days":    {[]any{"occurrencePeriod", fields{"start": day.Format(time.DateOnly), "end": day.AddDate(0, 0, 1).Format(time.DateOnly)}}, day, day.AddDate(0, 0, 2)},
 	} {
 		id := b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted(c.set...)).want(201).str("id")
-		b.view(func(tx *store.Tx) error {
+		b.View(func(tx *store.Tx) error {
 			n, _, err := notice.Get(tx, id)
 			if !n.At.Equal(c.at) || !n.Expires.Equal(c.expires) {
 				t.Errorf("%s: from %v to %v, want %v to %v", name, n.At, n.Expires, c.at, c.expires)

@@ -116,20 +116,20 @@ func TestFHIRConsent(t *testing.T) {
 		t.Errorf("at first %s", got)
 	}
 	p := contactOf(t, patientNumber)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return consent.Set(tx, p, text.Marketing, consent.OptedIn, consent.SourceAPI)
 	})
 	if got := rules(); got != "care:permit code:permit marketing:permit" {
 		t.Errorf("after the opt-in %s", got)
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		_, err := consent.Incoming(tx, consent.In{From: p, Body: "STOP", SIM: "8901", At: tx.Now()})
 		return err
 	})
 	if got := rules(); got != "care:deny code:permit marketing:deny" {
 		t.Errorf("after STOP %s", got)
 	}
-	b.do(func(tx *store.Tx) error { return deadSubject(tx, patientMRN, true) })
+	b.Do(func(tx *store.Tx) error { return deadSubject(tx, patientMRN, true) })
 	if got := rules(); got != "care:deny code:deny marketing:deny" {
 		t.Errorf("after the death %s", got)
 	}
@@ -137,7 +137,7 @@ func TestFHIRConsent(t *testing.T) {
 	if got := b.fhir(access.Engine, "GET", "/Consent?patient.identifier=nobody", nil).matches(); len(got) != 0 {
 		t.Errorf("%d consents of nobody", len(got))
 	}
-	looks := b.entries(record.ActionView)
+	looks := b.Entries(record.ActionView)
 	if len(looks) < 5 || looks[0].Entry.Object != "consents" || looks[0].Entry.Subject != "RVR|"+patientMRN {
 		t.Errorf("looks: %v", looks)
 	}
@@ -198,7 +198,7 @@ func TestFHIRAuditEvent(t *testing.T) {
 	if pages < 3 || !seen["0"] && !seen["1"] {
 		t.Errorf("%d entries on %d pages, not to the first", len(seen), pages)
 	}
-	searches := b.entries(record.ActionSearch)
+	searches := b.Entries(record.ActionSearch)
 	if len(searches) < 10 || searches[0].Entry.Subject != "RVR|"+patientMRN || searches[0].Actor.ID != b.clients[access.Auditor].sid {
 		t.Errorf("searches on record: %d", len(searches))
 	}

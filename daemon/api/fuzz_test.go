@@ -23,7 +23,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	b := newBox(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b.t = t
+		b.T = t
 		for _, path := range []string{"/v1/verifications", "/v1/verifications/VE0/check", "/v1/notices", "/v1/verifications/VE0/cancel"} {
 			a := b.call(access.Portal, "POST", path, string(body))
 			if a.Code == 500 || a.Code < 200 {
@@ -52,7 +52,7 @@ func FuzzForm(f *testing.F) {
 	}
 	b := newBox(f)
 	f.Fuzz(func(t *testing.T, path, body, query string) {
-		b.t = t
+		b.T = t
 		for _, method := range []string{"GET", "POST"} {
 			r := b.formRequest(method, "/v2")
 			r.URL.Path = "/v2/Services/" + serviceOf(t, "patient-signup").SID + path
@@ -87,7 +87,7 @@ func FuzzFHIR(f *testing.F) {
 	}
 	b := fhirBox(f)
 	f.Fuzz(func(t *testing.T, body, condition, query string) {
-		b.t = t
+		b.T = t
 		fine := func(a answer) answer {
 			t.Helper()
 			if a.Code == 500 || a.Code < 200 {

@@ -13,6 +13,7 @@ import (
 	"pinward/daemon/access"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -42,7 +43,7 @@ func TestIdempotentStart(t *testing.T) {
 	if first.Header().Get("Idempotency-Replayed") != "" {
 		t.Error("a first answer calls itself a replay")
 	}
-	b.code() // what happens meanwhile does not change the answer
+	b.Code() // what happens meanwhile does not change the answer
 	wantReplay(t, first, b.keyed("k1", "POST", "/v1/verifications", body))
 	if _, more := b.next(); more {
 		t.Error("a replay sent a second text")
@@ -60,10 +61,10 @@ func TestIdempotentStart(t *testing.T) {
 func TestIdempotentCheck(t *testing.T) {
 	b := newBox(t)
 	id := b.started(patientNumber)
-	code := b.code()
+	code := b.Code()
 	path := "/v1/verifications/" + id + "/check"
-	first := b.keyed("c1", "POST", path, fields{"code": wrong(code)}).want(200)
-	wantReplay(t, first, b.keyed("c1", "POST", path, fields{"code": wrong(code)}))
+	first := b.keyed("c1", "POST", path, fields{"code": outboxtest.Wrong(code)}).want(200)
+	wantReplay(t, first, b.keyed("c1", "POST", path, fields{"code": outboxtest.Wrong(code)}))
 	if m := b.call(access.Portal, "GET", "/v1/verifications/"+id, nil).json(); m["checks_left"] != float64(4) {
 		t.Errorf("after a check and its replay: %v", m)
 	}
@@ -96,7 +97,7 @@ func TestIdempotentAtOnce(t *testing.T) {
 	if fresh != 1 {
 		t.Errorf("%d requests had an effect", fresh)
 	}
-	if n := len(b.entries(otp.ActionStart)); n != 1 {
+	if n := len(b.Entries(otp.ActionStart)); n != 1 {
 		t.Errorf("%d starts on record", n)
 	}
 }
@@ -106,7 +107,7 @@ func TestIdempotentRefusals(t *testing.T) {
 	b := newBox(t)
 	unknown := fields{"service": "nope", "to": patientNumber}
 	first := b.keyed("r1", "POST", "/v1/verifications", unknown).problem(404, "unknown-service")
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		s := serviceOf(t, "patient-signup")
 		s.Name, s.SID = "nope", ""
 		_, err := otp.SaveService(tx, s)
@@ -119,9 +120,9 @@ func TestIdempotentRefusals(t *testing.T) {
 	wantReplay(t, first, b.keyed("r2", "POST", "/v1/verifications", foreign))
 
 	start := fields{"service": "patient-signup", "to": patientNumber}
-	b.do(func(tx *store.Tx) error { return b.ready(tx, false) })
+	b.Do(func(tx *store.Tx) error { return b.Report(tx, false) })
 	b.keyed("r3", "POST", "/v1/verifications", start).problem(503, "busy")
-	b.do(func(tx *store.Tx) error { return b.ready(tx, true) })
+	b.Do(func(tx *store.Tx) error { return b.Report(tx, true) })
 	if a := b.keyed("r3", "POST", "/v1/verifications", start).want(201); a.Header().Get("Idempotency-Replayed") != "" {
 		t.Error("a refusal that said later was kept")
 	}
@@ -175,9 +176,9 @@ func TestIdempotencyEnds(t *testing.T) {
 		if a := cancel("old0").want(404); a.Header().Get("Idempotency-Replayed") != "" {
 			t.Error("an answer outlived its day")
 		}
-		b.do(Sweep)
+		b.Do(Sweep)
 		left := 0
-		b.view(func(tx *store.Tx) (err error) {
+		b.View(func(tx *store.Tx) (err error) {
 			n, err := answers.Len(tx)
 			if err != nil {
 				return err
@@ -203,7 +204,7 @@ func TestIdempotencyEnds(t *testing.T) {
 func TestSweepIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(t)
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			for i := range sweptAtOnce + 10 {
 				if err := keep(tx, tx.Blind("test", fmt.Sprint(i)), kept{Request: []byte("x")}); err != nil {
 					return err
@@ -213,8 +214,8 @@ func TestSweepIsBounded(t *testing.T) {
 		})
 		time.Sleep(keyLife + time.Second)
 		for _, want := range []int{10, 0} {
-			b.do(Sweep)
-			b.view(func(tx *store.Tx) error {
+			b.Do(Sweep)
+			b.View(func(tx *store.Tx) error {
 				n, err := answers.Len(tx)
 				if n != want {
 					t.Errorf("%d answers left, want %d", n, want)
@@ -230,13 +231,13 @@ func TestReplayAfterRestart(t *testing.T) {
 	b := newBox(t)
 	body := fields{"service": "patient-signup", "to": patientNumber}
 	first := b.keyed("k", "POST", "/v1/verifications", body).want(201)
-	other := New(Options{Store: b.store, Health: tree, Version: "test"})
+	other := New(Options{Store: b.Store, Health: tree, Version: "test"})
 	r := b.request(access.Portal, "POST", "/v1/verifications", body)
 	r.Header.Set("Idempotency-Key", "k")
 	w := httptest.NewRecorder()
 	other.ServeHTTP(w, r)
 	wantReplay(t, first, answer{w, t})
-	b.view(func(tx *store.Tx) error {
+	b.View(func(tx *store.Tx) error {
 		lanes, err := outbox.Depth(tx)
 		if lanes[0].Due != 1 {
 			t.Errorf("%d codes in line, want 1", lanes[0].Due)

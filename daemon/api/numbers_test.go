@@ -8,21 +8,22 @@ import (
 	"pinward/daemon/access"
 	"pinward/daemon/contact"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/daemon/record"
 	"pinward/store"
 )
 
 // caller makes the box's modem one that calls as well.
 func (b *box) caller() {
-	b.t.Helper()
-	b.do(func(tx *store.Tx) error {
+	b.T.Helper()
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "north", Ready: true, Voice: true, PartTime: time.Millisecond})
 	})
 }
 
 // begin starts a verification of a number.
 func (b *box) begin(service, channel string) answer {
-	b.t.Helper()
+	b.T.Helper()
 	return b.call(access.Nurse, "POST", "/v1/verifications", fields{"service": service, "to": patientNumber, "channel": channel})
 }
 
@@ -34,19 +35,19 @@ func TestNumberThatWantsNoCalls(t *testing.T) {
 	if m := b.call(access.Nurse, "POST", "/v1/numbers", fields{"to": patientNumber}).want(200).json(); m["no_voice"] != false || m["callable"] != true {
 		t.Fatalf("at first: %v", m)
 	}
-	if n := len(b.entries(record.ActionView)); n != 1 {
+	if n := len(b.Entries(record.ActionView)); n != 1 {
 		t.Errorf("%d entries of a look", n)
 	}
 	if m := b.call(access.Nurse, "POST", "/v1/numbers", fields{"to": patientNumber, "no_voice": true}).want(200).json(); m["no_voice"] != true || m["callable"] != false {
 		t.Fatalf("flagged: %v", m)
 	}
-	if e := b.entries(contact.ActionFlag); len(e) != 1 || attrOf(e[0].Entry, "no_voice") != "true" || !strings.HasPrefix(attrOf(e[0].Entry, "source"), "api:") {
+	if e := b.Entries(contact.ActionFlag); len(e) != 1 || outboxtest.Attr(e[0].Entry, "no_voice") != "true" || !strings.HasPrefix(outboxtest.Attr(e[0].Entry, "source"), "api:") {
 		t.Errorf("entries: %v", e)
 	}
 	b.begin("patient-signup", "call").problem(422, "no-calls")
 	b.form("POST", b.path("patient-signup", "/Verifications"), "To", patientNumber, "Channel", "call").verifyError(400, 60410)
 	m := b.begin("patient-signup", "auto").want(201).json()
-	b.view(func(tx *store.Tx) error {
+	b.View(func(tx *store.Tx) error {
 		sent := m["sends"].([]any)[0].(map[string]any)
 		msg, _, err := outbox.Get(tx, sent["message"].(string))
 		for _, s := range msg.Route {

@@ -12,6 +12,7 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/contact"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -177,7 +178,7 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 // answer and each request to the document.
 func TestOpenAPIFitsAnswers(t *testing.T) {
 	d, b := readDocument(t), newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		var to contact.Phone
 		if err := to.UnmarshalText([]byte(patientNumber)); err != nil {
 			return err
@@ -225,7 +226,7 @@ func TestOpenAPIFitsAnswers(t *testing.T) {
 	id := ask(access.Portal, "POST /v1/verifications", "", start).want(201).str("id")
 	ask(access.Portal, "POST /v1/verifications", "", fields{"service": "patient-signup", "to": "12"}).want(422)
 	ask(access.Portal, "POST /v1/verifications/{id}/next", "", nil, id).want(200)
-	code := b.code()
+	code := b.Code()
 	ask(access.Portal, "GET /v1/verifications/{id}", "", nil, id).want(200)
 	if found := ask(access.Engine, "GET /v1/verifications", "?service=lab-release&reference=order-7", nil).want(200).str("id"); found != id {
 		t.Errorf("by its reference %s is found", found)
@@ -233,7 +234,7 @@ func TestOpenAPIFitsAnswers(t *testing.T) {
 	ask(access.Engine, "GET /v1/verifications", "?service=lab-release&reference=order-8", nil).want(404)
 	ask(access.Engine, "GET /v1/verifications", "?service=patient-signup&reference=order-7", nil).want(404)
 	ask(access.Engine, "GET /v1/verifications", "?service=lab-release", nil).want(404)
-	ask(access.Portal, "POST /v1/verifications/{id}/check", "", fields{"code": wrong(code), "reference": "order-7", "amount": 0, "payee": ""}, id).want(200)
+	ask(access.Portal, "POST /v1/verifications/{id}/check", "", fields{"code": outboxtest.Wrong(code), "reference": "order-7", "amount": 0, "payee": ""}, id).want(200)
 	ask(access.Portal, "POST /v1/verifications/{id}/check", "", fields{"code": code, "reference": "order-7"}, id).want(200)
 	id = b.started(otherNumber)
 	ask(access.Portal, "POST /v1/verifications/{id}/cancel", "", nil, id).want(200)

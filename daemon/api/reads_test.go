@@ -9,6 +9,7 @@ import (
 	"pinward/daemon/access"
 	"pinward/daemon/contact"
 	"pinward/daemon/notice"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/daemon/record"
 	"pinward/store"
 )
@@ -45,7 +46,7 @@ func TestNotice(t *testing.T) {
 		t.Errorf("a cancelled notice is %v", m)
 	}
 	b.call(access.Portal, "DELETE", "/v1/notices/"+id, nil).problem(409, "over")
-	for _, r := range b.entries(notice.ActionSend) {
+	for _, r := range b.Entries(notice.ActionSend) {
 		if r.Actor.OnBehalfOf != "jane" {
 			t.Errorf("the notice was sent on behalf of %q", r.Actor.OnBehalfOf)
 		}
@@ -100,20 +101,20 @@ func TestNoticeRefused(t *testing.T) {
 		"a free text":       {ok(fields{"body": "hello"}), 400, "invalid", "body"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.t = t
+			b.T = t
 			a := b.call(access.Portal, "POST", "/v1/notices", c.body).problem(c.status, c.kind)
 			if got, _ := a.json()["field"].(string); got != c.field {
 				t.Errorf("field is %q, want %q", got, c.field)
 			}
 		})
 	}
-	b.t = t
+	b.T = t
 	causes := map[string]bool{}
-	for _, r := range b.entries(notice.ActionSend) {
+	for _, r := range b.Entries(notice.ActionSend) {
 		if r.Entry.Outcome != store.Refused {
 			t.Errorf("entry %d says %v", r.Seq, r.Entry.Outcome)
 		}
-		causes[attrOf(r.Entry, "cause")] = true
+		causes[outboxtest.Attr(r.Entry, "cause")] = true
 	}
 	for _, want := range []string{"slot site: forbidden", "unknown template", "number short", "no number to text"} {
 		if !causes[want] {
@@ -170,7 +171,7 @@ func TestMessages(t *testing.T) {
 			t.Errorf("%s: %s", query, a.Body)
 		}
 	}
-	if n := len(b.entries(record.ActionView)); n != 4 {
+	if n := len(b.Entries(record.ActionView)); n != 4 {
 		t.Errorf("%d looks at the list are on record, want 4", n)
 	}
 }
@@ -180,7 +181,7 @@ func TestContacts(t *testing.T) {
 	b := newBox(t)
 	id := contact.SubjectID{Authority: "RVR", MRN: "MR-1"}
 	start := time.Date(2099, 3, 4, 15, 30, 0, 0, time.UTC)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		var to contact.Phone
 		if err := to.UnmarshalText([]byte(patientNumber)); err != nil {
 			return err
@@ -206,7 +207,7 @@ func TestContacts(t *testing.T) {
 	b.call(access.Nurse, "GET", "/v1/contacts", nil).problem(400, "invalid")
 	b.call(access.Nurse, "GET", "/v1/contacts?mrn="+strings.Repeat("9", 300), nil).problem(400, "invalid")
 	b.call(access.Nurse, "GET", "/v1/contacts?mrn=%00", nil).problem(400, "invalid")
-	looks := b.entries(record.ActionView)
+	looks := b.Entries(record.ActionView)
 	if len(looks) != 4 || looks[0].Entry.Subject != id.Key() || looks[2].Entry.Object != "appointments" || looks[3].Entry.Subject != "RVR|other" {
 		t.Errorf("looks on record: %v", looks)
 	}
@@ -216,7 +217,7 @@ func TestContacts(t *testing.T) {
 func TestAudit(t *testing.T) {
 	b := newBox(t)
 	id := b.started(patientNumber)
-	b.code()
+	b.Code()
 	list := func(query string) []any {
 		t.Helper()
 		return b.call(access.Auditor, "GET", "/v1/audit"+query, nil).want(200).json()["items"].([]any)

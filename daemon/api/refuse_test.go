@@ -13,6 +13,7 @@ import (
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/otp"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/daemon/text"
 	"pinward/store"
 )
@@ -70,24 +71,24 @@ func TestStartRefused(t *testing.T) {
 		"too large":             {ok(fields{"payee": strings.Repeat("x", maxBody)}), 413, "invalid", "body"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.t = t
+			b.T = t
 			a := b.call(access.Portal, "POST", "/v1/verifications", c.body).problem(c.status, c.kind)
 			if got, _ := a.json()["field"].(string); got != c.field {
 				t.Errorf("field is %q, want %q", got, c.field)
 			}
 		})
 	}
-	b.t = t
+	b.T = t
 	if _, ok := b.next(); ok {
 		t.Error("a refused start put a text into the outbox")
 	}
 	// What was decided is on record; what was no request is not.
 	causes := map[string]int{}
-	for _, r := range b.entries(otp.ActionStart) {
+	for _, r := range b.Entries(otp.ActionStart) {
 		if r.Entry.Outcome != store.Refused {
 			t.Errorf("entry %d says %v", r.Seq, r.Entry.Outcome)
 		}
-		causes[attrOf(r.Entry, "cause")]++
+		causes[outboxtest.Attr(r.Entry, "cause")]++
 	}
 	for _, want := range []string{"number foreign", "number premium", "unknown service", "service is for staff only", "locale not supported"} {
 		if causes[want] == 0 {
@@ -104,7 +105,7 @@ func TestConsentRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := func(class text.Class, choice consent.Choice) {
-		b.do(func(tx *store.Tx) error { return consent.Set(tx, to, class, choice, consent.SourceAPI) })
+		b.Do(func(tx *store.Tx) error { return consent.Set(tx, to, class, choice, consent.SourceAPI) })
 	}
 	stop(text.Code, consent.Out)
 	start := fields{"service": "patient-signup", "to": patientNumber}
@@ -115,7 +116,7 @@ func TestConsentRefused(t *testing.T) {
 	b.call(access.Portal, "POST", "/v1/verifications", start).problem(400, "channel-not-offered")
 	stop(text.Code, consent.OptedIn)
 
-	b.do(func(tx *store.Tx) error { return contact.Flag(tx, to, contact.Flags{WrongNumber: new(true)}, "desk") })
+	b.Do(func(tx *store.Tx) error { return contact.Flag(tx, to, contact.Flags{WrongNumber: new(true)}, "desk") })
 	delete(start, "channel")
 	b.call(access.Portal, "POST", "/v1/verifications", start).problem(422, "wrong-number")
 }
@@ -173,8 +174,8 @@ func TestAnswersStayOutOfCaches(t *testing.T) {
 func TestNoSender(t *testing.T) {
 	b := newBox(t)
 	id := b.started(patientNumber)
-	code := b.code()
-	b.do(func(tx *store.Tx) error { return b.ready(tx, false) })
+	code := b.Code()
+	b.Do(func(tx *store.Tx) error { return b.Report(tx, false) })
 	a := b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "patient-signup", "to": otherNumber}).problem(503, "busy")
 	wantRetry(t, a, 1, 60)
 	a = b.form("POST", b.path("patient-signup", "/Verifications"), "To", otherNumber, "Channel", "sms").verifyError(503, 20503)
@@ -189,7 +190,7 @@ func TestNoSender(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	b := newBoxOn(t, func(string) (uint64, uint64, error) { return 1 << 20, 1 << 40, nil })
 	var v otp.Verification
-	b.do(func(tx *store.Tx) (err error) {
+	b.Do(func(tx *store.Tx) (err error) {
 		var to contact.Phone
 		if err := to.UnmarshalText([]byte(patientNumber)); err != nil {
 			return err
@@ -197,7 +198,7 @@ func TestDiskFull(t *testing.T) {
 		v, err = otp.Start(tx, otp.StartRequest{Service: "patient-signup", To: to, Mode: contact.Live})
 		return err
 	})
-	code := b.code()
+	code := b.Code()
 	a := b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "patient-signup", "to": otherNumber}).problem(503, "disk-full")
 	wantRetry(t, a, 60, 60)
 	b.call(access.Portal, "POST", "/v1/notices", fields{"template": "prescription.ready", "to": otherNumber, "slots": fields{"site": "Main St", "phone": "617-555-1000"}}).problem(503, "disk-full")
@@ -205,7 +206,7 @@ func TestDiskFull(t *testing.T) {
 	if a := b.ask(httptest.NewRequest("GET", "/readyz", nil)); a.Code != 503 || !strings.HasPrefix(a.Body.String(), "not ready: the disk is full\n") {
 		t.Errorf("readyz says %d %q", a.Code, a.Body)
 	}
-	b.form("POST", b.path("patient-signup", "/VerificationCheck"), "VerificationSid", v.ID, "Code", wrong(code)).want(200)
+	b.form("POST", b.path("patient-signup", "/VerificationCheck"), "VerificationSid", v.ID, "Code", outboxtest.Wrong(code)).want(200)
 	if m := b.call(access.Portal, "POST", "/v1/verifications/"+v.ID+"/check", fields{"code": code}).want(200).json(); m["valid"] != true {
 		t.Error("a check does not go on while the disk is full")
 	}
@@ -216,7 +217,7 @@ func TestDiskFull(t *testing.T) {
 func TestWrongKeys(t *testing.T) {
 	b := newBox(t)
 	c := b.clients[access.Portal]
-	b.do(func(tx *store.Tx) error { return access.RevokeKey(tx, c.sid) })
+	b.Do(func(tx *store.Tx) error { return access.RevokeKey(tx, c.sid) })
 	for name, header := range map[string]string{
 		"none":          "",
 		"scheme":        "Digest x",
@@ -237,7 +238,7 @@ func TestWrongKeys(t *testing.T) {
 		r.Header.Set("Authorization", header)
 		b.ask(r).verifyError(401, 20003)
 	}
-	refused := b.entries(access.ActionRefused)
+	refused := b.Entries(access.ActionRefused)
 	if len(refused) != 10 { // the five proofs that could be compared, twice
 		t.Errorf("%d entries of wrong keys, want 10", len(refused))
 	}
@@ -269,16 +270,16 @@ func TestFloodOfWrongKeys(t *testing.T) {
 		for i := range 30 { // one host has all the addresses of its network
 			wrongKey(fmt.Sprintf("[2001:db8::%x]:99", i+1))
 		}
-		refused := b.entries(access.ActionRefused)
+		refused := b.Entries(access.ActionRefused)
 		if len(refused) != 12+10 {
 			t.Errorf("%d entries, want 12 of the flood and 10 of the network", len(refused))
 		}
-		if last := refused[11].Entry; attrOf(last, "tries") != "1000" || attrOf(last, "address") != "10.0.0.9" {
+		if last := refused[11].Entry; outboxtest.Attr(last, "tries") != "1000" || outboxtest.Attr(last, "address") != "10.0.0.9" {
 			t.Errorf("the last entry of the flood is %v", last)
 		}
 		time.Sleep(2 * time.Minute)
 		wrongKey("10.0.0.9:1")
-		if n := len(b.entries(access.ActionRefused)); n != 23 {
+		if n := len(b.Entries(access.ActionRefused)); n != 23 {
 			t.Errorf("%d entries after a new minute, want 23", n)
 		}
 	})
@@ -315,7 +316,7 @@ func TestGone(t *testing.T) {
 // TestClosedStore: while the box stops, callers are told to come again.
 func TestClosedStore(t *testing.T) {
 	b := newBox(t)
-	if err := b.store.Close(); err != nil {
+	if err := b.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	wantRetry(t, b.call(access.Portal, "GET", "/v1/services", nil).problem(503, "stopping"), 10, 10)
@@ -340,7 +341,7 @@ func TestProblemPages(t *testing.T) {
 // TestTroubleOfOurs: what the table does not know is 500, and its words go to the log alone.
 func TestTroubleOfOurs(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error { // a brand that cannot stand in a text: the operator's fault, not the caller's
+	b.Do(func(tx *store.Tx) error { // a brand that cannot stand in a text: the operator's fault, not the caller's
 		return contact.SetSite(tx, contact.Site{Brand: "Riverside 48291", Zone: "UTC", Mode: contact.Live})
 	})
 	a := b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "patient-signup", "to": patientNumber}).problem(500, "internal")

@@ -12,6 +12,7 @@ import (
 	"pinward/daemon/limit"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -36,15 +37,15 @@ func TestVerification(t *testing.T) {
 	if len(sends) != 1 || sends[0].(fields)["status"] != "queued" {
 		t.Errorf("sends are %v", sends)
 	}
-	if start := b.entries(otp.ActionStart); len(start) != 1 || start[0].Actor.OnBehalfOf != "jane" || start[0].Actor.ID != b.clients[access.Portal].sid {
+	if start := b.Entries(otp.ActionStart); len(start) != 1 || start[0].Actor.OnBehalfOf != "jane" || start[0].Actor.ID != b.clients[access.Portal].sid {
 		t.Errorf("entries of the start: %v", start)
 	}
 
-	code := b.code()
+	code := b.Code()
 	if got := b.call(access.Portal, "GET", "/v1/verifications/"+id, nil).want(200).json(); got["sends"].([]any)[0].(fields)["status"] != "sent" {
 		t.Errorf("after the hand-over it stands at %v", got)
 	}
-	m = b.call(access.Portal, "POST", "/v1/verifications/"+id+"/check", fields{"code": wrong(code)}).want(200).json()
+	m = b.call(access.Portal, "POST", "/v1/verifications/"+id+"/check", fields{"code": outboxtest.Wrong(code)}).want(200).json()
 	if m["valid"] != false || m["status"] != "pending" || m["checks_left"] != float64(4) {
 		t.Errorf("answer to a wrong code is %v", m)
 	}
@@ -61,16 +62,16 @@ func TestVerification(t *testing.T) {
 // TestResend: a second start is the same verification with the same code, and 200.
 func TestResend(t *testing.T) {
 	b := newBox(t)
-	id, code := b.started(patientNumber), b.code()
+	id, code := b.started(patientNumber), b.Code()
 	a := b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "patient-signup", "to": patientNumber}).want(200)
 	if a.str("id") != id || len(a.json()["sends"].([]any)) != 2 {
 		t.Errorf("a resend is %v", a.json())
 	}
-	if again := b.code(); again != code {
+	if again := b.Code(); again != code {
 		t.Error("a resend carries another code")
 	}
 	a = b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "patient-signup", "to": patientNumber, "fresh": true}).want(200)
-	if fresh := b.code(); a.str("id") != id || fresh == code {
+	if fresh := b.Code(); a.str("id") != id || fresh == code {
 		t.Error("a fresh resend is another verification, or carries the old code")
 	}
 }
@@ -79,14 +80,14 @@ func TestResend(t *testing.T) {
 func TestLimitsOfVerification(t *testing.T) {
 	b := newBox(t)
 	id := b.started(patientNumber)
-	code := b.code()
+	code := b.Code()
 	for range 4 {
 		b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "patient-signup", "to": patientNumber}).want(200)
 	}
 	a := b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "patient-signup", "to": patientNumber}).problem(429, "max-sends")
 	wantRetry(t, a, 60, 300)
 	for range 5 {
-		b.call(access.Portal, "POST", "/v1/verifications/"+id+"/check", fields{"code": wrong(code)}).want(200)
+		b.call(access.Portal, "POST", "/v1/verifications/"+id+"/check", fields{"code": outboxtest.Wrong(code)}).want(200)
 	}
 	a = b.call(access.Portal, "POST", "/v1/verifications/"+id+"/check", fields{"code": code}).problem(429, "max-checks")
 	wantRetry(t, a, 60, 300)
@@ -143,7 +144,7 @@ func TestExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(t)
 		id := b.started(patientNumber)
-		code := b.code()
+		code := b.Code()
 		time.Sleep(5 * time.Minute)
 		b.call(access.Portal, "POST", "/v1/verifications/"+id+"/check", fields{"code": code}).problem(404, "no-verification")
 		if m := b.call(access.Portal, "GET", "/v1/verifications/"+id, nil).want(200).json(); m["status"] != "expired" || m["checks_left"] != float64(0) {
@@ -158,9 +159,9 @@ func TestExpired(t *testing.T) {
 func TestCancelAndNext(t *testing.T) {
 	b := newBox(t)
 	id := b.started(patientNumber)
-	b.code()
+	b.Code()
 	b.call(access.Portal, "POST", "/v1/verifications/"+id+"/next", fields{}).problem(409, "no-step")
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m2", SIM: "8902", Network: "south", Ready: true, PartTime: time.Millisecond})
 	})
 	b.call(access.Portal, "POST", "/v1/verifications/"+id+"/next", fields{}).want(200)
@@ -175,7 +176,7 @@ func TestCancelAndNext(t *testing.T) {
 // TestBilling: amount, payee, reference and patient are all bound, and the check has to name them.
 func TestBilling(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		var to contact.Phone
 		if err := to.UnmarshalText([]byte(patientNumber)); err != nil {
 			return err
@@ -206,7 +207,7 @@ func TestBilling(t *testing.T) {
 	if got := a.json()["subject"].(fields); got["authority"] != "RVR" || got["mrn"] != "4711" {
 		t.Errorf("subject is %v", got)
 	}
-	code, check := b.code(), "/v1/verifications/"+a.str("id")+"/check"
+	code, check := b.Code(), "/v1/verifications/"+a.str("id")+"/check"
 	b.call(access.Portal, "POST", check, fields{"code": code}).problem(409, "reference-mismatch")
 	b.call(access.Portal, "POST", check, fields{"code": code, "reference": "bill-7", "amount": 1}).problem(400, "amount-mismatch")
 	if m := b.call(access.Portal, "POST", check, fields{"code": code, "reference": "bill-7", "amount": 12550, "payee": "Riverside Clinic"}).want(200).json(); m["valid"] != true {
@@ -217,7 +218,7 @@ func TestBilling(t *testing.T) {
 // TestBlocked: after a hundred wrong codes in a row the number is blocked.
 func TestBlocked(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		var to contact.Phone
 		if err := to.UnmarshalText([]byte(patientNumber)); err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 // TestVerifyAmount: amount and payee are strings there, cents here, and bound to the check.
 func TestVerifyAmount(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		s := serviceOf(t, "patient-signup")
 		s.Amount, s.Template = true, "verification.billing"
 		_, err := otp.SaveService(tx, s)
@@ -21,7 +21,7 @@ func TestVerifyAmount(t *testing.T) {
 	if m["amount"] != "125.50" || m["payee"] != "Riverside Clinic" {
 		t.Errorf("amount and payee are %v %v", m["amount"], m["payee"])
 	}
-	code := b.code()
+	code := b.Code()
 	b.form("POST", check, "To", patientNumber, "Code", code, "Amount", "1.00", "Payee", "Riverside Clinic").verifyError(400, 60206)
 	if m := b.form("POST", check, "To", patientNumber, "Code", code, "Amount", "125.50", "Payee", "Riverside Clinic").want(200).json(); m["valid"] != true || m["amount"] != "125.50" {
 		t.Errorf("the check is %v", m)

@@ -15,6 +15,7 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/otp"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/daemon/record"
 	"pinward/store"
 )
@@ -64,11 +65,11 @@ func TestVerifyShape(t *testing.T) {
 	if len(sent) != 1 || first["channel"] != "SMS" || !regexp.MustCompile(`^VL[0-9a-f]{32}$`).MatchString(first["attempt_sid"].(string)) || !isoSecond.MatchString(first["time"].(string)) {
 		t.Errorf("attempts are %v", sent)
 	}
-	code := b.code()
+	code := b.Code()
 
 	// A second start within the window is the same verification with the same code.
 	m = b.form("POST", start, "To", patientNumber, "Channel", "sms").want(201).json()
-	if m["sid"] != ve || len(m["send_code_attempts"].([]any)) != 2 || b.code() != code {
+	if m["sid"] != ve || len(m["send_code_attempts"].([]any)) != 2 || b.Code() != code {
 		t.Errorf("a resend is %v", m)
 	}
 	// Read by SID and by number.
@@ -83,7 +84,7 @@ func TestVerifyShape(t *testing.T) {
 	}
 
 	check := b.path("patient-signup", "/VerificationCheck")
-	m = b.form("POST", check, "To", patientNumber, "Code", wrong(code)).want(200).json()
+	m = b.form("POST", check, "To", patientNumber, "Code", outboxtest.Wrong(code)).want(200).json()
 	members(t, m, "sid", "service_sid", "account_sid", "to", "channel", "status", "valid", "amount", "payee",
 		"sna_attempts_error_codes", "date_created", "date_updated")
 	if m["status"] != "pending" || m["valid"] != false || m["sid"] != ve || len(m["sna_attempts_error_codes"].([]any)) != 0 {
@@ -103,7 +104,7 @@ func TestVerifyShape(t *testing.T) {
 func TestVerifyOtherService(t *testing.T) {
 	b := newBox(t)
 	ve := b.form("POST", b.path("patient-signup", "/Verifications"), "To", patientNumber, "Channel", "sms").want(201).str("sid")
-	code := b.code()
+	code := b.Code()
 	b.form("GET", b.path("portal-login", "/Verifications/"+ve)).verifyError(404, 20404)
 	b.form("POST", b.path("portal-login", "/Verifications/"+ve), "Status", "canceled").verifyError(404, 20404)
 	b.form("POST", b.path("portal-login", "/VerificationCheck"), "VerificationSid", ve, "Code", code).verifyError(404, 20404)
@@ -120,9 +121,9 @@ func TestVerifyMaxChecks(t *testing.T) {
 		b := newBox(t)
 		start, check := b.path("patient-signup", "/Verifications"), b.path("patient-signup", "/VerificationCheck")
 		ve := b.form("POST", start, "To", patientNumber, "Channel", "sms").want(201).str("sid")
-		code := b.code()
+		code := b.Code()
 		for range 5 {
-			if m := b.form("POST", check, "To", patientNumber, "Code", wrong(code)).want(200).json(); m["status"] != "pending" || m["valid"] != false {
+			if m := b.form("POST", check, "To", patientNumber, "Code", outboxtest.Wrong(code)).want(200).json(); m["status"] != "pending" || m["valid"] != false {
 				t.Errorf("a wrong code is %v", m)
 			}
 		}
@@ -186,11 +187,11 @@ func TestVerifyErrors(t *testing.T) {
 		"a field that is huge": {start, []string{"To", patientNumber, "Payee", strings.Repeat("x", maxBody)}, 413, 60200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.t = t
+			b.T = t
 			b.form("POST", c.path, c.fields...).verifyError(c.status, c.code)
 		})
 	}
-	b.t = t
+	b.T = t
 	b.form("GET", nobodys).verifyError(404, 20404)
 	b.form("GET", "/v2/Services/x").verifyError(404, 20404)
 	b.form("GET", start+"/"+otherNumber).verifyError(404, 20404)
@@ -210,7 +211,7 @@ func TestVerifyUpdate(t *testing.T) {
 	}
 	b.form("POST", start+"/"+ve, "Status", "canceled").verifyError(404, 20404)
 
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		s := serviceOf(t, "patient-signup")
 		s.Asserted, s.CustomCodes = true, true
 		_, err := otp.SaveService(tx, s)
@@ -274,7 +275,7 @@ func TestVerifyAttempts(t *testing.T) {
 	b := newBox(t)
 	start, check := b.path("patient-signup", "/Verifications"), b.path("patient-signup", "/VerificationCheck")
 	first := b.form("POST", start, "To", patientNumber, "Channel", "sms").want(201).str("sid")
-	b.form("POST", check, "To", patientNumber, "Code", b.code()).want(200)
+	b.form("POST", check, "To", patientNumber, "Code", b.Code()).want(200)
 	second := b.form("POST", start, "To", patientNumber, "Channel", "auto").want(201).str("sid")
 	b.form("POST", start, "To", patientNumber, "Channel", "sms").want(201)
 
@@ -315,7 +316,7 @@ func TestVerifyAttempts(t *testing.T) {
 	if got := list(""); len(got) != 3 { // every filter is optional
 		t.Errorf("%d attempts without a filter", len(got))
 	}
-	if n := len(b.entries(record.ActionView)); n < 10 {
+	if n := len(b.Entries(record.ActionView)); n < 10 {
 		t.Errorf("%d looks at attempts are on record", n)
 	}
 	b.form("GET", "/v2/Attempts?ChannelData.To=6175551234").verifyError(400, 60200)
@@ -359,7 +360,7 @@ func TestVerifyBarePlus(t *testing.T) {
 	if to := ask("/Verifications", "Channel=sms&To="+patientNumber).want(201).str("to"); to != patientNumber {
 		t.Error("To is another number")
 	}
-	ask("/VerificationCheck", "Code="+b.code()+"&To="+patientNumber).want(200)
+	ask("/VerificationCheck", "Code="+b.Code()+"&To="+patientNumber).want(200)
 	if m := b.form("GET", "/v2/Attempts?ChannelData.To="+patientNumber).want(200).json(); len(m["attempts"].([]any)) != 1 {
 		t.Errorf("attempts are %v", m)
 	}

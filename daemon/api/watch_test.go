@@ -8,6 +8,7 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -23,12 +24,12 @@ func busyBox(t *testing.T) (*box, []string) {
 	start := fields{"service": "patient-signup", "to": planted.national, "reference": planted.reference, "on_behalf_of": planted.behalf,
 		"subject": fields{"mrn": planted.mrn}}
 	a := b.keyed(planted.key, "POST", "/v1/verifications", start).want(201)
-	codes = append(codes, b.code())
+	codes = append(codes, b.Code())
 	check := "/v1/verifications/" + a.str("id") + "/check"
-	b.call(access.Portal, "POST", check, fields{"code": wrong(codes[0]), "reference": planted.reference}).want(200)
+	b.call(access.Portal, "POST", check, fields{"code": outboxtest.Wrong(codes[0]), "reference": planted.reference}).want(200)
 	b.call(access.Portal, "POST", check, fields{"code": codes[0], "reference": planted.reference}).want(200)
 	b.form("POST", b.path("patient-signup", "/Verifications"), "To", planted.number, "Channel", "sms").want(201)
-	codes = append(codes, b.code())
+	codes = append(codes, b.Code())
 	b.form("POST", b.path("patient-signup", "/VerificationCheck"), "To", planted.number, "Code", codes[1]).want(200)
 	return b, codes
 }
@@ -85,7 +86,7 @@ func TestNothingPlantedGetsOut(t *testing.T) {
 		wantClean(t, fmt.Sprintf("error %d", i), a.Body.String()+fmt.Sprint(a.Header()), codes)
 	}
 	// Trouble of ours is logged, and by its kind alone: a table of this store no longer opens.
-	b.do(func(tx *store.Tx) error { return outbox.Pause(tx, outbox.OTP) })
+	b.Do(func(tx *store.Tx) error { return outbox.Pause(tx, outbox.OTP) })
 	b.call(access.Portal, "POST", "/v1/verifications", fields{"service": "patient-signup", "to": planted.number}).problem(503, "busy")
 	wantClean(t, "log", b.log.String(), codes)
 }
@@ -122,7 +123,7 @@ func TestMetricsHoldNoPHI(t *testing.T) {
 // TestMetricsOddCarrier: what a network calls itself cannot break a scrape.
 func TestMetricsOddCarrier(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "\xff\"\n", Ready: true})
 	})
 	if a := b.ask(httptest.NewRequest("GET", "/metrics", nil)).want(200); !strings.Contains(a.Body.String(), `pinward_modem_ready`) {
@@ -138,7 +139,7 @@ func TestReady(t *testing.T) {
 	if a := ready().want(200); a.Body.String() != "ready\n"+checks {
 		t.Errorf("readyz says %q", a.Body)
 	}
-	b.do(func(tx *store.Tx) error { return b.ready(tx, false) })
+	b.Do(func(tx *store.Tx) error { return b.Report(tx, false) })
 	if a := ready().want(503); a.Body.String() != "not ready: a code would not be accepted now\n"+checks {
 		t.Errorf("readyz says %q", a.Body)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pinward/daemon/contact"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/daemon/text"
 	"pinward/store"
 )
@@ -51,8 +52,8 @@ func TestSecondStopIsRecordedAndNotAnswered(t *testing.T) {
 	b.in("STOP")
 	b.said()
 	b.in("stop")
-	if r := b.last(); r.Entry.Action != ActionStop || value(r.Entry, "repeated") != "yes" {
-		t.Errorf("entry of the second STOP is %v, repeated %q", r.Entry, value(r.Entry, "repeated"))
+	if r := b.Last(); r.Entry.Action != ActionStop || outboxtest.Attr(r.Entry, "repeated") != "yes" {
+		t.Errorf("entry of the second STOP is %v, repeated %q", r.Entry, outboxtest.Attr(r.Entry, "repeated"))
 	}
 	if said := b.said(); len(said) != 0 {
 		t.Errorf("%d answers to a second STOP", len(said))
@@ -86,7 +87,7 @@ func TestStopThatAnswersACodeStopsCodesForADayOnly(t *testing.T) {
 
 func TestStartRestoresAndMarketingStaysOut(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error { return Set(tx, patient, text.Marketing, OptedIn, SourceAPI) })
+	b.Do(func(tx *store.Tx) error { return Set(tx, patient, text.Marketing, OptedIn, SourceAPI) })
 	if err := b.allowed(text.Marketing, false); err != nil {
 		t.Fatalf("marketing with an opt-in: %v", err)
 	}
@@ -99,7 +100,7 @@ func TestStartRestoresAndMarketingStaysOut(t *testing.T) {
 		t.Errorf("marketing after START: %v", err)
 	}
 	var lines []Change
-	b.do(func(tx *store.Tx) (err error) {
+	b.Do(func(tx *store.Tx) (err error) {
 		lines, err = History(tx, patient)
 		return err
 	})
@@ -152,7 +153,7 @@ func TestDoubtfulStopsAndGoesToAPersonAndSaysThatNobodyReads(t *testing.T) {
 	if len(items) != 1 || items[0].Kind != ItemDoubtfulStop || items[0].Phone != patient {
 		t.Fatalf("%d work items", len(items))
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		got, err := Body(tx, items[0])
 		if err != nil || got != body {
 			t.Errorf("body of the work item: %v", err)
@@ -224,24 +225,24 @@ func TestUnreadIsSaidOnceADayAndTheBodyIsWipedAfterOne(t *testing.T) {
 			t.Errorf("%d answers to two questions", len(said))
 		}
 		kept := func() (n int) {
-			b.do(func(tx *store.Tx) (err error) {
+			b.Do(func(tx *store.Tx) (err error) {
 				n, err = bodies.Len(tx)
 				return err
 			})
 			return n
 		}
 		time.Sleep(23 * time.Hour)
-		b.do(Sweep)
+		b.Do(Sweep)
 		if n := kept(); n != 2 {
 			t.Errorf("%d bodies before their time", n)
 		}
 		time.Sleep(time.Hour + time.Second)
-		b.do(Sweep)
+		b.Do(Sweep)
 		if n := kept(); n != 0 {
 			t.Errorf("%d bodies after their time", n)
 		}
-		if r := b.last(); r.Entry.Action != ActionWiped || value(r.Entry, "count") != "2" {
-			t.Errorf("entry of the wipe is %v, count %q", r.Entry, value(r.Entry, "count"))
+		if r := b.Last(); r.Entry.Action != ActionWiped || outboxtest.Attr(r.Entry, "count") != "2" {
+			t.Errorf("entry of the wipe is %v, count %q", r.Entry, outboxtest.Attr(r.Entry, "count"))
 		}
 		b.in("hello again")
 		if said := b.said(); len(said) != 1 {
@@ -316,7 +317,7 @@ func TestDeadSubjectAndNoTextsAreRefused(t *testing.T) {
 	id := contact.SubjectID{Authority: "RIV", MRN: "7"}
 	noTexts := true
 	ask := func(class text.Class) (err error) {
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			err = AllowedSubject(tx, id, class)
 			return nil
 		})
@@ -325,7 +326,7 @@ func TestDeadSubjectAndNoTextsAreRefused(t *testing.T) {
 	if err := ask(text.Care); err != nil {
 		t.Errorf("an unknown subject: %v", err)
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		_, err := contact.Upsert(tx, contact.SubjectUpdate{ID: id, Source: "test", NoTexts: &noTexts})
 		return err
 	})
@@ -335,7 +336,7 @@ func TestDeadSubjectAndNoTextsAreRefused(t *testing.T) {
 	if err := ask(text.Code); err != nil {
 		t.Errorf("a code for a subject that wants no texts: %v", err)
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		_, err := contact.MarkDead(tx, id, tx.Now(), true)
 		return err
 	})
@@ -346,7 +347,7 @@ func TestDeadSubjectAndNoTextsAreRefused(t *testing.T) {
 
 func TestNobodyAnswersAShortCode(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		in := In{Body: "Your balance is 3.50. Reply HELP", At: tx.Now()}
 		if handled, err := Incoming(tx, in); err != nil || handled {
 			t.Errorf("handled %t, %v", handled, err)
@@ -361,7 +362,7 @@ func TestNobodyAnswersAShortCode(t *testing.T) {
 func TestBodiesAndNumbersAreNotInTheFiles(t *testing.T) {
 	b := newBox(t)
 	b.in("planted please stop zebra")
-	err := filepath.WalkDir(b.dir, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(b.Dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

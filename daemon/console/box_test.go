@@ -2,15 +2,11 @@ package console
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -23,14 +19,13 @@ import (
 	"pinward/daemon/notice"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
-	"pinward/store/storetest"
 )
 
 // box is the door over a real store: a live site, one modem, and a person of each role.
 type box struct {
-	t       testing.TB
-	store   *store.Store
+	*outboxtest.Box
 	handler http.Handler
 	log     *lines
 }
@@ -74,38 +69,20 @@ func tree() health.Node {
 	}}
 }
 
-// roomy is a disk with room.
-func roomy(string) (free, total uint64, err error) { return 1 << 40, 1 << 41, nil }
-
 func newBox(t testing.TB) *box {
 	t.Helper()
-	return newBoxOn(t, roomy)
+	return newBoxOn(t, nil)
 }
 
 // newBoxOn is newBox on a disk of which free tells how full it is.
 func newBoxOn(t testing.TB, free func(string) (uint64, uint64, error)) *box {
 	t.Helper()
-	b := &box{t: t, log: &lines{}}
-	s, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "store"), store.Options{
-		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour, Strict: storetest.Strict(t), Free: free,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.store = s
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
-			t.Error(err)
-		}
-	})
-	b.do(func(tx *store.Tx) error {
+	b := &box{log: &lines{}}
+	site := outboxtest.Riverside()
+	site.Name, site.Area, site.Authority = "Riverside Hospital", "617", "RVR"
+	b.Box = outboxtest.New(t, outboxtest.Setup{Actor: daemon, Sources: sources, Site: site, PartTime: time.Millisecond, Free: free})
+	b.Do(func(tx *store.Tx) error {
 		if err := otp.Install(tx); err != nil {
-			return err
-		}
-		if err := contact.SetSite(tx, contact.Site{
-			Name: "Riverside Hospital", Brand: "Riverside", Zone: "America/New_York", Area: "617", Region: "US", HelpPhone: "617-555-1000",
-			Authority: "RVR", Mode: contact.Live, Languages: []string{"en", "es"},
-		}); err != nil {
 			return err
 		}
 		for _, role := range access.Roles() {
@@ -113,85 +90,24 @@ func newBoxOn(t testing.TB, free func(string) (uint64, uint64, error)) *box {
 				return err
 			}
 		}
-		return b.ready(tx, true)
+		return nil
 	})
-	b.handler = New(Options{Store: s, Health: tree, Passwords: access.NewPasswords(4), Log: slog.New(slog.NewTextHandler(b.log, nil))})
+	b.handler = New(Options{Store: b.Store, Health: tree, Passwords: access.NewPasswords(4), Log: slog.New(slog.NewTextHandler(b.log, nil))})
 	return b
-}
-
-// ready has the one modem report itself.
-func (b *box) ready(tx *store.Tx, on bool) error {
-	sim := outbox.SIM{ICCID: "8901", Permission: outbox.Permission{Reference: "test"}, PerMinute: -1, PerDay: -1}
-	if err := outbox.SetSIM(tx, sim); err != nil {
-		return err
-	}
-	return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "north", Ready: on, PartTime: time.Millisecond})
-}
-
-// do runs a transaction of the daemon that must succeed.
-func (b *box) do(fn func(*store.Tx) error) {
-	b.t.Helper()
-	if err := b.store.Update(context.Background(), daemon, fn); err != nil {
-		b.t.Fatal(err)
-	}
 }
 
 // patient puts the patient on record.
 func (b *box) patient() {
-	b.t.Helper()
-	b.do(func(tx *store.Tx) error {
+	b.T.Helper()
+	b.Do(func(tx *store.Tx) error {
 		if _, err := contact.Upsert(tx, contact.SubjectUpdate{ID: patient, Source: "test", Language: new("es"),
-			Phones: &[]contact.Number{{Phone: phone(b.t, patientNumber), Use: "PRN", Equipment: "CP", Type: contact.LineMobile}}}); err != nil {
+			Phones: &[]contact.Number{{Phone: outboxtest.Phone(patientNumber), Use: "PRN", Equipment: "CP", Type: contact.LineMobile}}}); err != nil {
 			return err
 		}
 		_, _, err := contact.Book(tx, contact.Appointment{ID: contact.AppointmentID{Authority: "S", Number: "A1"}, Subject: patient,
 			Start: time.Date(2099, 3, 4, 15, 30, 0, 0, time.UTC), Minutes: 20, SiteName: "Main Street", Status: contact.Booked, AsOf: tx.Now()})
 		return err
 	})
-}
-
-func phone(t testing.TB, e164 string) (p contact.Phone) {
-	t.Helper()
-	if err := p.UnmarshalText([]byte(e164)); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// code reads the code off the text that goes out next.
-func (b *box) code() string {
-	b.t.Helper()
-	var job outbox.Job
-	b.do(func(tx *store.Tx) (err error) {
-		var ok bool
-		if job, ok, err = outbox.Next(tx, "m1", sources); err != nil || !ok {
-			return errors.Join(err, errors.New("no text goes out"))
-		}
-		return outbox.Settle(tx, job.Message.ID, job.Attempt, outbox.Result{Outcome: outbox.Sent, Parts: []outbox.Part{{Ref: 1, State: outbox.Sent}}})
-	})
-	return regexp.MustCompile(`\b[0-9]{6}\b`).FindString(job.Rendered.Text)
-}
-
-// wrong is a code of six digits that is not this one.
-func wrong(code string) string {
-	last := code[len(code)-1]
-	return code[:len(code)-1] + string('0'+(last-'0'+1)%10)
-}
-
-// entries lists the log's entries of an action.
-func (b *box) entries(action store.Action) (out []store.Record) {
-	b.t.Helper()
-	if err := b.store.View(context.Background(), func(tx *store.Tx) error {
-		return tx.Entries(0, func(r store.Record) error {
-			if r.Entry.Action == action {
-				out = append(out, r)
-			}
-			return nil
-		})
-	}); err != nil {
-		b.t.Fatal(err)
-	}
-	return out
 }
 
 // person is a browser with a session.
@@ -202,9 +118,9 @@ type person struct {
 
 // login begins a session of a role's person, without the password that another test is about.
 func (b *box) login(role access.Role) *person {
-	b.t.Helper()
+	b.T.Helper()
 	p := &person{box: b}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		s, token, err := access.Login(tx, string(role), "10.0.0.1", true)
 		p.token, p.csrf = token, s.CSRF
 		return err
@@ -219,12 +135,12 @@ type answer struct {
 }
 
 func (b *box) ask(r *http.Request) answer {
-	b.t.Helper()
+	b.T.Helper()
 	w := httptest.NewRecorder()
 	b.handler.ServeHTTP(w, r)
-	a := answer{w, b.t}
+	a := answer{w, b.T}
 	if w.Code/100 != 3 && strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
-		wellFormed(b.t, r.Method+" "+r.URL.Path, w.Body.String())
+		wellFormed(b.T, r.Method+" "+r.URL.Path, w.Body.String())
 	}
 	return a
 }
@@ -249,10 +165,10 @@ func (p *person) request(method, path string, fields ...string) *http.Request {
 	return r
 }
 
-func (p *person) get(path string) answer { p.t.Helper(); return p.ask(p.request("GET", path)) }
+func (p *person) get(path string) answer { p.T.Helper(); return p.ask(p.request("GET", path)) }
 
 func (p *person) post(path string, fields ...string) answer {
-	p.t.Helper()
+	p.T.Helper()
 	return p.ask(p.request("POST", path, fields...))
 }
 

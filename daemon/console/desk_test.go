@@ -14,6 +14,7 @@ import (
 	"pinward/daemon/contact"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/daemon/text"
 	"pinward/store"
 )
@@ -29,16 +30,16 @@ func TestDesk(t *testing.T) {
 	}
 	p.get(id).want(200).says("(617) 555-1234", "waiting for the code", `class="boxes c6"`, "5 tries left", `<iframe src="`+id+`/status"`)
 	p.get(id+"/status").want(200).says("waiting for a modem", `content="2"`, "Valid for <b>")
-	code := b.code()
+	code := b.Code()
 	p.get(id+"/status").want(200).says("taken by the network", "m1")
 
-	to := p.post(id+"/check", "code", wrong(code)).leads()
+	to := p.post(id+"/check", "code", outboxtest.Wrong(code)).leads()
 	p.get(to).want(200).says("That code was wrong. 4 tries are left.", "4 tries left")
 	to = p.post(id+"/check", "code", " "+code[:3]+" "+code[3:]).leads()
 	p.get(to).want(200).says("Confirmed.", "This person holds the phone", "Next patient", "taken by the network").hides("<iframe", "/check")
 	p.get(id + "/status").want(200).says("This verification is over: <b>confirmed</b>")
 	p.post(id+"/check", "code", code).want(422).says("This verification is over", "Confirmed.")
-	start := b.entries(otp.ActionStart)
+	start := b.Entries(otp.ActionStart)
 	if len(start) != 1 || start[0].Actor.ID != "nurse" || start[0].Actor.Kind != "user" {
 		t.Errorf("the start is on record as %v", start)
 	}
@@ -57,7 +58,7 @@ func TestDeskOfPatient(t *testing.T) {
 	id := p.post("/verifications", "mrn", patient.MRN, "service", "prescription-pickup").leads()
 	p.get(id).want(200).says("(617) 555-1234")
 	// Staff had the patient before them: the number is proven from here on.
-	to := p.post(id+"/check", "code", b.code()).leads()
+	to := p.post(id+"/check", "code", b.Code()).leads()
 	p.get(to).want(200).says("Confirmed.")
 	p.post("/contacts", "mrn", patient.MRN).want(200).hides("<td>no</td>")
 }
@@ -65,11 +66,11 @@ func TestDeskOfPatient(t *testing.T) {
 // TestDeskRefused: each refusal is told in words, with the form as it was filled in.
 func TestDeskRefused(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
-		return consent.Set(tx, phone(t, "+16175552222"), text.Code, consent.Out, consent.SourceConsole)
+	b.Do(func(tx *store.Tx) error {
+		return consent.Set(tx, outboxtest.Phone("+16175552222"), text.Code, consent.Out, consent.SourceConsole)
 	})
-	b.do(func(tx *store.Tx) error {
-		return contact.Flag(tx, phone(t, "+16175553333"), contact.Flags{WrongNumber: new(true)}, "desk")
+	b.Do(func(tx *store.Tx) error {
+		return contact.Flag(tx, outboxtest.Phone("+16175553333"), contact.Flags{WrongNumber: new(true)}, "desk")
 	})
 	p := b.login(access.Nurse)
 	for name, c := range map[string]struct {
@@ -92,7 +93,7 @@ func TestDeskRefused(t *testing.T) {
 		"amount":          {[]string{"number", patientNumber, "service", "billing", "reference", "r"}, 422, "This service names an amount."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.t = t
+			b.T = t
 			a := p.post("/verifications", append([]string{"service", "patient-signup"}, c.fields...)...).want(c.status).says(c.words, "Send the code")
 			for i := 0; i+1 < len(c.fields); i += 2 {
 				if f := c.fields[i]; f == "number" || f == "mrn" || f == "reference" {
@@ -101,9 +102,9 @@ func TestDeskRefused(t *testing.T) {
 			}
 		})
 	}
-	b.t = t
+	b.T = t
 	causes := map[string]bool{}
-	for _, r := range b.entries(otp.ActionStart) {
+	for _, r := range b.Entries(otp.ActionStart) {
 		for _, a := range r.Entry.Attrs {
 			if a.Key == "cause" {
 				causes[a.Value] = true
@@ -123,10 +124,10 @@ func TestDeskRefused(t *testing.T) {
 // TestDeskWithoutModem: the nurse is told when to try again, or what to do instead.
 func TestDeskWithoutModem(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error { return b.ready(tx, false) })
+	b.Do(func(tx *store.Tx) error { return b.Report(tx, false) })
 	b.login(access.Nurse).post("/verifications", "number", patientNumber, "service", "patient-signup").want(503).
 		says("No modem could take a code within 10 seconds", "identify the patient in another way")
-	if r := b.entries(otp.ActionStart); len(r) != 1 || r[0].Entry.Outcome != store.Refused {
+	if r := b.Entries(otp.ActionStart); len(r) != 1 || r[0].Entry.Outcome != store.Refused {
 		t.Errorf("the refusal is on record as %v", r)
 	}
 }
@@ -136,13 +137,13 @@ func TestDeskActions(t *testing.T) {
 	b := newBox(t)
 	p := b.login(access.Nurse)
 	id := p.post("/verifications", "number", patientNumber, "service", "patient-signup").leads()
-	first := b.code()
+	first := b.Code()
 	p.post(id + "/resend").leads()
-	if again := b.code(); again != first {
+	if again := b.Code(); again != first {
 		t.Error("a resend carries another code")
 	}
 	p.post(id+"/next").want(422).says("There is no other way to send it right now.", "(617) 555-1234")
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m2", SIM: "8902", Network: "south", Ready: true})
 	})
 	p.post(id + "/next").leads()
@@ -164,12 +165,12 @@ func TestDeskTooManyCodes(t *testing.T) {
 	b := newBox(t)
 	p := b.login(access.Nurse)
 	id := p.post("/verifications", "number", patientNumber, "service", "patient-signup").leads()
-	code := b.code()
+	code := b.Code()
 	for range 4 {
-		p.post(id+"/check", "code", wrong(code)).leads()
+		p.post(id+"/check", "code", outboxtest.Wrong(code)).leads()
 	}
 	p.get(id + "?wrong=1").want(200).says("1 try is left.")
-	to := p.post(id+"/check", "code", wrong(code)).leads()
+	to := p.post(id+"/check", "code", outboxtest.Wrong(code)).leads()
 	p.get(to).want(200).says("Not confirmed:", "too many wrong codes").hides("<iframe")
 	p.post(id+"/check", "code", code).want(429).says("Too many wrong codes.")
 	p.post("/verifications", "number", patientNumber, "service", "patient-signup").want(429).says("Too many wrong codes.")
@@ -185,7 +186,7 @@ func TestDeskExpired(t *testing.T) {
 		time.Sleep(61 * time.Second)
 		p.get(id + "/status").want(200).says("Valid for <b>3:59</b> more")
 		time.Sleep(4 * time.Minute)
-		b.do(otp.Sweep)
+		b.Do(otp.Sweep)
 		p.get(id + "/status").want(200).says("This verification is over: <b>expired</b>").hides("http-equiv")
 		p.get(id).want(200).says("Not confirmed:", "expired")
 	})
@@ -196,12 +197,12 @@ func TestDeskDiskFull(t *testing.T) {
 	b := newBoxOn(t, func(string) (uint64, uint64, error) { return 1 << 20, 1 << 40, nil })
 	p := b.login(access.Nurse)
 	var v otp.Verification
-	b.do(func(tx *store.Tx) (err error) {
-		v, err = otp.Start(tx, otp.StartRequest{Service: "patient-signup", To: phone(t, patientNumber), Mode: contact.Live, Staff: true})
+	b.Do(func(tx *store.Tx) (err error) {
+		v, err = otp.Start(tx, otp.StartRequest{Service: "patient-signup", To: outboxtest.Phone(patientNumber), Mode: contact.Live, Staff: true})
 		return err
 	})
 	p.post("/verifications", "number", "617 555 9876", "service", "patient-signup").want(503).says("disk is full")
-	to := p.post("/verifications/"+v.ID+"/check", "code", b.code()).leads()
+	to := p.post("/verifications/"+v.ID+"/check", "code", b.Code()).leads()
 	p.get(to).want(200).says("Confirmed.")
 }
 
@@ -210,14 +211,14 @@ func TestDeskDiskFull(t *testing.T) {
 func TestTroubleOfOurs(t *testing.T) {
 	b := newBox(t)
 	p := b.login(access.Nurse)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return contact.SetSite(tx, contact.Site{Brand: "Riverside 48291", Zone: "UTC", Mode: contact.Live})
 	})
 	p.post("/verifications", "number", patientNumber, "service", "patient-signup").want(500).says("please tell the IT desk").hides("slot")
 	if s := b.log.String(); !strings.Contains(s, "slot brand") || strings.Contains(s, "5551234") {
 		t.Errorf("log: %s", s)
 	}
-	if err := b.store.Close(); err != nil {
+	if err := b.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	p.get("/").want(503).says("The box is just stopping.")
@@ -237,7 +238,7 @@ func TestDeskCallsOnAClick(t *testing.T) {
 	p := b.login(access.Nurse)
 	id := p.post("/verifications", "number", patientNumber, "service", "prescription-pickup").leads()
 	p.get(id).want(200).hides("Call instead") // no modem calls
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "north", Ready: true, Voice: true, PartTime: time.Millisecond})
 	})
 	p.get(id).want(200).says("Call instead", id+"/call")
@@ -246,7 +247,7 @@ func TestDeskCallsOnAClick(t *testing.T) {
 	}
 	var v otp.Verification
 	var tries []otp.Try
-	b.do(func(tx *store.Tx) (err error) {
+	b.Do(func(tx *store.Tx) (err error) {
 		if v, err = otp.Get(tx, strings.TrimPrefix(id, "/verifications/")); err == nil {
 			tries, err = otp.Tries(tx, v)
 		}
@@ -255,8 +256,8 @@ func TestDeskCallsOnAClick(t *testing.T) {
 	if len(v.Sends) != 2 || v.Generation != 0 || tries[len(tries)-1].Channel != outbox.Call {
 		t.Errorf("%d sends, generation %d, %v", len(v.Sends), v.Generation, tries)
 	}
-	b.do(func(tx *store.Tx) error {
-		return contact.Flag(tx, phone(t, "+16175551234"), contact.Flags{NoVoice: new(true)}, "patient")
+	b.Do(func(tx *store.Tx) error {
+		return contact.Flag(tx, outboxtest.Phone("+16175551234"), contact.Flags{NoVoice: new(true)}, "patient")
 	})
 	p.get(id).want(200).hides("Call instead")
 	p.post(id + "/call").want(422).says("not to be called")

@@ -11,6 +11,7 @@ import (
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/health"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/daemon/record"
 	"pinward/store"
 )
@@ -23,7 +24,7 @@ func TestMessages(t *testing.T) {
 	for i := range 52 {
 		last = p.post("/verifications", "number", fmt.Sprintf("617 555 %04d", 2000+i), "service", "patient-signup").leads()
 	}
-	b.code()
+	b.Code()
 	page := p.get("/messages").want(200).says("(617) 555-2051", `<a href="`+last+`">code</a>`, "Older").Body.String()
 	if n := strings.Count(page, "<tr>"); n != 51 {
 		t.Errorf("%d rows, want 50 and the head", n)
@@ -33,7 +34,7 @@ func TestMessages(t *testing.T) {
 	p.get("/messages?state=sent").want(200).says("taken by the network", `value="sent" selected`).hides("(617) 555-2051")
 	p.get("/messages?state=nonsense").want(200).says("Nothing here.")
 	p.get("/messages?cursor=nonsense").want(422).says("does not exist")
-	if n := len(b.entries(record.ActionView)); n != 4 {
+	if n := len(b.Entries(record.ActionView)); n != 4 {
 		t.Errorf("%d looks on record, want 4", n)
 	}
 }
@@ -59,11 +60,11 @@ func TestContacts(t *testing.T) {
 	p.post("/contacts", "mrn", "").want(200).says("Look up")
 	p.post("/contacts", "mrn", strings.Repeat("9", 300)).want(422).says("This is no record number.")
 	p.get("/contacts?mrn=" + patient.MRN).want(200).hides("Main Street") // not by the address
-	looks := b.entries(record.ActionView)
+	looks := b.Entries(record.ActionView)
 	if len(looks) != 2 || looks[0].Entry.Subject != patient.Key() || looks[0].Actor.ID != "nurse" || looks[1].Entry.Subject != "RVR|unknown" {
 		t.Errorf("looks on record: %v", looks)
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		_, err := contact.MarkDead(tx, patient, tx.Now(), true)
 		return err
 	})
@@ -76,8 +77,8 @@ func TestWork(t *testing.T) {
 	p := b.login(access.Nurse)
 	p.get("/items").want(200).says("Nothing waits for a person.")
 	var item consent.WorkItem
-	b.do(func(tx *store.Tx) (err error) {
-		to := phone(t, patientNumber)
+	b.Do(func(tx *store.Tx) (err error) {
+		to := outboxtest.Phone(patientNumber)
 		item, err = consent.OpenFor(tx, consent.In{From: to, Body: `stop by <b>tomorrow</b> & "call"`, At: tx.Now()}, consent.WorkItem{Kind: consent.ItemDoubtfulStop, Phone: to})
 		return err
 	})
@@ -90,7 +91,7 @@ func TestWork(t *testing.T) {
 	p.get("/items").want(200).says("Nothing waits for a person.")
 	p.post("/items/"+item.ID+"/close", "note", "again").want(422).says("Somebody has settled this already.")
 	p.post("/items/nonsense/close", "note", "again").want(422)
-	if closed := b.entries(consent.ActionItemClosed); len(closed) != 1 || closed[0].Actor.ID != "nurse" {
+	if closed := b.Entries(consent.ActionItemClosed); len(closed) != 1 || closed[0].Actor.ID != "nurse" {
 		t.Errorf("settled on record: %v", closed)
 	}
 }
@@ -101,7 +102,7 @@ func TestAudit(t *testing.T) {
 	b.patient()
 	n := b.login(access.Nurse)
 	id := strings.TrimPrefix(n.post("/verifications", "mrn", patient.MRN, "service", "patient-signup").leads(), "/verifications/")
-	b.code()
+	b.Code()
 	p := b.login(access.Auditor)
 	p.get("/audit").want(200).says("user:nurse", "verification.start", "audit.search")
 	for name, fields := range map[string][]string{
@@ -128,7 +129,7 @@ func TestAudit(t *testing.T) {
 	page := p.post("/audit", "mrn", patient.MRN, "action", "record.view").want(200).says("Older").Body.String()
 	before := between(t, page, `name="before" value="`, `"`)
 	p.post("/audit", "mrn", patient.MRN, "action", "record.view", "before", before).want(200).says("record.view").hides("Older")
-	if n := len(b.entries(record.ActionSearch)); n < 10 {
+	if n := len(b.Entries(record.ActionSearch)); n < 10 {
 		t.Errorf("%d searches on record", n)
 	}
 }
@@ -150,7 +151,7 @@ func TestHealthAndServices(t *testing.T) {
 	if n := strings.Count(page, `role="alert"`); n != 1 {
 		t.Errorf("%d causes are shown, want the one", n)
 	}
-	well := New(Options{Store: b.store, Health: func() health.Node { return health.Node{Name: "pinward", Since: time.Now()} }})
+	well := New(Options{Store: b.Store, Health: func() health.Node { return health.Node{Name: "pinward", Since: time.Now()} }})
 	w := httptest.NewRecorder()
 	well.ServeHTTP(w, p.request("GET", "/health"))
 	answer{w, t}.want(200).says("All is well.")
@@ -164,9 +165,9 @@ func TestModeIsShown(t *testing.T) {
 	b := newBox(t)
 	p := b.login(access.Nurse)
 	p.get("/").want(200).hides(`class="mode"`)
-	b.do(func(tx *store.Tx) error { return contact.SetSite(tx, contact.Site{Zone: "UTC"}) })
+	b.Do(func(tx *store.Tx) error { return contact.SetSite(tx, contact.Site{Zone: "UTC"}) })
 	p.get("/").want(200).says("Mode shadow:</strong> nothing leaves this box.", "<title>Send a code · Pinward</title>")
-	b.do(func(tx *store.Tx) error { return contact.SetSite(tx, contact.Site{Zone: "UTC", Mode: contact.Pilot}) })
+	b.Do(func(tx *store.Tx) error { return contact.SetSite(tx, contact.Site{Zone: "UTC", Mode: contact.Pilot}) })
 	p.get("/").want(200).says("only pilot numbers are texted")
 }
 
@@ -186,7 +187,7 @@ func TestWords(t *testing.T) {
 			t.Errorf("wait(%v) = %q, want %q", d, got, want)
 		}
 	}
-	if got := national(phone(t, "+442079460000")); got != "+442079460000" {
+	if got := national(outboxtest.Phone("+442079460000")); got != "+442079460000" {
 		t.Errorf("a foreign number is %s", got)
 	}
 	if title("") != "" || title("lab-release") != "Lab release" || language("fr") != "fr" || say("word") != "word" {

@@ -19,7 +19,7 @@ func TestReports(t *testing.T) {
 	b := newBox(t)
 	b.patient()
 	b.login(access.Nurse).post("/verifications", "mrn", patient.MRN, "service", "patient-signup").leads()
-	b.code()
+	b.Code()
 	p := b.login(access.Auditor)
 	p.get("/reports").want(200).says("Accounting of disclosures", "Activity review", "Incidents", `type="date" value="`+time.Now().In(newYork(t)).Format(time.DateOnly)).hides("<table")
 	for kind, want := range map[string][]string{
@@ -44,7 +44,7 @@ func TestReports(t *testing.T) {
 		if n := strings.Count(page.Body.String(), "<tr><td"); n-strings.Count(page.Body.String(), "<tr><td colspan") != len(rows)-1 {
 			t.Errorf("%s: %d rows on the page, %d in the file", kind, n, len(rows)-1)
 		}
-		noted := b.entries(store.Action("report." + kind))
+		noted := b.Entries(store.Action("report." + kind))
 		if len(noted) != 2 || noted[0].Actor.ID != "auditor" || noted[0].Entry.Subject != map[bool]string{true: patient.Key()}[mrn != ""] {
 			t.Errorf("%s on record: %v", kind, noted)
 		}
@@ -68,7 +68,7 @@ func TestReportRefused(t *testing.T) {
 		}
 	}
 	for _, kind := range record.Kinds() {
-		if n := b.entries(store.Action("report." + kind)); len(n) != 0 {
+		if n := b.Entries(store.Action("report." + kind)); len(n) != 0 {
 			t.Errorf("%s on record: %v", kind, n)
 		}
 	}
@@ -78,7 +78,7 @@ func TestReportRefused(t *testing.T) {
 func TestReportTakesNobodysMarkup(t *testing.T) {
 	b := newBox(t)
 	const evil = `=HYPERLINK("http://x")<script>`
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return tx.Record(store.Entry{Action: "client.refused", Outcome: store.Refused, Object: evil})
 	})
 	p := b.login(access.Auditor)
@@ -93,7 +93,7 @@ func TestReportTakesNobodysMarkup(t *testing.T) {
 func TestLongReport(t *testing.T) {
 	b := newBox(t)
 	for range 5 {
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			var errs []error
 			for i := range maxShown / 4 {
 				errs = append(errs, tx.Record(store.Entry{Action: "client.refused", Outcome: store.Refused, Object: fmt.Sprint(i)}))

@@ -64,7 +64,7 @@ func TestRoles(t *testing.T) {
 				refused++
 			}
 		}
-		if n := len(b.entries(access.ActionForbidden)); n != refused {
+		if n := len(b.Entries(access.ActionForbidden)); n != refused {
 			t.Errorf("%d refusals of %s on record, want %d", n, role, refused)
 		}
 		b = newBox(t)
@@ -119,7 +119,7 @@ func TestDisabledUser(t *testing.T) {
 	b := newBox(t)
 	p := b.login(access.Nurse)
 	p.get("/").want(200)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		u, err := access.FindUser(tx, "nurse")
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func TestLogin(t *testing.T) {
 	if hash.Hash, err = pbkdf2.Key(sha256.New, password, hash.Salt, hash.Iterations, sha256.Size); err != nil {
 		t.Fatal(err)
 	}
-	b.do(func(tx *store.Tx) error { return access.SetPassword(tx, "nurse", hash) })
+	b.Do(func(tx *store.Tx) error { return access.SetPassword(tx, "nurse", hash) })
 	p := &person{box: b}
 	p.get("/login").want(200).says(`name="user"`, `type="password"`, "Riverside Hospital").hides("<nav")
 	if to := p.get("/").leads(); to != "/login" {
@@ -57,7 +57,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("after the logout the old token leads to %s", to)
 	}
 	p.get("/login?over=1").want(200).says("Your session has ended.")
-	if n := len(b.entries(access.ActionLogin)); n != 4 {
+	if n := len(b.Entries(access.ActionLogin)); n != 4 {
 		t.Errorf("%d logins on record, want 4", n)
 	}
 	if s := b.log.String(); s != "" {
@@ -68,7 +68,7 @@ func TestLogin(t *testing.T) {
 // TestTooManyLogins: guesses are held back, in words that say for how long.
 func TestTooManyLogins(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		for range 10 {
 			if _, _, err := access.Login(tx, "nurse", "10.0.0.9", false); !access.Refusal(err) {
 				return err
@@ -81,7 +81,7 @@ func TestTooManyLogins(t *testing.T) {
 
 	// A flood waits in a short line, and the rest is sent away.
 	full := access.NewPasswords(0)
-	h := New(Options{Store: b.store, Health: tree, Passwords: full})
+	h := New(Options{Store: b.Store, Health: tree, Passwords: full})
 	busy, stop := context.WithCancel(t.Context())
 	defer stop()
 	holding := make(chan struct{})
@@ -155,7 +155,7 @@ func TestForeignForms(t *testing.T) {
 		}
 	}
 	p.get("/").want(200) // nobody was logged out
-	if n := len(b.entries("verification.start")); n != 0 {
+	if n := len(b.Entries("verification.start")); n != 0 {
 		t.Errorf("%d starts by foreign forms", n)
 	}
 	if a := p.post("/verifications", "number", strings.Repeat("6", maxForm+1)); a.Code != http.StatusForbidden {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pinward/daemon/contact"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/hl7"
 	"pinward/store"
 )
@@ -111,14 +112,14 @@ func TestActor(t *testing.T) {
 	b := newBox(t)
 	m := "MSH|^~\\&|EPIC/<x>^1.2^ISO|RIV ER|P|B|20260101||ADT^A04|1|P|2.5.1\rEVN|A04|||MANUAL|NURSE7^JONES\r" + jane + "\r"
 	b.raw(m)
-	for _, r := range b.entries()[len(b.entries())-2:] {
+	for _, r := range b.Entries()[len(b.Entries())-2:] {
 		if want := (store.Actor{Kind: "peer", ID: "adt/EPIC__x_^RIV_ER", OnBehalfOf: "NURSE7"}); r.Actor != want {
 			t.Errorf("%s is by %q for %q", r.Entry.Action, r.Actor.ID, r.Actor.OnBehalfOf)
 		}
 	}
-	last := b.entries()[len(b.entries())-1].Entry
-	if last.Action != ActionMessage || last.Object != "1" || last.Subject != "RIV|4711" || attrOf(last, "rule") != "adt.contact" ||
-		attrOf(last, "type") != "ADT^A04" || attrOf(last, "did") != "contact created" || attrOf(last, "ack") != "AA" {
+	last := b.Entries()[len(b.Entries())-1].Entry
+	if last.Action != ActionMessage || last.Object != "1" || last.Subject != "RIV|4711" || outboxtest.Attr(last, "rule") != "adt.contact" ||
+		outboxtest.Attr(last, "type") != "ADT^A04" || outboxtest.Attr(last, "did") != "contact created" || outboxtest.Attr(last, "ack") != "AA" {
 		t.Errorf("the last entry is %s about %q", last.Action, last.Object)
 	}
 }
@@ -167,7 +168,7 @@ func TestPolicy(t *testing.T) {
 		"lead of a second": {Leads: []time.Duration{time.Second}},
 		"segment PID":      {ZSegment: "PID"},
 	} {
-		err := b.store.Update(context.Background(), operator, func(tx *store.Tx) error { return SetPolicy(tx, p) })
+		err := b.Store.Update(context.Background(), operator, func(tx *store.Tx) error { return SetPolicy(tx, p) })
 		if err == nil {
 			t.Errorf("%s is taken", name)
 		}

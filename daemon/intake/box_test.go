@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,17 +13,16 @@ import (
 	"pinward/daemon/notice"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/hl7"
 	"pinward/store"
-	"pinward/store/storetest"
 )
 
 // box is a store with a live site, one modem that is ready, and the intake of one live listener.
 type box struct {
-	t     testing.TB
-	store *store.Store
-	in    *Intake
-	next  int
+	*outboxtest.Box
+	in   *Intake
+	next int
 }
 
 var sources = outbox.Sources{notice.Kind: notice.Render, otp.Kind: otp.Render}
@@ -38,27 +36,7 @@ func newBox(t testing.TB) *box {
 
 func newBoxIn(t testing.TB, l Listener) *box {
 	t.Helper()
-	s, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "store"), store.Options{
-		Origin: "pinward/test", Keys: storetest.NewKeys(t), Log: slog.New(slog.DiscardHandler), HeadEvery: 24 * time.Hour, Strict: storetest.Strict(t),
-		Free: func(string) (uint64, uint64, error) { return 1 << 40, 1 << 41, nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	b := &box{t: t, store: s}
-	b.site(func(*contact.Site) {})
-	b.do(func(tx *store.Tx) error {
-		sim := outbox.SIM{ICCID: "8901", Permission: outbox.Permission{Reference: "test"}, PerMinute: -1, PerDay: -1}
-		if err := outbox.SetSIM(tx, sim); err != nil {
-			return err
-		}
-		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, PartTime: time.Second})
-	})
+	b := &box{Box: outboxtest.New(t, outboxtest.Setup{Actor: operator, Sources: sources, Site: riverside(), PartTime: time.Second})}
 	b.listen(l)
 	b.policy(Policy{})
 	return b
@@ -66,50 +44,39 @@ func newBoxIn(t testing.TB, l Listener) *box {
 
 // listen puts another intake before the same store, as after a restart.
 func (b *box) listen(l Listener) {
-	b.in = New(Options{Store: b.store, Log: slog.New(slog.DiscardHandler), Listener: l})
+	b.in = New(Options{Store: b.Store, Log: slog.New(slog.DiscardHandler), Listener: l})
+}
+
+func riverside() contact.Site {
+	s := outboxtest.Riverside()
+	s.Area, s.Authority, s.LinkHosts = "617", "RIV", []string{"portal.example.org"}
+	return s
 }
 
 // site changes the site; an intake made before may see it a second later only.
 func (b *box) site(change func(*contact.Site)) {
-	b.t.Helper()
-	s := contact.Site{
-		Name: "Riverside", Brand: "Riverside", Zone: "America/New_York", Region: "US", Area: "617", HelpPhone: "617-555-1000",
-		Authority: "RIV", Mode: contact.Live, LinkHosts: []string{"portal.example.org"}, Languages: []string{"en", "es"},
-	}
+	b.T.Helper()
+	s := riverside()
 	change(&s)
-	b.do(func(tx *store.Tx) error { return contact.SetSite(tx, s) })
+	b.Do(func(tx *store.Tx) error { return contact.SetSite(tx, s) })
 }
 
 func (b *box) policy(p Policy) {
-	b.t.Helper()
+	b.T.Helper()
 	if p.Gather == 0 {
 		p.Gather = 1 // nobody waits in a test
 	}
-	b.do(func(tx *store.Tx) error { return SetPolicy(tx, p) })
+	b.Do(func(tx *store.Tx) error { return SetPolicy(tx, p) })
 	b.in.ground.Store(nil)
-}
-
-func (b *box) do(fn func(*store.Tx) error) {
-	b.t.Helper()
-	if err := b.store.Update(context.Background(), operator, fn); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-func (b *box) see(fn func(*store.Tx) error) {
-	b.t.Helper()
-	if err := b.store.View(context.Background(), fn); err != nil {
-		b.t.Fatal(err)
-	}
 }
 
 // send gives a message to the intake, and its answer taken apart. {at} and {now} in it are replaced by
 // MSH-7 and MSH-10; a message without MSH gets one of its first word.
 func (b *box) send(message string) ack {
-	b.t.Helper()
+	b.T.Helper()
 	reply, err := b.in.Handle(context.Background(), hl7.Peer{}, []byte(b.message(message)))
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	return b.parse(reply)
 }
@@ -136,34 +103,34 @@ type ack struct {
 }
 
 func (b *box) parse(reply []byte) ack {
-	b.t.Helper()
+	b.T.Helper()
 	if reply == nil {
 		return ack{}
 	}
 	m, err := hl7.Parse(reply)
 	if err != nil {
-		b.t.Fatalf("the acknowledgment is no message: %v", err)
+		b.T.Fatalf("the acknowledgment is no message: %v", err)
 	}
 	code, control, ok := m.Acknowledgment()
 	if !ok {
-		b.t.Fatal("the reply is no acknowledgment")
+		b.T.Fatal("the reply is no acknowledgment")
 	}
 	return ack{raw: string(reply), code: code, control: control, text: m.Get("MSA-3")}
 }
 
 // last explains the message that was sent last.
 func (b *box) last() Explanation {
-	b.t.Helper()
+	b.T.Helper()
 	list := b.explain(fmt.Sprintf("C%04d", b.next))
 	if len(list) == 0 {
-		b.t.Fatal("the last message is not explained")
+		b.T.Fatal("the last message is not explained")
 	}
 	return list[len(list)-1]
 }
 
 func (b *box) explain(control string) (list []Explanation) {
-	b.t.Helper()
-	b.see(func(tx *store.Tx) (err error) {
+	b.T.Helper()
+	b.View(func(tx *store.Tx) (err error) {
 		list, err = Explain(tx, b.in.listener.Name, control)
 		return err
 	})
@@ -171,8 +138,8 @@ func (b *box) explain(control string) (list []Explanation) {
 }
 
 func (b *box) subject(mrn string) (s contact.Subject, known bool) {
-	b.t.Helper()
-	b.see(func(tx *store.Tx) (err error) {
+	b.T.Helper()
+	b.View(func(tx *store.Tx) (err error) {
 		s, known, err = contact.Find(tx, contact.SubjectID{Authority: "RIV", MRN: mrn})
 		return err
 	})
@@ -180,7 +147,7 @@ func (b *box) subject(mrn string) (s contact.Subject, known bool) {
 }
 
 func (b *box) numbers(mrn string) (list []string) {
-	b.t.Helper()
+	b.T.Helper()
 	s, _ := b.subject(mrn)
 	for _, n := range s.Phones {
 		list = append(list, n.Phone.E164())
@@ -190,8 +157,8 @@ func (b *box) numbers(mrn string) (list []string) {
 
 // texts lists what waits in the outbox: notices by template and key order, codes by service.
 func (b *box) texts() (list []queued) {
-	b.t.Helper()
-	b.see(func(tx *store.Tx) error {
+	b.T.Helper()
+	b.View(func(tx *store.Tx) error {
 		page, _, err := outbox.List(tx, outbox.Filter{Limit: 1000}, "")
 		if err != nil {
 			return err
@@ -236,7 +203,7 @@ type queued struct {
 
 // whats names the texts that wait, in the order in which they are due.
 func (b *box) whats() string {
-	b.t.Helper()
+	b.T.Helper()
 	var names []string
 	for _, t := range b.texts() {
 		name := t.what
@@ -248,35 +215,7 @@ func (b *box) whats() string {
 	return strings.Join(names, " ")
 }
 
-// entries lists the log, the newest last.
-func (b *box) entries() (list []store.Record) {
-	b.t.Helper()
-	b.see(func(tx *store.Tx) error {
-		return tx.Entries(0, func(r store.Record) error {
-			list = append(list, r)
-			return nil
-		})
-	})
-	return list
-}
-
-func (b *box) count(action store.Action) (n int) {
-	for _, r := range b.entries() {
-		if r.Entry.Action == action {
-			n++
-		}
-	}
-	return n
-}
-
-func attrOf(e store.Entry, key string) string {
-	for _, a := range e.Attrs {
-		if a.Key == key {
-			return a.Value
-		}
-	}
-	return ""
-}
+func (b *box) count(action store.Action) int { return len(b.Entries(action)) }
 
 // ts writes an instant as HL7 does.
 func ts(at time.Time) string { return at.UTC().Format("20060102150405") + "+0000" }

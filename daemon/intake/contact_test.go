@@ -91,7 +91,7 @@ func TestPersonIdentifier(t *testing.T) {
 	} {
 		b := newBox(t)
 		sendOK(t, b, "ADT^A04\n"+c.pid)
-		entries := b.entries()
+		entries := b.Entries()
 		if got := entries[len(entries)-1].Entry.Subject; got != c.want {
 			t.Errorf("%s: the subject is %q, want %q", c.pid, got, c.want)
 		}
@@ -223,7 +223,7 @@ func TestNumberChange(t *testing.T) {
 		b := newBox(t)
 		sendOK(t, b, siu("S12", time.Now().Add(time.Hour), ""))
 		if proven {
-			b.do(func(tx *store.Tx) error {
+			b.Do(func(tx *store.Tx) error {
 				s, _, err := contact.Find(tx, contact.SubjectID{Authority: "RIV", MRN: "4711"})
 				if err != nil {
 					return err
@@ -245,7 +245,7 @@ func TestNumberChange(t *testing.T) {
 			continue
 		}
 		b.handOver() // finds that the number is another
-		b.see(func(tx *store.Tx) error {
+		b.View(func(tx *store.Tx) error {
 			old, err := contact.ParsePhone("6175551234", contact.Plan{})
 			if err != nil {
 				return err
@@ -276,7 +276,7 @@ func TestMerge(t *testing.T) {
 		if e := b.last(); strings.Count(e.Did, "merged") != 2 {
 			t.Errorf("%s: did %q", event, e.Did)
 		}
-		b.see(func(tx *store.Tx) error {
+		b.View(func(tx *store.Tx) error {
 			list, err := contact.AppointmentsOf(tx, contact.SubjectID{Authority: "RIV", MRN: "5000"})
 			if len(list) != 1 {
 				t.Errorf("%s: the survivor has %d appointments", event, len(list))

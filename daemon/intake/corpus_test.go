@@ -106,7 +106,7 @@ func TestLintCorpus(t *testing.T) {
 		t.Fatal("the corpus is empty", err)
 	}
 	b := newBox(t)
-	before := len(b.entries())
+	before := len(b.Entries())
 	for _, name := range samples {
 		payload, err := os.ReadFile(filepath.Join(corpus, name.Name()))
 		if err != nil {
@@ -116,7 +116,7 @@ func TestLintCorpus(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name.Name(), v, err)
 		}
 	}
-	if got := len(b.entries()); got != before {
+	if got := len(b.Entries()); got != before {
 		t.Errorf("%d entries, before %d", got, before)
 	}
 }

@@ -10,34 +10,26 @@ import (
 	"time"
 
 	"pinward/daemon/contact"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/hl7"
 	"pinward/hl7/mllp"
-	"pinward/store"
 	"pinward/store/storetest"
 )
 
 // TestDurableBeforeAnswer takes an image of the disk at the moment of the answer, as kill -9 leaves it:
 // the contact, the reminders and the answer itself are in it.
 func TestDurableBeforeAnswer(t *testing.T) {
-	keys, dir := storetest.NewKeys(t), t.TempDir()
-	open := func(dir string) *store.Store {
-		s, err := store.Open(context.Background(), dir, store.Options{Keys: keys, Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		return s
-	}
-	b := &box{t: t, store: open(filepath.Join(dir, "live"))}
-	b.site(func(*contact.Site) {})
+	keys := storetest.NewKeys(t)
+	b := &box{Box: outboxtest.New(t, outboxtest.Setup{Actor: operator, Sources: sources, Site: riverside(), Keys: keys})}
 	b.listen(Listener{Name: "adt", Mode: contact.Live})
 	m := b.message(siu("S12", time.Now().Add(50*time.Hour), ""))
 	first := b.raw(m)
-	if err := os.CopyFS(filepath.Join(dir, "image"), os.DirFS(filepath.Join(dir, "live"))); err != nil {
+	image := filepath.Join(b.Dir, "image")
+	if err := os.CopyFS(image, os.DirFS(filepath.Join(b.Dir, "store"))); err != nil {
 		t.Fatal(err)
 	}
 
-	b.store = open(filepath.Join(dir, "image"))
+	b.Store = storetest.OpenIn(t, image, storetest.Options(keys))
 	b.listen(Listener{Name: "adt", Mode: contact.Live})
 	if got := b.whats(); got != "24h 2h" {
 		t.Errorf("texts are %q", got)
@@ -90,7 +82,7 @@ func FuzzRead(f *testing.F) {
 		"", "\r", "MSH", "MSH|^~\\&|", siu("S12", time.Unix(1<<31, 0), ""), "ADT^A40\nPID|\nMRG|", "ADT^A08\n" + jane + "\nZNT|1|OTP^login|R1|SMS|en|20260101|1",
 		"ORU^R01\nPID|1||1\nOBR|||||||||||||||||||||||||F\nOBX|||||||||||F", "RDS^O13\nPID|1||1\nRXD|1", "SIU^S14\nSCH||A|||||||30|H|^^^2\nPID|1||1\nAIL|1||A^^^B",
 	} {
-		b := &box{t: f}
+		b := &box{}
 		f.Add([]byte(b.message(s)))
 	}
 	files, _ := filepath.Glob(filepath.Join(corpus, "*.hl7"))

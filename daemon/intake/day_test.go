@@ -31,10 +31,10 @@ func newYork() *time.Location {
 
 // plan lists what waits as "template@hour/key".
 func (b *box) plan() string {
-	b.t.Helper()
+	b.T.Helper()
 	zone := newYork()
 	var list []string
-	b.see(func(tx *store.Tx) error {
+	b.View(func(tx *store.Tx) error {
 		page, _, err := outbox.List(tx, outbox.Filter{Limit: 1000}, "")
 		if err != nil {
 			return err
@@ -80,7 +80,7 @@ func TestOneTextADay(t *testing.T) {
 			t.Fatalf("%s: waiting are %q, want %q; did %q, why %q", s.what, got, s.want, b.last().Did, b.last().Why)
 		}
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		a, _, err := contact.FindAppointment(tx, contact.AppointmentID{Authority: "EPIC", Number: "A"})
 		if err != nil {
 			return err
@@ -182,7 +182,7 @@ func TestDayOfAnother(t *testing.T) {
 // TestDayHeld: reminders that were held for a person are one text a day when they are let go.
 func TestDayHeld(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error { return Pause(tx, "rule", "siu.book", true) })
+	b.Do(func(tx *store.Tx) error { return Pause(tx, "rule", "siu.book", true) })
 	b.in.ground.Store(nil)
 	sendOK(t, b, visitOf("B", "S12", clock(3, 11)))
 	sendOK(t, b, visitOf("A", "S12", clock(3, 9)))

@@ -20,8 +20,8 @@ func resultOf(n int) string {
 var releasing = Policy{Releasable: []string{"*"}}
 
 func (b *box) held() (list []Held) {
-	b.t.Helper()
-	b.see(func(tx *store.Tx) (err error) {
+	b.T.Helper()
+	b.View(func(tx *store.Tx) (err error) {
 		list, err = HeldTexts(tx)
 		return err
 	})
@@ -29,9 +29,9 @@ func (b *box) held() (list []Held) {
 }
 
 func (b *box) release(rule string) (sent, dropped int) {
-	b.t.Helper()
+	b.T.Helper()
 	for left := 1; left > 0; {
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			s, d, l, err := Release(tx, rule)
 			sent, dropped, left = sent+s, dropped+d, l
 			return err
@@ -41,8 +41,8 @@ func (b *box) release(rule string) (sent, dropped int) {
 }
 
 func (b *box) trouble() (tr Trouble) {
-	b.t.Helper()
-	b.see(func(tx *store.Tx) (err error) {
+	b.T.Helper()
+	b.View(func(tx *store.Tx) (err error) {
 		tr, err = TroubleOf(tx)
 		return err
 	})
@@ -128,7 +128,7 @@ func TestDropHeld(t *testing.T) {
 	for i := range 5 {
 		sendOK(t, b, resultOf(i))
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		n, left, err := Drop(tx, "oru.result")
 		if n != 4 || left != 0 {
 			t.Errorf("dropped %d, left %d", n, left)
@@ -148,7 +148,7 @@ func TestPause(t *testing.T) {
 			start := time.Now().Add(90 * time.Hour)
 			sendOK(t, b, siu("S12", start, ""))
 			pause := func(on bool) {
-				b.do(func(tx *store.Tx) error { return Pause(tx, c[0], c[1], on) })
+				b.Do(func(tx *store.Tx) error { return Pause(tx, c[0], c[1], on) })
 				b.in.ground.Store(nil)
 			}
 			pause(true)
@@ -156,7 +156,7 @@ func TestPause(t *testing.T) {
 			if list := b.held(); len(list) != 1 || list[0].Rule != "siu.cancel" || b.whats() != "" {
 				t.Fatalf("held %+v, texts %q", list, b.whats())
 			}
-			b.see(func(tx *store.Tx) error {
+			b.View(func(tx *store.Tx) error {
 				a, _, err := contact.FindAppointment(tx, contact.AppointmentID{Authority: "EPIC", Number: "A77"})
 				if a.Status != contact.Cancelled {
 					t.Errorf("the appointment is %s", a.Status)
@@ -175,7 +175,7 @@ func TestPause(t *testing.T) {
 	}
 	b := newBox(t)
 	for _, c := range [][2]string{{"rule", "none"}, {"lane", "otp"}} {
-		err := b.store.Update(t.Context(), operator, func(tx *store.Tx) error { return Pause(tx, c[0], c[1], true) })
+		err := b.Store.Update(t.Context(), operator, func(tx *store.Tx) error { return Pause(tx, c[0], c[1], true) })
 		if err == nil {
 			t.Errorf("%v: paused", c)
 		}
@@ -187,7 +187,7 @@ func TestHeldIsCheckedAgain(t *testing.T) {
 	b := newBox(t)
 	start := time.Now().Add(90 * time.Hour)
 	sendOK(t, b, siu("S12", start, ""))
-	b.do(func(tx *store.Tx) error { return Pause(tx, "rule", "siu.book", true) })
+	b.Do(func(tx *store.Tx) error { return Pause(tx, "rule", "siu.book", true) })
 	b.in.ground.Store(nil)
 	sendOK(t, b, siu("S13", start.Add(time.Hour), "")) // appointment.moved, and reminders: held
 	before := b.held()

@@ -121,7 +121,7 @@ func TestPolicyIsTheCallers(t *testing.T) {
 	set := Policy{Places: map[string]string{"CARD": "Main Street"}, Releasable: []string{"GLU"}, Leads: []time.Duration{2 * time.Hour}}
 	b.policy(set)
 	for range 2 {
-		b.see(func(tx *store.Tx) error {
+		b.View(func(tx *store.Tx) error {
 			p, err := PolicyOf(tx)
 			if err != nil || p.Places["CARD"] != "Main Street" || p.Releasable[0] != "GLU" || p.Leads[0] != 2*time.Hour {
 				t.Errorf("policy is %+v, %v", p, err)

@@ -13,10 +13,10 @@ import (
 )
 
 func (b *box) lint(message string) Verdict {
-	b.t.Helper()
+	b.T.Helper()
 	v, err := b.in.Lint(context.Background(), operator, []byte(b.message(message)))
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	return v
 }
@@ -27,7 +27,7 @@ func TestLint(t *testing.T) {
 	b := newBox(t)
 	b.policy(Policy{Releasable: []string{"*"}, Peers: map[string]PeerPolicy{"adt": {Apps: []string{"EPIC"}}}})
 	start := time.Now().Add(90 * time.Hour)
-	before := len(b.entries())
+	before := len(b.Entries())
 	for name, c := range map[string]struct {
 		message string
 		want    Verdict // Did and Why are parts
@@ -53,8 +53,8 @@ func TestLint(t *testing.T) {
 			}
 		}
 	}
-	if _, known := b.subject("4711"); known || len(b.texts()) != 0 || len(b.entries()) != before {
-		t.Errorf("something was kept: known %v, %d texts, %d entries, before %d", known, len(b.texts()), len(b.entries()), before)
+	if _, known := b.subject("4711"); known || len(b.texts()) != 0 || len(b.Entries()) != before {
+		t.Errorf("something was kept: known %v, %d texts, %d entries, before %d", known, len(b.texts()), len(b.Entries()), before)
 	}
 	sendOK(t, b, siu("S12", start, ""))
 	if got := b.whats(); got != "24h 2h" {
@@ -139,7 +139,7 @@ func TestLiveNeedsTwo(t *testing.T) {
 	b := newBoxIn(t, Listener{Name: "adt", Mode: contact.Live, TwoPersons: true})
 	mode := func() string {
 		var got string
-		b.see(func(tx *store.Tx) error {
+		b.View(func(tx *store.Tx) error {
 			list, err := b.in.Report(tx)
 			got = list[0].Mode
 			return err
@@ -148,7 +148,7 @@ func TestLiveNeedsTwo(t *testing.T) {
 	}
 	by := func(name string) (bool, error) {
 		var done bool
-		err := b.store.Update(context.Background(), store.Actor{Kind: "user", ID: name}, func(tx *store.Tx) (err error) {
+		err := b.Store.Update(context.Background(), store.Actor{Kind: "user", ID: name}, func(tx *store.Tx) (err error) {
 			done, err = GoLive(tx, "adt")
 			return err
 		})
@@ -181,7 +181,7 @@ func TestLiveNeedsTwo(t *testing.T) {
 	if done, err := by("bob"); !done || err != nil || mode() != "live" || !reaches() {
 		t.Errorf("agreed: %v, %v, mode %s", done, err, mode())
 	}
-	b.do(func(tx *store.Tx) error { return EndLive(tx, "adt") })
+	b.Do(func(tx *store.Tx) error { return EndLive(tx, "adt") })
 	b.in.ground.Store(nil)
 	if mode() != "shadow" || reaches() {
 		t.Errorf("mode %s after the end", mode())

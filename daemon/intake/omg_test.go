@@ -8,6 +8,7 @@ import (
 	"pinward/daemon/contact"
 	"pinward/daemon/notice"
 	"pinward/daemon/otp"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/hl7"
 	"pinward/store"
 )
@@ -91,12 +92,12 @@ func TestOrderInEnhancedMode(t *testing.T) {
 
 // orders reads the orders in the entries of an action.
 func (b *box) orders(action store.Action) (list []hl7.Order) {
-	b.t.Helper()
-	for _, r := range b.entries() {
-		if s := attrOf(r.Entry, "order"); r.Entry.Action == action && s != "" {
+	b.T.Helper()
+	for _, r := range b.Entries() {
+		if s := outboxtest.Attr(r.Entry, "order"); r.Entry.Action == action && s != "" {
 			o, err := hl7.DecodeOrder(s)
 			if err != nil {
-				b.t.Fatal(err)
+				b.T.Fatal(err)
 			}
 			list = append(list, o)
 		}
@@ -157,7 +158,7 @@ func TestAPeerHearsOfATextThatAPersonDrops(t *testing.T) {
 	if list := b.orders(notice.ActionSend); len(list) > 0 {
 		t.Error("what is held counts as sent")
 	}
-	b.do(func(tx *store.Tx) error { _, _, err := Drop(tx, "request"); return err })
+	b.Do(func(tx *store.Tx) error { _, _, err := Drop(tx, "request"); return err })
 	if list := b.orders(ActionDrop); len(list) != 1 || list[0].Placer != "REQ-1" {
 		t.Errorf("%d entries", len(list))
 	}

@@ -15,10 +15,10 @@ import (
 
 // sendFrom gives a message to the intake as it comes by a connection.
 func (b *box) sendFrom(conn hl7.Peer, message string) ack {
-	b.t.Helper()
+	b.T.Helper()
 	reply, err := b.in.Handle(context.Background(), conn, []byte(b.message(message)))
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	return b.parse(reply)
 }
@@ -86,7 +86,7 @@ func TestPeers(t *testing.T) {
 			if a.code != hl7.AA {
 				t.Fatalf("answered %q", a.raw)
 			}
-			b.see(func(tx *store.Tx) error {
+			b.View(func(tx *store.Tx) error {
 				found, err := Explain(tx, c.want, "C1")
 				if len(found) != 1 {
 					t.Errorf("%d explanations under %s", len(found), c.want)
@@ -113,7 +113,7 @@ func TestSecretOfPeer(t *testing.T) {
 			t.Errorf("%s shows it", format)
 		}
 	}
-	for _, e := range b.entries() {
+	for _, e := range b.Entries() {
 		if s := fmt.Sprintf("%+v", e); strings.Contains(s, "horse") {
 			t.Errorf("entry %s shows it", e.Entry.Action)
 		}
@@ -202,7 +202,7 @@ func TestPeerPolicy(t *testing.T) {
 	b.sendFrom(epic, msh("SIU^S12", "11")+"\nSCH||A77|||||||||^^^"+start+"\n"+jane)
 	pacific, _ := time.LoadLocation("America/Los_Angeles")
 	want, _ := time.ParseInLocation("200601021504", start, pacific)
-	b.see(func(tx *store.Tx) error {
+	b.View(func(tx *store.Tx) error {
 		a, _, err := contact.FindAppointment(tx, contact.AppointmentID{Authority: "EPIC", Number: "A77"})
 		if !a.Start.Equal(want) {
 			t.Errorf("a start without zone is %s, want %s", a.Start, want)
@@ -221,7 +221,7 @@ func TestReport(t *testing.T) {
 	report := func() PeerReport {
 		t.Helper()
 		var found PeerReport
-		b.see(func(tx *store.Tx) error {
+		b.View(func(tx *store.Tx) error {
 			list, err := b.in.Report(tx)
 			if len(list) != 3 {
 				t.Errorf("%d peers", len(list))

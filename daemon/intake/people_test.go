@@ -10,6 +10,7 @@ import (
 
 	"pinward/daemon/contact"
 	"pinward/daemon/otp"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -20,7 +21,7 @@ func pid(mrn, phones, rest string) string {
 }
 
 func textable(b *box, mrn string) (to string) {
-	b.see(func(tx *store.Tx) error {
+	b.View(func(tx *store.Tx) error {
 		p, ok, err := contact.Textable(tx, contact.SubjectID{Authority: "RIV", MRN: mrn})
 		if ok {
 			to = p.E164()
@@ -37,7 +38,7 @@ func TestSubjectAndNumberAreTwoThings(t *testing.T) {
 	w.sends(lines("ADT^A04", pid("1", "6175551234^PRN^CP~6175559999^PRN^CP", "")))
 	w.sends(lines("ADT^A04", pid("2", "6175551234^PRN^CP", "")))
 	var sharing []contact.SubjectID
-	b.see(func(tx *store.Tx) (err error) {
+	b.View(func(tx *store.Tx) (err error) {
 		p := b.phone("+16175551234")
 		sharing, err = contact.SubjectsOf(tx, p)
 		return err
@@ -54,9 +55,9 @@ func TestSubjectAndNumberAreTwoThings(t *testing.T) {
 
 // phone reads a number.
 func (b *box) phone(e164 string) (p contact.Phone) {
-	b.t.Helper()
+	b.T.Helper()
 	if err := p.UnmarshalText([]byte(e164)); err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	return p
 }
@@ -111,7 +112,7 @@ func TestTDDIsNotCalledAndNotDropped(t *testing.T) {
 		if got := textable(b, "1"); got != "+16175551234" {
 			t.Errorf("%s: texted is %q", equipment, got)
 		}
-		b.see(func(tx *store.Tx) error {
+		b.View(func(tx *store.Tx) error {
 			c, err := contact.Of(tx, b.phone("+16175551234"))
 			if !c.NoVoice {
 				t.Errorf("%s: it would be called", equipment)
@@ -155,7 +156,7 @@ func TestAWrongDeathIsTakenBack(t *testing.T) {
 		"by a person": func(b *box, _ *wire) string {
 			did, err := b.in.Living(context.Background(), operator, contact.SubjectID{MRN: "4711"})
 			if err != nil || !strings.Contains(strings.Join(did, ";"), "reminders scheduled") {
-				b.t.Errorf("%v, did %q", err, did)
+				b.T.Errorf("%v, did %q", err, did)
 			}
 			return operator.ID
 		},
@@ -172,14 +173,14 @@ func TestAWrongDeathIsTakenBack(t *testing.T) {
 			if n := len(strings.Fields(b.whats())); n != len(strings.Fields(before)) {
 				t.Errorf("of the living %q waits, before %q", b.whats(), before)
 			}
-			entries := b.entries()
+			entries := b.Entries()
 			var last store.Record
 			for _, r := range entries {
 				if r.Entry.Action == contact.ActionSubjectDead {
 					last = r
 				}
 			}
-			if last.Actor.ID != by || attrOf(last.Entry, "dead") != "no" {
+			if last.Actor.ID != by || outboxtest.Attr(last.Entry, "dead") != "no" {
 				t.Errorf("taken back by %q", last.Actor.ID)
 			}
 		})
@@ -246,9 +247,9 @@ func TestOnBehalfOfWhomItCame(t *testing.T) {
 		{"nobody", lines("ADT^A04", pid("1", "6175551234^PRN^CP", "")), ""},
 	} {
 		b, w := engineBox(t)
-		n := len(b.entries())
+		n := len(b.Entries())
 		w.sends(c.message)
-		entries := b.entries()[n:]
+		entries := b.Entries()[n:]
 		if len(entries) == 0 {
 			t.Errorf("%s: no entry", c.name)
 		}
@@ -269,7 +270,7 @@ func TestAVerificationIsFoundByItsRequest(t *testing.T) {
 	} {
 		b, w := engineBox(t)
 		w.sends(message)
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			v, err := otp.FindRequest(tx, "portal-login", "REQ-123")
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)

@@ -15,7 +15,7 @@ func TestTextTelephone(t *testing.T) {
 	if got := strings.Join(b.numbers("4711"), " "); got != "+16175551234" {
 		t.Fatalf("numbers are %q", got)
 	}
-	b.see(func(tx *store.Tx) error {
+	b.View(func(tx *store.Tx) error {
 		p, ok, err := contact.Textable(tx, contact.SubjectID{Authority: "RIV", MRN: "4711"})
 		if err != nil || !ok {
 			t.Fatalf("textable %v, %v", ok, err)
@@ -35,7 +35,7 @@ func TestLandlineByHL7(t *testing.T) {
 	id := contact.SubjectID{Authority: "RIV", MRN: "4711"}
 	is := func(want contact.LineType) {
 		t.Helper()
-		b.see(func(tx *store.Tx) error {
+		b.View(func(tx *store.Tx) error {
 			s, _, err := contact.Find(tx, id)
 			if err != nil {
 				return err

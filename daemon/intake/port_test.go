@@ -14,10 +14,10 @@ import (
 // port puts the box's intake behind a real MLLP listener on loopback, and gives its address. What it refuses
 // goes to refused.
 func (b *box) port(limits mllp.Limits, refused func(hl7.Peer, error)) string {
-	b.t.Helper()
+	b.T.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -27,10 +27,10 @@ func (b *box) port(limits mllp.Limits, refused func(hl7.Peer, error)) string {
 		Refused: refused,
 	}
 	go func() { done <- srv.Serve(ctx, l) }()
-	b.t.Cleanup(func() {
+	b.T.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
-			b.t.Error(err)
+			b.T.Error(err)
 		}
 	})
 	return l.Addr().String()
@@ -44,33 +44,33 @@ type wire struct {
 }
 
 func (b *box) wire(address string) *wire {
-	b.t.Helper()
+	b.T.Helper()
 	c, err := net.Dial("tcp", address)
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
-	b.t.Cleanup(func() { c.Close() })
+	b.T.Cleanup(func() { c.Close() })
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	return &wire{b, c, mllp.NewReader(c, 0)}
 }
 
 // write puts bytes on the wire as they are.
 func (w *wire) write(raw []byte) {
-	w.b.t.Helper()
+	w.b.T.Helper()
 	if _, err := w.c.Write(raw); err != nil {
-		w.b.t.Fatal(err)
+		w.b.T.Fatal(err)
 	}
 }
 
 // answer reads the next acknowledgment; ok is false where the connection was closed instead.
 func (w *wire) answer() (a ack, ok bool) {
-	w.b.t.Helper()
+	w.b.T.Helper()
 	frame, err := w.r.Next()
 	if err != nil {
 		if ne, slow := err.(net.Error); slow && ne.Timeout() {
-			w.b.t.Fatal("neither an answer nor a close")
+			w.b.T.Fatal("neither an answer nor a close")
 		}
 		return ack{}, false
 	}
@@ -79,11 +79,11 @@ func (w *wire) answer() (a ack, ok bool) {
 
 // sends sends a message as an engine does, and wants it taken.
 func (w *wire) sends(message string) {
-	w.b.t.Helper()
+	w.b.T.Helper()
 	w.write(mllp.AppendFrame(nil, []byte(w.b.message(message))))
 	a, ok := w.answer()
 	if !ok || a.code != hl7.AA {
-		w.b.t.Fatalf("answered %s: %s", a.code, a.text)
+		w.b.T.Fatalf("answered %s: %s", a.code, a.text)
 	}
 }
 

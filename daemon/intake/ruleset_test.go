@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/hl7"
 	"pinward/store"
 )
@@ -150,9 +151,9 @@ func TestMaxAge(t *testing.T) {
 		}
 	}
 	var found bool
-	b.see(func(tx *store.Tx) error {
-		for _, r := range b.entries() {
-			found = found || strings.Contains(attrOf(r.Entry, "why"), "older than 2h")
+	b.View(func(tx *store.Tx) error {
+		for _, r := range b.Entries() {
+			found = found || strings.Contains(outboxtest.Attr(r.Entry, "why"), "older than 2h")
 		}
 		return nil
 	})

@@ -15,16 +15,17 @@ import (
 	"pinward/daemon/limit"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/hl7"
 	"pinward/store"
 	"pinward/store/storetest"
 )
 
 func (b *box) raw(message string) string {
-	b.t.Helper()
+	b.T.Helper()
 	reply, err := b.in.Handle(context.Background(), hl7.Peer{}, []byte(message))
 	if err != nil {
-		b.t.Fatal(err)
+		b.T.Fatal(err)
 	}
 	return string(reply)
 }
@@ -41,7 +42,7 @@ func TestRepeatGetsTheSameAnswer(t *testing.T) {
 			b := newBox(t)
 			m := b.message(message)
 			first := b.raw(m)
-			texts, entries := b.whats(), len(b.entries())
+			texts, entries := b.whats(), len(b.Entries())
 			fields := strings.SplitN(m, "|", 8)
 			fields[6] = "20991231235959"
 			for _, again := range []string{m, strings.Join(fields, "|"), strings.TrimSuffix(m, "\r")} {
@@ -57,7 +58,7 @@ func TestRepeatGetsTheSameAnswer(t *testing.T) {
 			if got := b.whats(); got != texts {
 				t.Errorf("texts are %q, first %q", got, texts)
 			}
-			if got := len(b.entries()); got != entries {
+			if got := len(b.Entries()); got != entries {
 				t.Errorf("%d entries, first %d", got, entries)
 			}
 			if c := b.in.Counts(); c.Messages != 1 || c.Duplicates != 1 {
@@ -160,14 +161,14 @@ func TestRequestTimes(t *testing.T) {
 func TestRequestLife(t *testing.T) {
 	b := newBox(t)
 	life := func() (d time.Duration) {
-		b.see(func(tx *store.Tx) error {
+		b.View(func(tx *store.Tx) error {
 			list, err := otp.Of(tx, mustPhone(t, b.numbers("4711")[0]))
 			if err == nil {
 				d = list[0].Expires.Sub(list[0].Created)
 			}
 			return err
 		})
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			list, err := otp.Of(tx, mustPhone(t, b.numbers("4711")[0]))
 			if err == nil {
 				_, err = otp.Cancel(tx, list[0].ID)
@@ -208,7 +209,7 @@ func mustPhone(t *testing.T, e164 string) (p contact.Phone) {
 func TestNoSenderClosesAndTriesAgain(t *testing.T) {
 	b := newBox(t)
 	ready := func(yes bool) {
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: yes, Cause: "no network", PartTime: time.Second})
 		})
 	}
@@ -228,9 +229,9 @@ func TestNoSenderClosesAndTriesAgain(t *testing.T) {
 	if _, known := b.subject("4711"); known {
 		t.Error("half of the message was kept")
 	}
-	last := b.entries()[len(b.entries())-1].Entry
-	if last.Action != ActionMessage || last.Outcome != store.Refused || attrOf(last, "why") != "no sender can take a code in time" {
-		t.Errorf("the last entry is %v, %q", last, attrOf(last, "why"))
+	last := b.Entries()[len(b.Entries())-1].Entry
+	if last.Action != ActionMessage || last.Outcome != store.Refused || outboxtest.Attr(last, "why") != "no sender can take a code in time" {
+		t.Errorf("the last entry is %v, %q", last, outboxtest.Attr(last, "why"))
 	}
 	ready(true)
 	if a := b.parse([]byte(b.raw(m))); a.code != hl7.AA || b.whats() != "portal-login" {
@@ -309,7 +310,7 @@ func TestSweep(t *testing.T) {
 	sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^login|R1")
 	m := b.message("ADT^A08\n" + jane)
 	b.raw(m)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		now := weekOf(tx.Now())
 		for i := range uint16(6) {
 			key := append(weekKey(now-i), make([]byte, 32)...)
@@ -322,8 +323,8 @@ func TestSweep(t *testing.T) {
 		}
 		return nil
 	})
-	b.do(Sweep)
-	b.see(func(tx *store.Tx) error {
+	b.Do(Sweep)
+	b.View(func(tx *store.Tx) error {
 		n, err := seen.Len(tx)
 		if err != nil || n != 2+2 {
 			t.Errorf("%d outcomes are left (%v)", n, err)

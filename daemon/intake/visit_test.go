@@ -41,7 +41,7 @@ func TestReminderTimes(t *testing.T) {
 			t.Errorf("reminder %s is %s off, goes to %q in mode %s", texts[i].key, d, texts[i].to, texts[i].mode)
 		}
 	}
-	b.see(func(tx *store.Tx) error {
+	b.View(func(tx *store.Tx) error {
 		a, ok, err := contact.FindAppointment(tx, contact.AppointmentID{Authority: "EPIC", Number: "A77"})
 		if !ok || a.Minutes != 30 || !a.Start.Equal(start) {
 			t.Errorf("appointment is %d min at %s", a.Minutes, a.Start)
@@ -70,7 +70,7 @@ func TestManyVisits(t *testing.T) {
 	}
 	b.handOver()
 	sent := 0
-	b.see(func(tx *store.Tx) error {
+	b.View(func(tx *store.Tx) error {
 		page, _, err := outbox.List(tx, outbox.Filter{Limit: 1000}, "")
 		for _, m := range page {
 			if m.State == outbox.Sent {
@@ -280,11 +280,11 @@ func TestVIP(t *testing.T) {
 
 // handOver plays the sender: it takes every text that is due, and gives the last one's words.
 func (b *box) handOver() (words string) {
-	b.t.Helper()
+	b.T.Helper()
 	for {
 		var job outbox.Job
 		var ok bool
-		b.do(func(tx *store.Tx) (err error) {
+		b.Do(func(tx *store.Tx) (err error) {
 			job, ok, err = outbox.Next(tx, "m1", sources)
 			return err
 		})
@@ -292,7 +292,7 @@ func (b *box) handOver() (words string) {
 			return words
 		}
 		words = job.Rendered.Text
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			return outbox.Settle(tx, job.Message.ID, job.Attempt, outbox.Result{Outcome: outbox.Sent, Parts: []outbox.Part{{Ref: 1, State: outbox.Sent}}})
 		})
 	}

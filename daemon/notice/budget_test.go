@@ -9,17 +9,18 @@ import (
 	"pinward/daemon/contact"
 	"pinward/daemon/limit"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/daemon/text"
 	"pinward/store"
 )
 
 // drain lets a day pass from hour to hour, and counts the texts that go out.
 func (b *box) drain(hours int) (n int) {
-	b.t.Helper()
+	b.T.Helper()
 	for range hours {
-		b.do(outbox.Expire)
+		b.Do(outbox.Expire)
 		for misses := 0; misses < 8; { // a look that meets only texts that are held gives none
-			if _, ok := b.send(outbox.Sent); ok {
+			if _, ok := b.Send(outbox.Sent); ok {
 				n++
 			} else {
 				misses++
@@ -43,22 +44,22 @@ func TestAFeedGoneWildReachesOnePersonSoOften(t *testing.T) {
 			}
 		}
 		b.mustAsk(Request{To: patient, Staff: true})
-		if _, ok := b.send(outbox.Sent); !ok {
+		if _, ok := b.Send(outbox.Sent); !ok {
 			t.Error("what staff sends finds no room")
 		}
 		b.drain(24)
 		dropped := 0
-		for _, r := range b.entries() {
+		for _, r := range b.Entries() {
 			switch r.Entry.Action {
 			case ActionDrop:
 				dropped++
 			case ActionHold:
-				if value(r.Entry, "cause") != "limit notice.number.day" {
-					t.Fatalf("held for %q", value(r.Entry, "cause"))
+				if outboxtest.Attr(r.Entry, "cause") != "limit notice.number.day" {
+					t.Fatalf("held for %q", outboxtest.Attr(r.Entry, "cause"))
 				}
 			}
 		}
-		if _, ok := b.send(outbox.Sent); ok || dropped == 0 {
+		if _, ok := b.Send(outbox.Sent); ok || dropped == 0 {
 			t.Errorf("what is pointless by now: waits %t, %d dropped", ok, dropped)
 		}
 	})
@@ -70,7 +71,7 @@ func TestThereIsAnEndToWhatIsAskedForOneNumber(t *testing.T) {
 	inBubble(t, func(b *box) {
 		most := perNumberAsked.Max - perNumberAsked.Reserve
 		at := time.Now().Add(72 * time.Hour)
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			slots := text.Values{}
 			slots.SetSite("Main Street")
 			slots.SetInstant("start", at)
@@ -85,7 +86,7 @@ func TestThereIsAnEndToWhatIsAskedForOneNumber(t *testing.T) {
 		if full, ok := errors.AsType[*limit.Exceeded](err); !ok || full.RetryAfter <= 0 {
 			t.Fatalf("one more than %d: %v", most, err)
 		}
-		if r := b.last(); r.Entry.Outcome != store.Refused || value(r.Entry, "cause") != "limit notice.number.asked" {
+		if r := b.Last(); r.Entry.Outcome != store.Refused || outboxtest.Attr(r.Entry, "cause") != "limit notice.number.asked" {
 			t.Errorf("entry is %v", r.Entry)
 		}
 		b.mustAsk(Request{To: patient, At: at, Template: cancellation})
@@ -122,20 +123,20 @@ func TestHeldUntilThereIsRoom(t *testing.T) {
 		most := perNumber.Max - perNumber.Reserve
 		for range most {
 			b.mustAsk(Request{To: patient})
-			b.send(outbox.NotSent)
+			b.Send(outbox.NotSent)
 			time.Sleep(time.Minute)
-			b.do(outbox.Expire)
-			if _, ok := b.send(outbox.Sent); !ok {
+			b.Do(outbox.Expire)
+			if _, ok := b.Send(outbox.Sent); !ok {
 				t.Fatal("it does not go at the second try")
 			}
 		}
 		later := b.mustAsk(Request{To: patient, Expires: time.Now().Add(36 * time.Hour)})
 		short := b.mustAsk(Request{To: patient, Expires: time.Now().Add(12 * time.Hour)})
 		gone := b.mustAsk(Request{To: patient, Template: cancellation})
-		other := b.mustAsk(Request{To: phone("+16175551235")})
+		other := b.mustAsk(Request{To: outboxtest.Phone("+16175551235")})
 		out := map[string]bool{}
 		for range 4 {
-			if job, ok := b.send(outbox.Sent); ok {
+			if job, ok := b.Send(outbox.Sent); ok {
 				out[job.Message.Ref] = true
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/daemon/text"
 	"pinward/store"
 )
@@ -31,12 +32,12 @@ func inBubble(t *testing.T, fn func(b *box)) {
 func TestNoticeGoesOutWhenDueAndNotBefore(t *testing.T) {
 	inBubble(t, func(b *box) {
 		n := b.mustAsk(Request{To: patient, At: time.Now().Add(3 * time.Hour)})
-		if _, ok := b.send(outbox.Sent); ok {
+		if _, ok := b.Send(outbox.Sent); ok {
 			t.Fatal("it goes out at once")
 		}
 		time.Sleep(3*time.Hour + time.Second)
-		b.do(outbox.Expire)
-		job, ok := b.send(outbox.Sent)
+		b.Do(outbox.Expire)
+		job, ok := b.Send(outbox.Sent)
 		if !ok || !strings.HasPrefix(job.Rendered.Text, "Riverside: You have a visit at Main Street") || !strings.Contains(job.Rendered.Text, "617-555-1000") {
 			t.Fatalf("it does not go out when due, or says something else")
 		}
@@ -50,13 +51,13 @@ func TestSecondNoticeOfAKeyIsTheSameNotice(t *testing.T) {
 	inBubble(t, func(b *box) {
 		req := Request{To: patient, Group: "appointment|RIV|77", Key: "reminder"}
 		n := b.mustAsk(req)
-		entries := len(b.entries())
+		entries := len(b.Entries())
 		again, already, err := b.ask(req)
-		if err != nil || !already || again.ID != n.ID || len(b.entries()) != entries {
+		if err != nil || !already || again.ID != n.ID || len(b.Entries()) != entries {
 			t.Fatalf("second: already %t, same %t, %v", already, again.ID == n.ID, err)
 		}
-		b.send(outbox.Sent)
-		if _, ok := b.send(outbox.Sent); ok {
+		b.Send(outbox.Sent)
+		if _, ok := b.Send(outbox.Sent); ok {
 			t.Error("two texts go out")
 		}
 		req.Key = "moved"
@@ -74,7 +75,7 @@ func TestCancelGroupStopsWhatWaitsAndFreesTheKey(t *testing.T) {
 			b.mustAsk(req)
 		}
 		other := b.mustAsk(Request{To: patient, Group: "appointment|RIV|7", Key: "reminder", At: time.Now().Add(time.Hour)})
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			if n, err := CancelGroup(tx, "appointment|RIV|77", "cancelled by SIU^S15"); n != 2 || err != nil {
 				t.Errorf("%d canceled, %v", n, err)
 			}
@@ -95,8 +96,8 @@ func TestCancelGroupStopsWhatWaitsAndFreesTheKey(t *testing.T) {
 func TestWhatIsOutCannotBeCanceledNorMoved(t *testing.T) {
 	inBubble(t, func(b *box) {
 		n := b.mustAsk(Request{To: patient, Group: "g", Key: "k"})
-		b.send(outbox.Sent)
-		b.do(func(tx *store.Tx) error {
+		b.Send(outbox.Sent)
+		b.Do(func(tx *store.Tx) error {
 			if done, err := Cancel(tx, n.ID, "late"); done || err != nil {
 				t.Errorf("cancel: %t, %v", done, err)
 			}
@@ -114,7 +115,7 @@ func TestMoveGivesAnotherTimeAndOtherWords(t *testing.T) {
 		slots := text.Values{}
 		slots.SetSite("Oak Avenue")
 		slots.SetInstant("start", time.Now().Add(50*time.Hour))
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			got, moved, err := Move(tx, "g", "k", tx.Now().Add(2*time.Hour), time.Time{}, slots)
 			if !moved || got.ID != n.ID || got.Message == n.Message {
 				t.Errorf("moved %t, same notice %t, same message %t", moved, got.ID == n.ID, got.Message == n.Message)
@@ -122,16 +123,16 @@ func TestMoveGivesAnotherTimeAndOtherWords(t *testing.T) {
 			return err
 		})
 		time.Sleep(61 * time.Minute)
-		b.do(outbox.Expire)
-		if _, ok := b.send(outbox.Sent); ok {
+		b.Do(outbox.Expire)
+		if _, ok := b.Send(outbox.Sent); ok {
 			t.Error("it goes out at the old time")
 		}
 		time.Sleep(time.Hour)
-		b.do(outbox.Expire)
-		if job, ok := b.send(outbox.Sent); !ok || !strings.Contains(job.Rendered.Text, "Oak Avenue") {
+		b.Do(outbox.Expire)
+		if job, ok := b.Send(outbox.Sent); !ok || !strings.Contains(job.Rendered.Text, "Oak Avenue") {
 			t.Error("it does not go out at the new time with the new words")
 		}
-		if _, ok := b.send(outbox.Sent); ok {
+		if _, ok := b.Send(outbox.Sent); ok {
 			t.Error("two texts go out")
 		}
 	})
@@ -143,7 +144,7 @@ func TestStopBetweenSendAndRenderIsHeeded(t *testing.T) {
 		n := b.mustAsk(Request{To: patient, At: time.Now().Add(time.Hour)})
 		b.in(patient, "STOP")
 		for {
-			job, ok := b.send(outbox.Sent)
+			job, ok := b.Send(outbox.Sent)
 			if !ok {
 				break
 			}
@@ -152,8 +153,8 @@ func TestStopBetweenSendAndRenderIsHeeded(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Hour + time.Second)
-		b.do(outbox.Expire)
-		if _, ok := b.send(outbox.Sent); ok {
+		b.Do(outbox.Expire)
+		if _, ok := b.Send(outbox.Sent); ok {
 			t.Error("a notice goes out after a STOP")
 		}
 		if got, s := b.state(n.ID); s != outbox.Canceled || got.Cause != consent.ErrOptedOut.Error() {
@@ -172,13 +173,13 @@ func TestFollowsTheSubjectToANewNumberAndNeverTextsBoth(t *testing.T) {
 		if !n.Follow || n.To != patient {
 			t.Fatal("it is not for the subject's number")
 		}
-		moved := phone("+16175551299")
+		moved := outboxtest.Phone("+16175551299")
 		b.subject("42", moved)
 		time.Sleep(time.Hour + time.Second)
-		b.do(outbox.Expire)
+		b.Do(outbox.Expire)
 		var to []contact.Phone
 		for range 3 {
-			if job, ok := b.send(outbox.Sent); ok {
+			if job, ok := b.Send(outbox.Sent); ok {
 				to = append(to, job.Message.To)
 			}
 		}
@@ -192,14 +193,14 @@ func TestNothingGoesOutAboutTheDead(t *testing.T) {
 	inBubble(t, func(b *box) {
 		id := b.subject("42", patient)
 		follow := b.mustAsk(Request{Subject: id, At: time.Now().Add(time.Hour)})
-		fixed := b.mustAsk(Request{Subject: id, To: phone("+16175551299"), At: time.Now().Add(time.Hour)})
-		b.do(func(tx *store.Tx) error {
+		fixed := b.mustAsk(Request{Subject: id, To: outboxtest.Phone("+16175551299"), At: time.Now().Add(time.Hour)})
+		b.Do(func(tx *store.Tx) error {
 			_, err := contact.MarkDead(tx, id, tx.Now(), true)
 			return err
 		})
 		time.Sleep(time.Hour + time.Second)
-		b.do(outbox.Expire)
-		if _, ok := b.send(outbox.Sent); ok {
+		b.Do(outbox.Expire)
+		if _, ok := b.Send(outbox.Sent); ok {
 			t.Error("a text goes out about the dead")
 		}
 		for _, n := range []Notice{follow, fixed} {
@@ -220,7 +221,7 @@ func TestCancelSubject(t *testing.T) {
 			b.mustAsk(Request{Subject: id, At: time.Now().Add(time.Hour)})
 		}
 		keep := b.mustAsk(Request{Subject: other, At: time.Now().Add(time.Hour)})
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			if n, err := CancelSubject(tx, id, "died"); n != 3 || err != nil {
 				t.Errorf("%d canceled, %v", n, err)
 			}
@@ -238,7 +239,7 @@ func TestAnswersAndCancelGoToWhomTheyShould(t *testing.T) {
 			t.Error("YES to nothing is handled")
 		}
 		n := b.mustAsk(Request{Template: "appointment.confirm", To: patient})
-		b.send(outbox.Sent)
+		b.Send(outbox.Sent)
 		if !b.in(patient, "S\u00ed!") {
 			t.Fatal("YES is not handled")
 		}
@@ -254,14 +255,14 @@ func TestAnswersAndCancelGoToWhomTheyShould(t *testing.T) {
 		}
 		time.Sleep(time.Second) // work items of one instant have no order
 		b.mustAsk(Request{Template: "appointment.reminder", To: patient})
-		b.send(outbox.Sent)
+		b.Send(outbox.Sent)
 		if !b.in(patient, "I need to cancel my visit") {
 			t.Fatal("a wish to cancel is not handled")
 		}
 		if items := b.items(); len(items) != 2 || items[1].Kind != consent.ItemCancel {
 			t.Errorf("%d work items after a wish to cancel", len(items))
 		}
-		if job, ok := b.send(outbox.Sent); !ok || job.Message.Kind != consent.Kind || !strings.Contains(job.Rendered.Text, "617-555-1000") {
+		if job, ok := b.Send(outbox.Sent); !ok || job.Message.Kind != consent.Kind || !strings.Contains(job.Rendered.Text, "617-555-1000") {
 			t.Error("who wants to cancel is not told whom to call")
 		}
 		if b.in(patient, "thanks") {
@@ -284,8 +285,8 @@ func TestRefusalsNameTheSlotAndNeverTheValue(t *testing.T) {
 		if !ok || slot.Slot != "site" {
 			t.Fatalf("a slot with a forbidden word: %v", err)
 		}
-		if r := b.last(); r.Entry.Outcome != store.Refused || !strings.Contains(value(r.Entry, "cause"), "site") || strings.Contains(fmt.Sprint(r.Entry.Attrs), "Planted") {
-			t.Errorf("entry is %v, cause %q", r.Entry, value(r.Entry, "cause"))
+		if r := b.Last(); r.Entry.Outcome != store.Refused || !strings.Contains(outboxtest.Attr(r.Entry, "cause"), "site") || strings.Contains(fmt.Sprint(r.Entry.Attrs), "Planted") {
+			t.Errorf("entry is %v, cause %q", r.Entry, outboxtest.Attr(r.Entry, "cause"))
 		}
 		for req, want := range map[string]error{"nothing": ErrUnknownTemplate, "verification": ErrUnknownTemplate, "optout.confirm": ErrUnknownTemplate} {
 			if _, _, err := b.ask(Request{Template: req, To: patient, Slots: text.Values{}}); !errors.Is(err, want) {
@@ -303,11 +304,11 @@ func TestShadowRendersAndSendsNothing(t *testing.T) {
 		slots := text.Values{}
 		slots.SetSite("Main Street")
 		slots.SetInstant("start", time.Now().Add(time.Hour))
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			_, _, err := Send(tx, Request{Template: "appointment.reminder", To: patient, Slots: slots})
 			return err
 		})
-		if _, ok := b.send(outbox.Sent); ok {
+		if _, ok := b.Send(outbox.Sent); ok {
 			t.Error("a text goes out in shadow mode")
 		}
 	})
@@ -317,13 +318,13 @@ func TestSweepDeletesWhatNobodyLooksUp(t *testing.T) {
 	inBubble(t, func(b *box) {
 		id := b.subject("42", patient)
 		n := b.mustAsk(Request{Subject: id, Group: "g", Key: "k"})
-		b.send(outbox.Sent)
+		b.Send(outbox.Sent)
 		time.Sleep(24*time.Hour + keep - time.Minute)
-		b.do(Sweep)
+		b.Do(Sweep)
 		b.state(n.ID)
 		time.Sleep(2 * time.Minute)
-		b.do(Sweep)
-		b.do(func(tx *store.Tx) error {
+		b.Do(Sweep)
+		b.Do(func(tx *store.Tx) error {
 			if _, _, err := Get(tx, n.ID); !errors.Is(err, ErrNotFound) {
 				t.Errorf("it is still there: %v", err)
 			}
@@ -341,8 +342,8 @@ func TestSlotsNumbersAndKeysAreNotInTheFilesNorPrinted(t *testing.T) {
 	inBubble(t, func(b *box) {
 		id := b.subject("planted-mrn", patient)
 		n := b.mustAsk(Request{Subject: id, Group: "planted-appointment", Key: "k"})
-		b.send(outbox.Sent)
-		err := filepath.WalkDir(b.dir, func(path string, d os.DirEntry, err error) error {
+		b.Send(outbox.Sent)
+		err := filepath.WalkDir(b.Dir, func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}

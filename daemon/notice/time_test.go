@@ -7,6 +7,7 @@ import (
 
 	"pinward/daemon/limit"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -16,17 +17,17 @@ func TestQuietHoursHoldATextUntilTheMorning(t *testing.T) {
 		n := b.mustAsk(Request{To: patient, At: night})
 		urgent := b.mustAsk(Request{To: patient, At: night, Urgent: true})
 		time.Sleep(11*time.Hour + time.Second)
-		b.do(outbox.Expire)
-		job, ok := b.send(outbox.Sent)
+		b.Do(outbox.Expire)
+		job, ok := b.Send(outbox.Sent)
 		if !ok || job.Message.Ref != urgent.ID {
 			t.Fatal("the urgent one does not go out at night")
 		}
-		if _, ok := b.send(outbox.Sent); ok {
+		if _, ok := b.Send(outbox.Sent); ok {
 			t.Fatal("a text goes out at night")
 		}
 		time.Sleep(9 * time.Hour) // 08:00
-		b.do(outbox.Expire)
-		if job, ok := b.send(outbox.Sent); !ok || job.Message.Ref != n.ID {
+		b.Do(outbox.Expire)
+		if job, ok := b.Send(outbox.Sent); !ok || job.Message.Ref != n.ID {
 			t.Error("it does not go out in the morning")
 		}
 	})
@@ -38,7 +39,7 @@ func TestFoundInQuietHoursIsQueuedAnew(t *testing.T) {
 		n := b.mustAsk(Request{To: patient})
 		short := b.mustAsk(Request{To: patient, Expires: time.Now().Add(12 * time.Hour)})
 		time.Sleep(10 * time.Hour) // 22:00, and no sender took it before
-		if _, ok := b.send(outbox.Sent); ok {
+		if _, ok := b.Send(outbox.Sent); ok {
 			t.Fatal("a text goes out at night")
 		}
 		if got, s := b.state(n.ID); s != outbox.Queued || got.Message == n.Message {
@@ -48,8 +49,8 @@ func TestFoundInQuietHoursIsQueuedAnew(t *testing.T) {
 			t.Errorf("one that is pointless in the morning is %s: %q", s, got.Cause)
 		}
 		time.Sleep(10*time.Hour + time.Second)
-		b.do(outbox.Expire)
-		if job, ok := b.send(outbox.Sent); !ok || job.Message.Ref != n.ID {
+		b.Do(outbox.Expire)
+		if job, ok := b.Send(outbox.Sent); !ok || job.Message.Ref != n.ID {
 			t.Error("it does not go out in the morning")
 		}
 	})
@@ -61,10 +62,10 @@ func TestTooLateIsRefusedAndCostsNothing(t *testing.T) {
 		if !errors.Is(err, ErrPointless) {
 			t.Fatalf("at night, pointless in the morning: %v", err)
 		}
-		if r := b.last(); r.Entry.Action != ActionSend || r.Entry.Outcome != store.Refused || value(r.Entry, "cause") != ErrPointless.Error() {
+		if r := b.Last(); r.Entry.Action != ActionSend || r.Entry.Outcome != store.Refused || outboxtest.Attr(r.Entry, "cause") != ErrPointless.Error() {
 			t.Errorf("entry is %v", r.Entry)
 		}
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			for _, budget := range []limit.Budget{perNumberAsked, perNumber} {
 				if left, _, err := limit.Peek(tx, budget, patient.E164()); err != nil || left != budget.Max {
 					t.Errorf("%s has %d left, %v", budget.Name, left, err)

@@ -15,8 +15,8 @@ import (
 
 // landline makes the modem one that calls, and the number a landline.
 func (b *box) landline(p contact.Phone) {
-	b.t.Helper()
-	b.do(func(tx *store.Tx) error {
+	b.T.Helper()
+	b.Do(func(tx *store.Tx) error {
 		if err := outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true, PartTime: time.Second}); err != nil {
 			return err
 		}
@@ -26,14 +26,14 @@ func (b *box) landline(p contact.Phone) {
 
 // hand is what the modem is given, if anything.
 func (b *box) hand() (job outbox.Job, ok bool) {
-	b.t.Helper()
-	b.do(func(tx *store.Tx) (err error) { job, ok, err = outbox.Next(tx, "m1", sources); return err })
+	b.T.Helper()
+	b.Do(func(tx *store.Tx) (err error) { job, ok, err = outbox.Next(tx, "m1", sources); return err })
 	return job, ok
 }
 
 func (b *box) over(job outbox.Job, s outbox.State) {
-	b.t.Helper()
-	b.do(func(tx *store.Tx) error {
+	b.T.Helper()
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Settle(tx, job.Message.ID, job.Attempt, outbox.Result{Outcome: s, Cause: "test"})
 	})
 }
@@ -95,8 +95,8 @@ func TestNoMoreCallsAboutNotices(t *testing.T) {
 	b := newBox(t)
 	b.landline(patient)
 	n := b.mustAsk(Request{To: patient})
-	b.do(func(tx *store.Tx) error { return RefuseCalls(tx, n.ID) })
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error { return RefuseCalls(tx, n.ID) })
+	b.Do(func(tx *store.Tx) error {
 		c, err := consent.Of(tx, patient)
 		if c.Voice != consent.Out || c.Texts == consent.Out || c.Codes == consent.Out {
 			t.Errorf("consent: voice %q, texts %q, codes %q", c.Voice, c.Texts, c.Codes)
@@ -113,17 +113,17 @@ func TestNoMoreCallsAboutNotices(t *testing.T) {
 	if _, _, err := b.ask(Request{To: patient}); !errors.Is(err, consent.ErrOptedOut) {
 		t.Errorf("after the key: %v", err)
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return consent.Set(tx, patient, consent.ByVoice, consent.OptedIn, consent.SourceAPI)
 	})
 	b.mustAsk(Request{To: patient})
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return contact.Flag(tx, patient, contact.Flags{NoVoice: new(true)}, "patient")
 	})
 	if _, _, err := b.ask(Request{To: patient}); !errors.Is(err, ErrNoNumber) {
 		t.Errorf("wants no calls: %v", err)
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		if err := contact.Flag(tx, patient, contact.Flags{NoVoice: new(false)}, "patient"); err != nil {
 			return err
 		}

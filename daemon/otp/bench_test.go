@@ -8,6 +8,7 @@ import (
 
 	"pinward/daemon/contact"
 	"pinward/daemon/limit"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -22,8 +23,8 @@ func BenchmarkStart(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			i := n.Add(1)
-			to := phone(fmt.Sprintf("+1%03d%07d", 200+i/5_000_000%700, 2_000_000+i%5_000_000))
-			err := box.store.Update(context.Background(), portal, func(tx *store.Tx) error {
+			to := outboxtest.Phone(fmt.Sprintf("+1%03d%07d", 200+i/5_000_000%700, 2_000_000+i%5_000_000))
+			err := box.Store.Update(context.Background(), portal, func(tx *store.Tx) error {
 				_, err := Start(tx, StartRequest{Service: "patient-signup", To: to, Mode: contact.Shadow})
 				return err
 			})
@@ -43,9 +44,9 @@ func BenchmarkCheck(b *testing.B) {
 	widen(box)
 	ids := make([]string, (b.N+3)/4)
 	for from := 0; from < len(ids); from += 500 {
-		box.do(func(tx *store.Tx) error {
+		box.Do(func(tx *store.Tx) error {
 			for i := from; i < min(from+500, len(ids)); i++ {
-				to := phone(fmt.Sprintf("+1%03d%07d", 200+i/5_000_000%700, 2_000_000+i%5_000_000))
+				to := outboxtest.Phone(fmt.Sprintf("+1%03d%07d", 200+i/5_000_000%700, 2_000_000+i%5_000_000))
 				v, err := Start(tx, StartRequest{Service: "patient-signup", To: to, Mode: contact.Shadow})
 				if err != nil {
 					return err
@@ -61,7 +62,7 @@ func BenchmarkCheck(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			id := ids[(n.Add(1)-1)/4]
-			err := box.store.Update(context.Background(), portal, func(tx *store.Tx) error {
+			err := box.Store.Update(context.Background(), portal, func(tx *store.Tx) error {
 				_, _, err := Check(tx, CheckRequest{ID: id, Code: "none"})
 				return err
 			})
@@ -77,8 +78,8 @@ func BenchmarkCheck(b *testing.B) {
 // widen lifts the budgets of client and prefix, as the demo does, and writes the services down, as
 // every daemon does when it starts.
 func widen(b *box) {
-	b.do(Install)
-	b.do(func(tx *store.Tx) error {
+	b.Do(Install)
+	b.Do(func(tx *store.Tx) error {
 		l := limit.Default()
 		l.Client.Max, l.Client.Reserve, l.Prefix.Max, l.Prefix.Reserve = 0, 0, 0, 0
 		return limit.Set(tx, l)

@@ -8,6 +8,7 @@ import (
 
 	"pinward/daemon/contact"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -17,9 +18,9 @@ func TestDeny(t *testing.T) {
 		b := newBox(t)
 		v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
 		for range 2 {
-			b.do(func(tx *store.Tx) error { return Deny(tx, v.ID) })
+			b.Do(func(tx *store.Tx) error { return Deny(tx, v.ID) })
 		}
-		b.do(func(tx *store.Tx) error { return Deny(tx, "VE00000000000000000000000000000000") }) // long gone
+		b.Do(func(tx *store.Tx) error { return Deny(tx, "VE00000000000000000000000000000000") }) // long gone
 		if got := b.get(v.ID).State; got != Canceled {
 			t.Errorf("it is %s", got)
 		}
@@ -27,7 +28,7 @@ func TestDeny(t *testing.T) {
 			t.Error("the number is not free")
 		}
 		count := func() (n int) {
-			b.do(func(tx *store.Tx) (err error) { n, err = Denials(tx); return err })
+			b.Do(func(tx *store.Tx) (err error) { n, err = Denials(tx); return err })
 			return n
 		}
 		if n := count(); n != 2 {
@@ -39,9 +40,9 @@ func TestDeny(t *testing.T) {
 		}
 		time.Sleep(2 * DenialsFor)
 		w := b.mustStart(StartRequest{Service: "portal-login", To: patient})
-		b.do(func(tx *store.Tx) error { return Deny(tx, w.ID) })
+		b.Do(func(tx *store.Tx) error { return Deny(tx, w.ID) })
 		kept := 0
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			return denials.Each(tx, store.Range{}, func([]byte, int) error { kept++; return nil })
 		})
 		if n := count(); n != 1 || kept != 1 {
@@ -53,10 +54,10 @@ func TestDeny(t *testing.T) {
 // Who is not to be called is not: a number that wants no calls, the hospital's own, a patient's room, a person who said so. A call that
 // was asked for is refused, and a route goes on without it.
 func TestNoCalls(t *testing.T) {
-	room, own := phone("+16175552041"), phone("+16175551000")
+	room, own := outboxtest.Phone("+16175552041"), outboxtest.Phone("+16175551000")
 	yes := true
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		site, err := contact.SiteOf(tx)
 		if err != nil {
 			return err
@@ -65,13 +66,13 @@ func TestNoCalls(t *testing.T) {
 		if err := contact.SetSite(tx, site); err != nil {
 			return err
 		}
-		if err := contact.Flag(tx, phone("+16175551235"), contact.Flags{NoVoice: &yes}, "patient"); err != nil {
+		if err := contact.Flag(tx, outboxtest.Phone("+16175551235"), contact.Flags{NoVoice: &yes}, "patient"); err != nil {
 			return err
 		}
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true, PartTime: time.Second})
 	})
 	for name, req := range map[string]StartRequest{
-		"flagged": {To: phone("+16175551235")}, "a room": {To: room}, "the hospital itself": {To: own},
+		"flagged": {To: outboxtest.Phone("+16175551235")}, "a room": {To: room}, "the hospital itself": {To: own},
 	} {
 		req.Service, req.Channel = "patient-signup", ChannelCall
 		if _, err := b.start(req); !errors.Is(err, ErrNoCalls) {
@@ -80,7 +81,7 @@ func TestNoCalls(t *testing.T) {
 		req.Channel = ChannelAuto
 		v := b.mustStart(req)
 		var m outbox.Message
-		b.do(func(tx *store.Tx) (err error) { m, _, err = outbox.Get(tx, v.Sends[0].Message); return err })
+		b.Do(func(tx *store.Tx) (err error) { m, _, err = outbox.Get(tx, v.Sends[0].Message); return err })
 		for _, s := range m.Route {
 			if s.Channel == outbox.Call {
 				t.Errorf("%s: the route has a call", name)
@@ -88,7 +89,7 @@ func TestNoCalls(t *testing.T) {
 		}
 	}
 	who := contact.SubjectID{Authority: "T", MRN: "no-voice"}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		_, err := contact.Upsert(tx, contact.SubjectUpdate{ID: who, NoVoice: &yes, Source: "hl7:ehr"})
 		return err
 	})
@@ -96,8 +97,8 @@ func TestNoCalls(t *testing.T) {
 		t.Errorf("a person who wants no calls: %v", err)
 	}
 	v := b.mustStart(StartRequest{Service: "patient-signup", Channel: ChannelCall, To: patient})
-	b.do(func(tx *store.Tx) error { return contact.Flag(tx, patient, contact.Flags{NoVoice: &yes}, "patient") })
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error { return contact.Flag(tx, patient, contact.Flags{NoVoice: &yes}, "patient") })
+	b.Do(func(tx *store.Tx) error {
 		m, _, err := outbox.Get(tx, v.Sends[0].Message)
 		if err != nil {
 			return err
@@ -112,19 +113,19 @@ func TestNoCalls(t *testing.T) {
 // A send whose route went on is told as the ways it went, each with its own id and where it stands.
 func TestTries(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true, PartTime: time.Second})
 	})
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
 	tries := func() (all []Try) {
-		b.do(func(tx *store.Tx) (err error) { all, err = Tries(tx, v); return err })
+		b.Do(func(tx *store.Tx) (err error) { all, err = Tries(tx, v); return err })
 		return all
 	}
 	if got := tries(); len(got) != 1 || got[0].ID != v.Sends[0].ID || got[0].Channel != outbox.SMS || got[0].Status != outbox.Queued {
 		t.Fatalf("at first: %v", got)
 	}
 	hand := func(r outbox.Result) {
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			job, ok, err := outbox.Next(tx, "m1", sources)
 			if err != nil || !ok {
 				t.Fatalf("nothing to hand over: %v", err)

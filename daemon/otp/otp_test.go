@@ -13,6 +13,7 @@ import (
 
 	"pinward/daemon/contact"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -22,21 +23,21 @@ func TestWrongCodeIsCountedRightCodeApprovesAndIsTakenOnce(t *testing.T) {
 	if v.State != Pending || len(v.Sends) != 1 || !strings.HasPrefix(v.ID, "VE") || len(v.ID) != 34 {
 		t.Fatalf("start gave %v with %d sends", v, len(v.Sends))
 	}
-	code := b.code()
+	code := b.Code()
 
-	got, valid, err := b.check(CheckRequest{ID: v.ID, Code: wrong(code)})
+	got, valid, err := b.check(CheckRequest{ID: v.ID, Code: outboxtest.Wrong(code)})
 	if err != nil || valid || got.State != Pending || got.Checks != 1 {
 		t.Fatalf("wrong code: %v valid %t checks %d, %v", got, valid, got.Checks, err)
 	}
-	if r := b.last(); r.Entry.Action != ActionCheck || r.Entry.Outcome != store.Refused || r.Actor.ID != portal.ID {
+	if r := b.Last(); r.Entry.Action != ActionCheck || r.Entry.Outcome != store.Refused || r.Actor.ID != portal.ID {
 		t.Errorf("entry of a wrong code is %v by %v", r.Entry, r.Actor)
 	}
 	got, valid, err = b.check(CheckRequest{Service: v.ServiceSID, To: patient, Code: code[:3] + " " + code[3:]})
 	if err != nil || !valid || got.State != Approved || got.Checks != 2 {
 		t.Fatalf("right code: %v valid %t checks %d, %v", got, valid, got.Checks, err)
 	}
-	if r := b.last(); r.Entry.Action != ActionCheck || r.Entry.Outcome != store.OK || value(r.Entry, "state") != "approved" {
-		t.Errorf("entry of a right code is %v, state %q", r.Entry, value(r.Entry, "state"))
+	if r := b.Last(); r.Entry.Action != ActionCheck || r.Entry.Outcome != store.OK || outboxtest.Attr(r.Entry, "state") != "approved" {
+		t.Errorf("entry of a right code is %v, state %q", r.Entry, outboxtest.Attr(r.Entry, "state"))
 	}
 	for _, req := range []CheckRequest{{ID: v.ID, Code: code}, {Service: "patient-signup", To: patient, Code: code}} {
 		if _, valid, err := b.check(req); !errors.Is(err, ErrNotFound) || valid {
@@ -48,9 +49,9 @@ func TestWrongCodeIsCountedRightCodeApprovesAndIsTakenOnce(t *testing.T) {
 func TestFiveWrongCodesThenMaxChecksUntilLifeEndsThenNotFound(t *testing.T) {
 	inBubble(t, func(b *box) {
 		v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-		code := b.code()
+		code := b.Code()
 		for i := range 5 {
-			got, valid, err := b.check(CheckRequest{ID: v.ID, Code: wrong(code)})
+			got, valid, err := b.check(CheckRequest{ID: v.ID, Code: outboxtest.Wrong(code)})
 			want := Pending
 			if i == 4 {
 				want = MaxChecks
@@ -75,9 +76,9 @@ func TestFiveWrongCodesThenMaxChecksUntilLifeEndsThenNotFound(t *testing.T) {
 func TestNothingIsRenderedAfterTheEnd(t *testing.T) {
 	b := newBox(t)
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-	job, _ := b.send(outbox.Sent)
-	b.check(CheckRequest{ID: v.ID, Code: sixDigits.FindString(job.Rendered.Text)})
-	b.do(func(tx *store.Tx) error {
+	job, _ := b.Send(outbox.Sent)
+	b.check(CheckRequest{ID: v.ID, Code: outboxtest.CodeIn(t, job)})
+	b.Do(func(tx *store.Tx) error {
 		if _, err := Render(tx, job.Message); !errors.Is(err, outbox.ErrGone) {
 			t.Errorf("the code of an approved verification is rendered: %v", err)
 		}
@@ -91,13 +92,13 @@ func TestNothingIsRenderedAfterTheEnd(t *testing.T) {
 
 func TestDeskCallsOnlyOnAClick(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true})
 	})
 	calls := func(channel string) (n int) {
-		b.t.Helper()
+		b.T.Helper()
 		v := b.mustStart(StartRequest{Service: "prescription-pickup", To: patient, Channel: channel})
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			m, _, err := outbox.Get(tx, v.Sends[len(v.Sends)-1].Message)
 			for _, s := range m.Route {
 				if s.Channel == outbox.Call {
@@ -116,9 +117,9 @@ func TestDeskCallsOnlyOnAClick(t *testing.T) {
 func TestAnotherReferenceIsAnotherVerification(t *testing.T) {
 	b := newBox(t)
 	one := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Reference: "form-1"})
-	code := b.code()
+	code := b.Code()
 	two := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Reference: "form-2"})
-	other := b.code()
+	other := b.Code()
 	if one.ID == two.ID {
 		t.Fatal("two references share one verification")
 	}
@@ -140,8 +141,8 @@ func TestOfListsANumbersVerificationsNewestFirst(t *testing.T) {
 	b := newBox(t)
 	one := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
 	two := b.mustStart(StartRequest{Service: "portal-login", To: patient})
-	b.mustStart(StartRequest{Service: "portal-login", To: phone("+16175551235")})
-	b.do(func(tx *store.Tx) error {
+	b.mustStart(StartRequest{Service: "portal-login", To: outboxtest.Phone("+16175551235")})
+	b.Do(func(tx *store.Tx) error {
 		all, err := Of(tx, patient)
 		if err != nil || len(all) != 2 || all[0].ID != two.ID || all[1].ID != one.ID {
 			t.Errorf("%d verifications, %v", len(all), err)
@@ -156,7 +157,7 @@ func TestSpanishTextForASpanishLocale(t *testing.T) {
 	if v.Locale != "es" {
 		t.Fatalf("locale is %q", v.Locale)
 	}
-	job, ok := b.send(outbox.Sent)
+	job, ok := b.Send(outbox.Sent)
 	if !ok || !strings.Contains(job.Rendered.Text, "es su clave") {
 		t.Error("the text is not Spanish")
 	}
@@ -175,7 +176,7 @@ func TestEachShippedServiceSendsItsOneCode(t *testing.T) {
 			}
 			if s.Bound {
 				req.Subject = contact.SubjectID{Authority: "RIV", MRN: "000123"}
-				b.do(func(tx *store.Tx) error {
+				b.Do(func(tx *store.Tx) error {
 					_, err := contact.Upsert(tx, contact.SubjectUpdate{ID: req.Subject, At: tx.Now(), Source: "desk",
 						Phones: &[]contact.Number{{Phone: patient}}})
 					if err != nil {
@@ -185,7 +186,7 @@ func TestEachShippedServiceSendsItsOneCode(t *testing.T) {
 				})
 			}
 			v := b.mustStart(req)
-			code := b.code()
+			code := b.Code()
 			got, valid, err := b.check(CheckRequest{ID: v.ID, Code: code, Reference: req.Reference})
 			if err != nil || !valid || got.State != Approved {
 				t.Errorf("check: %v, valid %t, %v", got, valid, err)
@@ -198,12 +199,12 @@ func TestEachShippedServiceSendsItsOneCode(t *testing.T) {
 func TestCodeAndNumberAreNotInTheFiles(t *testing.T) {
 	b := newBox(t)
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Reference: "ref-1f9a33"})
-	code := b.code()
-	b.check(CheckRequest{ID: v.ID, Code: wrong(code), Reference: "ref-1f9a33"})
+	code := b.Code()
+	b.check(CheckRequest{ID: v.ID, Code: outboxtest.Wrong(code), Reference: "ref-1f9a33"})
 	b.check(CheckRequest{ID: v.ID, Code: code, Reference: "ref-1f9a33"})
 	planted := []string{patient.E164()[1:], "ref-1f9a33", "Riverside: "}
 	found := 0
-	err := filepath.WalkDir(b.dir, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(b.Dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -222,7 +223,7 @@ func TestCodeAndNumberAreNotInTheFiles(t *testing.T) {
 	if err != nil || found == 0 {
 		t.Fatalf("looked at %d files: %v", found, err)
 	}
-	for _, r := range b.entries() {
+	for _, r := range b.Entries() {
 		for _, a := range r.Entry.Attrs {
 			if a.Value == code {
 				t.Errorf("entry %s holds the code", r.Entry.Action)
@@ -239,11 +240,11 @@ func TestCodeAndNumberAreNotInTheFiles(t *testing.T) {
 func TestCancelWithdrawsTheTextAndFreesTheNumber(t *testing.T) {
 	b := newBox(t)
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		_, err := Cancel(tx, v.ID)
 		return err
 	})
-	if _, ok := b.send(outbox.Sent); ok {
+	if _, ok := b.Send(outbox.Sent); ok {
 		t.Error("the text of a canceled verification goes out")
 	}
 	if got := b.get(v.ID); got.State != Canceled {
@@ -252,7 +253,7 @@ func TestCancelWithdrawsTheTextAndFreesTheNumber(t *testing.T) {
 	if next := b.mustStart(StartRequest{Service: "patient-signup", To: patient}); next.ID == v.ID {
 		t.Error("a start after a cancel is a resend")
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		if _, err := Cancel(tx, v.ID); !errors.Is(err, ErrNotFound) {
 			t.Errorf("second cancel: %v", err)
 		}
@@ -263,8 +264,8 @@ func TestCancelWithdrawsTheTextAndFreesTheNumber(t *testing.T) {
 func TestClientsWordNeedsTheServicesLeaveAndIsMarked(t *testing.T) {
 	b := newBox(t)
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-	b.code()
-	b.do(func(tx *store.Tx) error {
+	b.Code()
+	b.Do(func(tx *store.Tx) error {
 		if _, err := Approve(tx, v.ID); !errors.Is(err, ErrAsserted) {
 			t.Errorf("approve by a client: %v", err)
 		}
@@ -277,7 +278,7 @@ func TestClientsWordNeedsTheServicesLeaveAndIsMarked(t *testing.T) {
 		return err
 	})
 	v = b.mustStart(StartRequest{Service: "legacy", To: patient, CustomCode: "90210"})
-	job, _ := b.send(outbox.Sent)
+	job, _ := b.Send(outbox.Sent)
 	if !strings.Contains(job.Rendered.Text, "90210") {
 		t.Error("the custom code is not in the text")
 	}
@@ -286,7 +287,7 @@ func TestClientsWordNeedsTheServicesLeaveAndIsMarked(t *testing.T) {
 		t.Errorf("custom code: valid %t, asserted %t, %v", valid, got.Asserted, err)
 	}
 	v = b.mustStart(StartRequest{Service: "legacy", To: patient, Reference: "order"})
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		if _, err := Approve(tx, v.ID); !errors.Is(err, ErrAsserted) {
 			t.Errorf("an assertion satisfies a reference: %v", err)
 		}
@@ -299,11 +300,11 @@ func TestClientsWordNeedsTheServicesLeaveAndIsMarked(t *testing.T) {
 
 func TestShadowModeAcceptsAndSendsNothing(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		_, err := Start(tx, StartRequest{Service: "patient-signup", To: patient}) // no mode: shadow
 		return err
 	})
-	if _, ok := b.send(outbox.Sent); ok {
+	if _, ok := b.Send(outbox.Sent); ok {
 		t.Error("a text goes out in shadow mode")
 	}
 }
@@ -311,9 +312,9 @@ func TestShadowModeAcceptsAndSendsNothing(t *testing.T) {
 // A neighbour's transaction or an error after Start leaves nothing behind.
 func TestFailedTransactionLeavesNothing(t *testing.T) {
 	b := newBox(t)
-	before := len(b.entries())
+	before := len(b.Entries())
 	fail := errors.New("door failed")
-	err := b.store.Update(context.Background(), portal, func(tx *store.Tx) error {
+	err := b.Store.Update(context.Background(), portal, func(tx *store.Tx) error {
 		if _, err := Start(tx, StartRequest{Service: "patient-signup", To: patient, Mode: contact.Live}); err != nil {
 			return err
 		}
@@ -322,7 +323,7 @@ func TestFailedTransactionLeavesNothing(t *testing.T) {
 	if !errors.Is(err, fail) {
 		t.Fatal(err)
 	}
-	if _, ok := b.send(outbox.Sent); ok || len(b.entries()) != before {
+	if _, ok := b.Send(outbox.Sent); ok || len(b.Entries()) != before {
 		t.Error("a failed start left a message or an entry")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"pinward/daemon/limit"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -17,11 +18,11 @@ import (
 func TestFailuresOfThePublicDoNotHoldStaffBackAndASuccessEndsTheRow(t *testing.T) {
 	inBubble(t, func(b *box) {
 		fail := func(staff bool, n int) (Verification, string) {
-			b.t.Helper()
+			b.T.Helper()
 			v := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Staff: staff})
-			code := b.code()
+			code := b.Code()
 			for i := range n {
-				if _, _, err := b.check(CheckRequest{ID: v.ID, Code: wrong(code)}); err != nil {
+				if _, _, err := b.check(CheckRequest{ID: v.ID, Code: outboxtest.Wrong(code)}); err != nil {
 					t.Fatalf("try %d: %v", i+1, err)
 				}
 			}
@@ -33,7 +34,7 @@ func TestFailuresOfThePublicDoNotHoldStaffBackAndASuccessEndsTheRow(t *testing.T
 		if _, _, err := b.check(CheckRequest{ID: v.ID, Code: "000000"}); !Refusal(err) {
 			t.Fatalf("the public is not held back: %v", err)
 		}
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			_, err := Cancel(tx, v.ID)
 			return err
 		})
@@ -68,8 +69,8 @@ func TestBudgetOfANumberKeepsItsReserveForStaff(t *testing.T) {
 	if err := start(false); !full(err) {
 		t.Fatalf("the public gets into the reserve: %v", err)
 	}
-	if r := b.last(); r.Entry.Action != ActionStart || r.Entry.Outcome != store.Refused || value(r.Entry, "cause") != "limit "+hour.Name {
-		t.Errorf("entry is %v, cause %q", r.Entry, value(r.Entry, "cause"))
+	if r := b.Last(); r.Entry.Action != ActionStart || r.Entry.Outcome != store.Refused || outboxtest.Attr(r.Entry, "cause") != "limit "+hour.Name {
+		t.Errorf("entry is %v, cause %q", r.Entry, outboxtest.Attr(r.Entry, "cause"))
 	}
 	for range hour.Reserve {
 		if err := start(true); err != nil {
@@ -79,7 +80,7 @@ func TestBudgetOfANumberKeepsItsReserveForStaff(t *testing.T) {
 	if err := start(true); !full(err) {
 		t.Fatalf("staff gets more than the whole: %v", err)
 	}
-	if _, err := b.start(StartRequest{Service: "patient-signup", To: phone("+16175551235")}); err != nil {
+	if _, err := b.start(StartRequest{Service: "patient-signup", To: outboxtest.Phone("+16175551235")}); err != nil {
 		t.Errorf("another number: %v", err)
 	}
 }
@@ -87,7 +88,7 @@ func TestBudgetOfANumberKeepsItsReserveForStaff(t *testing.T) {
 // A start that no sender could take costs the patient nothing of the budget.
 func TestBusyRefusesAndLeavesBudgetsAsTheyWere(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Ready: false, Cause: "no network"})
 	})
 	for range limit.Default().NumberHour.Max + 1 {
@@ -96,10 +97,10 @@ func TestBusyRefusesAndLeavesBudgetsAsTheyWere(t *testing.T) {
 			t.Fatalf("start without a sender: %v", err)
 		}
 	}
-	if r := b.last(); r.Entry.Action != ActionStart || r.Entry.Outcome != store.Refused || value(r.Entry, "cause") == "" {
+	if r := b.Last(); r.Entry.Action != ActionStart || r.Entry.Outcome != store.Refused || outboxtest.Attr(r.Entry, "cause") == "" {
 		t.Errorf("entry of a busy start is %v", r.Entry)
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Ready: true})
 	})
 	b.mustStart(StartRequest{Service: "patient-signup", To: patient})
@@ -115,7 +116,7 @@ func TestChannelThatNoModemTakesIsRefusedAndNotBusy(t *testing.T) {
 			t.Fatalf("call without a modem that calls: %v", err)
 		}
 	}
-	if r := b.last(); r.Entry.Action != ActionStart || r.Entry.Outcome != store.Refused || !strings.Contains(value(r.Entry, "cause"), ErrChannel.Error()) {
+	if r := b.Last(); r.Entry.Action != ActionStart || r.Entry.Outcome != store.Refused || !strings.Contains(outboxtest.Attr(r.Entry, "cause"), ErrChannel.Error()) {
 		t.Errorf("entry is %v", r.Entry)
 	}
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
@@ -125,7 +126,7 @@ func TestChannelThatNoModemTakesIsRefusedAndNotBusy(t *testing.T) {
 	if got := b.get(v.ID); got.State != Pending || got.Channel != ChannelAuto || len(got.Sends) != 1 {
 		t.Errorf("the refused resend changed the verification: %s by %s, %d sends", got.State, got.Channel, len(got.Sends))
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m2", SIM: "8902", Voice: true})
 	})
 	if _, err := b.start(StartRequest{Service: "patient-signup", To: patient, Channel: ChannelCall}); !Overloaded(err) {

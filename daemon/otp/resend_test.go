@@ -7,6 +7,7 @@ import (
 
 	"pinward/daemon/limit"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -14,17 +15,17 @@ import (
 func TestNewCodeResetsNoFailureCount(t *testing.T) {
 	inBubble(t, func(b *box) {
 		v := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Fresh: true})
-		code := b.code()
+		code := b.Code()
 		for range 3 {
-			b.check(CheckRequest{ID: v.ID, Code: wrong(code)})
+			b.check(CheckRequest{ID: v.ID, Code: outboxtest.Wrong(code)})
 		}
 		again := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Fresh: true})
-		fresh := b.code()
+		fresh := b.Code()
 		if again.ID != v.ID || again.Generation != 1 || again.Checks != 3 {
 			t.Fatalf("fresh resend: same id %t, generation %d, checks %d", again.ID == v.ID, again.Generation, again.Checks)
 		}
-		b.check(CheckRequest{ID: v.ID, Code: wrong(fresh)})
-		got, _, _ := b.check(CheckRequest{ID: v.ID, Code: wrong(fresh)})
+		b.check(CheckRequest{ID: v.ID, Code: outboxtest.Wrong(fresh)})
+		got, _, _ := b.check(CheckRequest{ID: v.ID, Code: outboxtest.Wrong(fresh)})
 		if got.State != MaxChecks {
 			t.Errorf("five wrong codes over two generations leave it %s", got.State)
 		}
@@ -32,8 +33,8 @@ func TestNewCodeResetsNoFailureCount(t *testing.T) {
 		// and holds the next check back.
 		time.Sleep(5 * time.Minute)
 		v = b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-		code = b.code()
-		if _, _, err := b.check(CheckRequest{ID: v.ID, Code: wrong(code)}); err != nil {
+		code = b.Code()
+		if _, _, err := b.check(CheckRequest{ID: v.ID, Code: outboxtest.Wrong(code)}); err != nil {
 			t.Fatalf("the sixth try itself is held back: %v", err)
 		}
 		_, valid, err := b.check(CheckRequest{ID: v.ID, Code: code})
@@ -51,12 +52,12 @@ func TestNewCodeResetsNoFailureCount(t *testing.T) {
 func TestFreshCodeMakesTheOldOneWorthless(t *testing.T) {
 	b := newBox(t)
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Fresh: true})
-	old := b.code()
+	old := b.Code()
 	b.mustStart(StartRequest{Service: "patient-signup", To: patient, Fresh: true})
-	fresh := b.code()
+	fresh := b.Code()
 	if fresh == old { // one chance in a million
 		b.mustStart(StartRequest{Service: "patient-signup", To: patient, Fresh: true})
-		fresh = b.code()
+		fresh = b.Code()
 	}
 	if _, valid, _ := b.check(CheckRequest{ID: v.ID, Code: old}); valid {
 		t.Error("the old code is still taken")
@@ -69,20 +70,20 @@ func TestFreshCodeMakesTheOldOneWorthless(t *testing.T) {
 func TestSecondStartSendsTheSameCodeAgainAndTheSixthIsRefused(t *testing.T) {
 	b := newBox(t)
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-	code := b.code()
+	code := b.Code()
 	for i := 2; i <= 5; i++ {
 		again := b.mustStart(StartRequest{Service: v.ServiceSID, To: patient})
 		if again.ID != v.ID || len(again.Sends) != i {
 			t.Fatalf("start %d: same id %t, %d sends", i, again.ID == v.ID, len(again.Sends))
 		}
-		if got := b.code(); got != code {
+		if got := b.Code(); got != code {
 			t.Fatalf("start %d sends another code", i)
 		}
 	}
 	if _, err := b.start(StartRequest{Service: "patient-signup", To: patient}); !errors.Is(err, ErrMaxSends) {
 		t.Fatalf("sixth send: %v", err)
 	}
-	if r := b.last(); r.Entry.Action != ActionStart || r.Entry.Outcome != store.Refused || r.Entry.Object != v.ID {
+	if r := b.Last(); r.Entry.Action != ActionStart || r.Entry.Outcome != store.Refused || r.Entry.Object != v.ID {
 		t.Errorf("entry of the sixth send is %v", r.Entry)
 	}
 	if _, valid, err := b.check(CheckRequest{ID: v.ID, Code: code}); err != nil || !valid {
@@ -95,8 +96,8 @@ func TestResendWhileQueuedSendsOneText(t *testing.T) {
 	b := newBox(t)
 	b.mustStart(StartRequest{Service: "patient-signup", To: patient})
 	b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-	b.code()
-	if job, ok := b.send(outbox.Sent); ok {
+	b.Code()
+	if job, ok := b.Send(outbox.Sent); ok {
 		t.Errorf("a second text goes out: %s", job.Message.ID)
 	}
 }
@@ -106,13 +107,13 @@ func TestResendWhileQueuedSendsOneText(t *testing.T) {
 func TestResendEndsTheRouteOfTheTextBeforeIt(t *testing.T) {
 	b := newBox(t)
 	b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-	first, _ := b.send(outbox.Sent)
+	first, _ := b.Send(outbox.Sent)
 	b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-	second, _ := b.send(outbox.Sent)
+	second, _ := b.Send(outbox.Sent)
 	if first.Rendered.Replace != 1 || second.Rendered.Replace != 1 {
 		t.Errorf("replace types %d and %d", first.Rendered.Replace, second.Rendered.Replace)
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		m, ok, err := outbox.Get(tx, first.Message.ID)
 		if !ok || !m.Stopped {
 			t.Error("the first text's route goes on")

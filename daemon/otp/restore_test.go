@@ -12,7 +12,7 @@ func TestAfterRestore(t *testing.T) {
 	b := newBox(t)
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
 	for round, want := range []int{1, 0} {
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			n, err := AfterRestore(tx, time.Now().Add(time.Minute))
 			if n != want {
 				t.Errorf("round %d: %d verifications", round, n)

@@ -11,6 +11,7 @@ import (
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/store"
 )
 
@@ -27,12 +28,12 @@ func TestTextIsValidForTheRestOfTheLifeAndGoneAfterIt(t *testing.T) {
 			t.Fatalf("life is %v", got)
 		}
 		time.Sleep(2 * time.Minute)
-		job, ok := b.send(outbox.NotSent)
+		job, ok := b.Send(outbox.NotSent)
 		if !ok || job.Rendered.Validity != 3*time.Minute || !job.Rendered.Report {
 			t.Fatalf("validity is %v, report %t", job.Rendered.Validity, job.Rendered.Report)
 		}
 		time.Sleep(3 * time.Minute)
-		if _, ok := b.send(outbox.Sent); ok {
+		if _, ok := b.Send(outbox.Sent); ok {
 			t.Error("a dead code goes out")
 		}
 		if got := b.get(v.ID); got.State != Expired {
@@ -44,20 +45,20 @@ func TestTextIsValidForTheRestOfTheLifeAndGoneAfterIt(t *testing.T) {
 func TestSweepEndsAndLaterDeletes(t *testing.T) {
 	inBubble(t, func(b *box) {
 		v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-		b.code()
-		approved := b.mustStart(StartRequest{Service: "patient-signup", To: phone("+16175551235")})
-		code := b.code()
+		b.Code()
+		approved := b.mustStart(StartRequest{Service: "patient-signup", To: outboxtest.Phone("+16175551235")})
+		code := b.Code()
 		b.check(CheckRequest{ID: approved.ID, Code: code})
-		sweep := func() { b.t.Helper(); b.do(Sweep) }
+		sweep := func() { b.T.Helper(); b.Do(Sweep) }
 
 		time.Sleep(5 * time.Minute)
 		sweep()
-		if r := b.last(); r.Entry.Action != ActionEnd || r.Entry.Object != v.ID || value(r.Entry, "state") != "expired" {
-			t.Fatalf("entry of the sweep is %v, state %q", r.Entry, value(r.Entry, "state"))
+		if r := b.Last(); r.Entry.Action != ActionEnd || r.Entry.Object != v.ID || outboxtest.Attr(r.Entry, "state") != "expired" {
+			t.Fatalf("entry of the sweep is %v, state %q", r.Entry, outboxtest.Attr(r.Entry, "state"))
 		}
-		n := len(b.entries())
+		n := len(b.Entries())
 		sweep() // nothing to do, nothing written
-		if len(b.entries()) != n {
+		if len(b.Entries()) != n {
 			t.Error("an idle sweep leaves entries")
 		}
 		if got := b.get(approved.ID); got.State != Approved {
@@ -65,10 +66,10 @@ func TestSweepEndsAndLaterDeletes(t *testing.T) {
 		}
 		time.Sleep(keep)
 		sweep()
-		if r := b.last(); r.Entry.Action != ActionPurge || value(r.Entry, "count") != "2" {
-			t.Errorf("entry of the purge is %v, count %q", r.Entry, value(r.Entry, "count"))
+		if r := b.Last(); r.Entry.Action != ActionPurge || outboxtest.Attr(r.Entry, "count") != "2" {
+			t.Errorf("entry of the purge is %v, count %q", r.Entry, outboxtest.Attr(r.Entry, "count"))
 		}
-		b.do(func(tx *store.Tx) error {
+		b.Do(func(tx *store.Tx) error {
 			for _, id := range []string{v.ID, approved.ID} {
 				if _, err := Get(tx, id); !errors.Is(err, ErrNotFound) {
 					t.Errorf("a purged verification is found: %v", err)
@@ -91,9 +92,9 @@ func TestSweepEndsAndLaterDeletes(t *testing.T) {
 func TestRefusedByTheNetworkEndsAsFailed(t *testing.T) {
 	inBubble(t, func(b *box) {
 		v := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Channel: ChannelSMS})
-		b.send(outbox.Refused)
+		b.Send(outbox.Refused)
 		time.Sleep(5 * time.Minute)
-		b.do(Sweep)
+		b.Do(Sweep)
 		if got := b.get(v.ID); got.State != Failed {
 			t.Errorf("state is %s", got.State)
 		}
@@ -103,8 +104,8 @@ func TestRefusedByTheNetworkEndsAsFailed(t *testing.T) {
 func TestWindowOpensWithEachHandOver(t *testing.T) {
 	inBubble(t, func(b *box) {
 		v := b.mustStart(StartRequest{Service: "portal-login", To: patient})
-		job, _ := b.send(outbox.Sent)
-		code := sixDigits.FindString(job.Rendered.Text)
+		job, _ := b.Send(outbox.Sent)
+		code := outboxtest.CodeIn(t, job)
 		if job.Rendered.Validity != 90*time.Second {
 			t.Errorf("validity is %v", job.Rendered.Validity)
 		}
@@ -113,14 +114,14 @@ func TestWindowOpensWithEachHandOver(t *testing.T) {
 		if err != nil || valid || got.State != Pending || got.Checks != 1 {
 			t.Fatalf("right code behind the window: %v, valid %t, %v", got, valid, err)
 		}
-		if r := b.last(); value(r.Entry, "window") != "closed" {
+		if r := b.Last(); outboxtest.Attr(r.Entry, "window") != "closed" {
 			t.Error("the entry does not say that the window was closed")
 		}
 		b.mustStart(StartRequest{Service: "portal-login", To: patient})
 		if _, valid, _ := b.check(CheckRequest{ID: v.ID, Code: code}); valid {
 			t.Error("the window opens before the hand-over")
 		}
-		b.code()
+		b.Code()
 		time.Sleep(80 * time.Second)
 		if _, valid, err := b.check(CheckRequest{ID: v.ID, Code: code}); err != nil || !valid {
 			t.Errorf("right code in the second window: valid %t, %v", valid, err)
@@ -133,10 +134,10 @@ func TestWindowOpensWithEachHandOver(t *testing.T) {
 func TestTextPromisesNoMoreThanIsKept(t *testing.T) {
 	inBubble(t, func(b *box) {
 		promised := func() string {
-			b.t.Helper()
-			job, ok := b.send(outbox.Sent)
+			b.T.Helper()
+			job, ok := b.Send(outbox.Sent)
 			if !ok {
-				b.t.Fatal("no text")
+				b.T.Fatal("no text")
 			}
 			_, rest, _ := strings.Cut(job.Rendered.Text, "Valid ")
 			minutes, _, _ := strings.Cut(rest, ".")
@@ -150,7 +151,7 @@ func TestTextPromisesNoMoreThanIsKept(t *testing.T) {
 			after time.Duration
 			want  string
 		}{{0, "5 min"}, {20 * time.Millisecond, "5 min"}, {time.Second, "4 min"}, {100 * time.Second, "3 min"}, {150 * time.Second, "2 min"}} {
-			to := phone(fmt.Sprint("+1617555124", i))
+			to := outboxtest.Phone(fmt.Sprint("+1617555124", i))
 			b.mustStart(StartRequest{Service: "patient-signup", To: to})
 			if c.after > time.Second {
 				promised()
@@ -163,7 +164,7 @@ func TestTextPromisesNoMoreThanIsKept(t *testing.T) {
 				t.Errorf("%v after the start it says %q, want %q", c.after, got, c.want)
 			}
 		}
-		b.mustStart(StartRequest{Service: "patient-signup", To: phone("+16175551999"), Life: 45 * time.Second})
+		b.mustStart(StartRequest{Service: "patient-signup", To: outboxtest.Phone("+16175551999"), Life: 45 * time.Second})
 		if got := promised(); got != "1 min" {
 			t.Errorf("45 s are promised as %q", got)
 		}
@@ -176,15 +177,15 @@ func TestLifeThatAStartAsksFor(t *testing.T) {
 		for i, c := range []struct{ asked, want time.Duration }{
 			{0, 5 * time.Minute}, {2 * time.Minute, 2 * time.Minute}, {time.Hour, 5 * time.Minute}, {time.Second, MinLife}, {-time.Second, 5 * time.Minute},
 		} {
-			v := b.mustStart(StartRequest{Service: "patient-signup", To: phone(fmt.Sprint("+1617555124", i)), Life: c.asked})
+			v := b.mustStart(StartRequest{Service: "patient-signup", To: outboxtest.Phone(fmt.Sprint("+1617555124", i)), Life: c.asked})
 			if got := v.Expires.Sub(v.Created); got != c.want {
 				t.Errorf("asked for %v: the life is %v, want %v", c.asked, got, c.want)
 			}
-			b.send(outbox.Sent)
+			b.Send(outbox.Sent)
 		}
 		v := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Life: MinLife})
-		job, _ := b.send(outbox.Sent)
-		code := sixDigits.FindString(job.Rendered.Text)
+		job, _ := b.Send(outbox.Sent)
+		code := outboxtest.CodeIn(t, job)
 		if job.Rendered.Validity != MinLife {
 			t.Errorf("the network may keep it for %v", job.Rendered.Validity)
 		}
@@ -215,9 +216,9 @@ func TestCodeSurvivesTheChangeOfDay(t *testing.T) {
 	inBubble(t, func(b *box) {
 		time.Sleep(24*time.Hour - 2*time.Minute) // the bubble begins at midnight UTC
 		v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-		code := b.code()
+		code := b.Code()
 		time.Sleep(4 * time.Minute)
-		b.mustStart(StartRequest{Service: "patient-signup", To: phone("+16175551235")}) // makes the new day's key
+		b.mustStart(StartRequest{Service: "patient-signup", To: outboxtest.Phone("+16175551235")}) // makes the new day's key
 		if _, valid, err := b.check(CheckRequest{ID: v.ID, Code: code}); err != nil || !valid {
 			t.Errorf("yesterday's code, four minutes old: valid %t, %v", valid, err)
 		}
@@ -229,20 +230,20 @@ func TestChangedNumberReleasesNothingForADay(t *testing.T) {
 	inBubble(t, func(b *box) {
 		id := contact.SubjectID{Authority: "RIV", MRN: "000123"}
 		put := func(n contact.Number) {
-			b.t.Helper()
-			b.do(func(tx *store.Tx) error {
+			b.T.Helper()
+			b.Do(func(tx *store.Tx) error {
 				_, err := contact.Upsert(tx, contact.SubjectUpdate{ID: id, At: tx.Now(), Source: "hl7:adt", Phones: &[]contact.Number{n}})
 				return err
 			})
 		}
-		put(contact.Number{Phone: phone("+16175551200")})
+		put(contact.Number{Phone: outboxtest.Phone("+16175551200")})
 		time.Sleep(48 * time.Hour)
 		put(contact.Number{Phone: patient})
 		req := StartRequest{Service: "lab-release", To: patient, Subject: id, Reference: "result-1"}
 		if _, err := b.start(req); !errors.Is(err, ErrNumberNotBound) {
 			t.Fatalf("a number of this minute: %v", err)
 		}
-		req.To = phone("+16175551299")
+		req.To = outboxtest.Phone("+16175551299")
 		if _, err := b.start(req); !errors.Is(err, ErrNumberNotBound) {
 			t.Fatalf("a number that is not the subject's: %v", err)
 		}
@@ -260,14 +261,14 @@ func TestChangedNumberReleasesNothingForADay(t *testing.T) {
 func TestOnlyTheDeskProvesAChangedNumber(t *testing.T) {
 	b := newBox(t)
 	id := contact.SubjectID{Authority: "RIV", MRN: "000123"}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		_, err := contact.Upsert(tx, contact.SubjectUpdate{ID: id, At: tx.Now(), Source: "hl7:adt", Phones: &[]contact.Number{{Phone: patient}}})
 		return err
 	})
 	approve := func(service string, staff bool) {
-		b.t.Helper()
+		b.T.Helper()
 		v := b.mustStart(StartRequest{Service: service, To: patient, Subject: id, Staff: staff})
-		if _, valid, err := b.check(CheckRequest{ID: v.ID, Code: b.code()}); err != nil || !valid {
+		if _, valid, err := b.check(CheckRequest{ID: v.ID, Code: b.Code()}); err != nil || !valid {
 			t.Fatalf("check of %s: valid %t, %v", service, valid, err)
 		}
 	}
@@ -285,16 +286,16 @@ func TestOnlyTheDeskProvesAChangedNumber(t *testing.T) {
 
 func TestStopThatAnswersACodeStopsCodesAndOffersACall(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true})
 	})
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-	b.code()
-	b.do(func(tx *store.Tx) error {
+	b.Code()
+	b.Do(func(tx *store.Tx) error {
 		_, err := Cancel(tx, v.ID)
 		return err
 	})
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		handled, err := consent.Incoming(tx, consent.In{From: patient, Body: "Stop", SIM: "8901", At: tx.Now()})
 		if !handled {
 			t.Error("STOP is not handled")
@@ -316,14 +317,14 @@ func TestStopThatAnswersACodeStopsCodesAndOffersACall(t *testing.T) {
 func TestStopWhileQueuedWithdrawsTheText(t *testing.T) {
 	b := newBox(t)
 	v := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		wrong := true
 		return contact.Flag(tx, patient, contact.Flags{WrongNumber: &wrong}, "desk")
 	})
-	if _, ok := b.send(outbox.Sent); ok {
+	if _, ok := b.Send(outbox.Sent); ok {
 		t.Error("a text goes to a number flagged as wrong")
 	}
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		m, _, err := outbox.Get(tx, v.Sends[0].Message)
 		if m.State != outbox.Canceled {
 			t.Errorf("its message is %s", m.State)
@@ -334,7 +335,7 @@ func TestStopWhileQueuedWithdrawsTheText(t *testing.T) {
 
 func TestCodeTextedBackCountsWhereTheServiceAllows(t *testing.T) {
 	b := newBox(t)
-	b.do(func(tx *store.Tx) error {
+	b.Do(func(tx *store.Tx) error {
 		s, err := FindService(tx, "appointment-booking")
 		if err != nil {
 			return err
@@ -344,23 +345,23 @@ func TestCodeTextedBackCountsWhereTheServiceAllows(t *testing.T) {
 		return err
 	})
 	back := func(body string) (handled bool) {
-		b.t.Helper()
-		b.do(func(tx *store.Tx) (err error) {
+		b.T.Helper()
+		b.Do(func(tx *store.Tx) (err error) {
 			handled, err = Incoming(tx, consent.In{From: patient, Body: body, At: tx.Now()})
 			return err
 		})
 		return handled
 	}
 	other := b.mustStart(StartRequest{Service: "patient-signup", To: patient})
-	if code := b.code(); back(code) {
+	if code := b.Code(); back(code) {
 		t.Error("a code is taken for a service that does not allow it")
 	}
 	v := b.mustStart(StartRequest{Service: "appointment-booking", To: patient})
-	code := b.code()
+	code := b.Code()
 	if back("thanks") || back("12") {
 		t.Error("a text that is no code is taken for one")
 	}
-	if !back(wrong(code)) || b.get(v.ID).Checks != 1 {
+	if !back(outboxtest.Wrong(code)) || b.get(v.ID).Checks != 1 {
 		t.Error("a wrong code texted back is not counted")
 	}
 	if !back(" "+code[:3]+"-"+code[3:]+"\n") || b.get(v.ID).State != Approved {

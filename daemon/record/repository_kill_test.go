@@ -3,13 +3,6 @@ package record
 import (
 	"bufio"
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,59 +14,15 @@ import (
 	"time"
 
 	"pinward/store"
+	"pinward/store/storetest"
 )
-
-// sameKeys are the same in each process of a test.
-type sameKeys struct {
-	aead   cipher.AEAD
-	signer *ecdsa.PrivateKey
-}
-
-func newSameKeys(t *testing.T) *sameKeys {
-	t.Helper()
-	seed := sha256.Sum256([]byte("a key of a test"))
-	block, err := aes.NewCipher(seed[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), seed[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &sameKeys{aead, signer}
-}
-
-func (k *sameKeys) Wrap(_ context.Context, secret []byte) ([]byte, error) {
-	return k.aead.Seal(nil, nil, secret, nil), nil
-}
-
-func (k *sameKeys) Unwrap(_ context.Context, wrapped []byte) ([]byte, error) {
-	return k.aead.Open(nil, nil, wrapped, nil)
-}
-
-func (k *sameKeys) SignHead(_ context.Context, note []byte) ([]byte, error) {
-	sum := sha256.Sum256(note)
-	return ecdsa.SignASN1(rand.Reader, k.signer, sum[:])
-}
-
-func (k *sameKeys) Signer() *ecdsa.PublicKey { return &k.signer.PublicKey }
-
-func (k *sameKeys) Counter(context.Context) (uint64, error) { return 0, errors.ErrUnsupported }
-
-func (k *sameKeys) Anchor(context.Context, [32]byte) ([]byte, error) {
-	return nil, errors.ErrUnsupported
-}
 
 // killEnv makes this test binary the box that is killed: "DIR ADDRESS".
 const killEnv = "PINWARD_RECORD_TEST_BOX"
 
 // killedBox writes entries without end and sends them.
 func killedBox(t *testing.T, dir, address string) {
-	s, err := store.Open(t.Context(), dir, store.Options{Origin: "pinward/test", Keys: newSameKeys(t), Log: slog.New(slog.DiscardHandler)})
+	s, err := store.Open(t.Context(), dir, store.Options{Origin: "pinward/test", Keys: storetest.SameKeys(t), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +102,7 @@ func TestRepositoryOfABoxThatIsKilled(t *testing.T) {
 		_ = box.Process.Kill()
 		_ = box.Wait()
 	}
-	s, err := store.Open(t.Context(), dir, store.Options{Origin: "pinward/test", Keys: newSameKeys(t), Log: slog.New(slog.DiscardHandler)})
+	s, err := store.Open(t.Context(), dir, store.Options{Origin: "pinward/test", Keys: storetest.SameKeys(t), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,9 +30,20 @@ type Keys struct {
 // NewKeys makes a root key and a signer that end with the test.
 func NewKeys(t testing.TB) *Keys {
 	t.Helper()
-	root := make([]byte, 32)
-	rand.Read(root)
-	block, err := aes.NewCipher(root)
+	var seed [32]byte
+	rand.Read(seed[:])
+	return keysOf(t, seed)
+}
+
+// SameKeys are the same in each process, for a test that kills the one that made the store.
+func SameKeys(t testing.TB) *Keys {
+	t.Helper()
+	return keysOf(t, sha256.Sum256([]byte("a key of a test")))
+}
+
+func keysOf(t testing.TB, seed [32]byte) *Keys {
+	t.Helper()
+	block, err := aes.NewCipher(seed[:])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +51,9 @@ func NewKeys(t testing.TB) *Keys {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	scalar := sha256.Sum256(seed[:])
+	scalar[0] = 0 // below the order of P-256
+	signer, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar[:])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +100,8 @@ func Open(t testing.TB) *store.Store {
 	return OpenIn(t, filepath.Join(t.TempDir(), "store"), Options(NewKeys(t)))
 }
 
-// OpenIn opens the store in a folder, which may hold one already. But in benchmarks it is strict.
+// OpenIn opens the store in a folder, which may hold one already. But in benchmarks it is strict. The test may
+// have closed it before its end.
 func OpenIn(t testing.TB, dir string, o store.Options) *store.Store {
 	t.Helper()
 	o.Strict = Strict(t)
@@ -96,7 +110,7 @@ func OpenIn(t testing.TB, dir string, o store.Options) *store.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := s.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
 			t.Errorf("close store: %v", err)
 		}
 	})
