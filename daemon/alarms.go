@@ -31,6 +31,9 @@ func (h *house) alarms(ctx context.Context, b *box, out Dial) {
 // when a cause has stood must not depend on who looks at the page.
 func (h *house) judgeAlarms(ctx context.Context, b *box) {
 	pulse := b.pulses.add("alarms")
+	defer pulse.end()
+	turn := time.NewTicker(beatEvery)
+	defer turn.Stop()
 	tick := time.NewTicker(alarmEvery)
 	defer tick.Stop()
 	var last health.Node
@@ -39,8 +42,9 @@ func (h *house) judgeAlarms(ctx context.Context, b *box) {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-tick.C:
+		case <-turn.C:
 			pulse.beat()
+		case now := <-tick.C:
 			h.sweepMaintenance(ctx)
 			last = health.Judge(h.check(b), last, now)
 			settled = settled || now.Sub(h.since) >= alarmGrace || h.allReady()

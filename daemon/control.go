@@ -23,6 +23,7 @@ import (
 func (b *box) controlHandler() http.Handler {
 	doors := http.NewServeMux()
 	doors.HandleFunc("GET "+downtimePath, b.serveDowntime)
+	doors.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	doors.Handle("/", admin.New(admin.Options{
 		Store: func() *store.Store {
 			if h := b.house.Load(); h != nil {

@@ -21,12 +21,15 @@ import (
 
 // doors are the listeners and the servers behind them. They are open in every state of the box.
 type doors struct {
-	https   *http.Server
-	control *http.Server
+	https   *drained
+	control *drained
 	// endControl ends the context of every request to control.
 	endControl context.CancelFunc
 	mllp       []*mllp.Server
 	serving    []func() error
+	// asking are loops that ask whether the servers answer, as long as stopAsking has not been called.
+	asking     []func(context.Context)
+	stopAsking context.CancelFunc
 	waiting    sync.WaitGroup
 	failed     chan error // a server that ended by itself; buffered for all of them
 }
@@ -55,13 +58,25 @@ func (b *box) openDoors() (*doors, error) {
 const nameHTTPS = "https"
 
 // listen takes systemd's listener of that name, or opens one.
-func listen(passed map[string][]net.Listener, name string, a Address) (net.Listener, error) {
-	if ls := passed[name]; len(ls) > 0 {
-		return ls[0], nil
+func listen(passed map[string][]net.Listener, name string, a Address) (timedListener, error) {
+	if l, err := timed(passed[name]); l != nil || err != nil {
+		return l, err
 	}
 	l, err := net.Listen("tcp", a.HostPort)
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w", name, err)
+	}
+	return timed([]net.Listener{l})
+}
+
+// timed is the first of them; nil if there is none.
+func timed(ls []net.Listener) (timedListener, error) {
+	if len(ls) == 0 {
+		return nil, nil
+	}
+	l, ok := ls[0].(timedListener)
+	if !ok {
+		return nil, fmt.Errorf("listen on %s: a socket of another kind", ls[0].Addr().Network())
 	}
 	return l, nil
 }
@@ -78,7 +93,7 @@ func (b *box) openHTTPS(passed map[string][]net.Listener, d *doors) error {
 	if err != nil {
 		return err
 	}
-	d.https = &http.Server{
+	d.https = newDrained(&http.Server{
 		Handler:           http.HandlerFunc(b.serveHTTPS),
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suites, GetCertificate: b.certs.get},
 		ReadHeaderTimeout: 10 * time.Second,
@@ -87,8 +102,12 @@ func (b *box) openHTTPS(passed map[string][]net.Listener, d *doors) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          quietLog(b.log),
-	}
-	d.serving = append(d.serving, func() error { return d.https.ServeTLS(l, "", "") })
+	}, newDoor(l, nil))
+	d.serving = append(d.serving, func() error {
+		return d.https.serve(func(l net.Listener) error { return d.https.ServeTLS(l, "", "") })
+	})
+	alive := b.pulses.add(nameHTTPS)
+	d.asking = append(d.asking, func(ctx context.Context) { d.https.door.keepAsking(ctx, alive, true) })
 	return nil
 }
 
@@ -98,28 +117,28 @@ const nameControl = "control"
 
 // openControl takes systemd's socket of `pinward`, or makes one.
 func (b *box) openControl(passed map[string][]net.Listener, d *doors) error {
-	var l net.Listener
-	if ls := passed[nameControl]; len(ls) > 0 {
-		l = ls[0]
-	} else {
-		var err error
-		if l, err = listenControl(b.cfg.Control.Socket); err != nil {
-			return err
-		}
+	l, err := timed(passed[nameControl])
+	if err == nil && l == nil {
+		l, err = listenControl(b.cfg.Control.Socket)
+	}
+	if err != nil {
+		return err
 	}
 	ending, end := context.WithCancel(context.Background())
 	d.endControl = end
-	d.control = &http.Server{
+	d.control = newDrained(&http.Server{
 		Handler: b.controlHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quietLog(b.log),
 		BaseContext: func(net.Listener) context.Context { return ending },
-	}
-	d.serving = append(d.serving, func() error { return d.control.Serve(l) })
+	}, newDoor(l, nil))
+	d.serving = append(d.serving, func() error { return d.control.serve(d.control.Serve) })
+	alive := b.pulses.add(nameControl)
+	d.asking = append(d.asking, func(ctx context.Context) { d.control.door.keepAsking(ctx, alive, false) })
 	return nil
 }
 
 // listenControl makes the socket where no systemd did. A file that is no socket is never removed; a
 // socket that somebody answers on belongs to another daemon.
-func listenControl(path string) (net.Listener, error) {
+func listenControl(path string) (timedListener, error) {
 	if err := clearSocket(path); err != nil {
 		return nil, err
 	}
@@ -131,7 +150,7 @@ func listenControl(path string) (net.Listener, error) {
 		l.Close()
 		return nil, fmt.Errorf("open control socket to its group: %w", err)
 	}
-	return l, nil
+	return timed([]net.Listener{l})
 }
 
 func clearSocket(path string) error {
@@ -178,7 +197,9 @@ func (b *box) openMLLP(passed map[string][]net.Listener, d *doors) error {
 			srv.TLS, b.creds[cfg.Name] = creds.Server(), creds
 		}
 		d.mllp = append(d.mllp, srv)
-		d.serving = append(d.serving, func() error { return srv.Serve(context.Background(), l) })
+		// No question: whatever is sent there would be a message.
+		accepting := newDoor(l, b.pulses.add(cfg.Name))
+		d.serving = append(d.serving, func() error { return srv.Serve(context.Background(), accepting) })
 	}
 	return nil
 }
@@ -248,6 +269,11 @@ func forMachines(path string) bool {
 
 // serve starts every server; one that ends by itself is fatal.
 func (d *doors) serve() {
+	asking, stop := context.WithCancel(context.Background())
+	d.stopAsking = stop
+	for _, ask := range d.asking {
+		d.waiting.Go(func() { ask(asking) })
+	}
 	for _, serve := range d.serving {
 		d.waiting.Go(func() {
 			if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -272,17 +298,15 @@ func (d *doors) close(ctx context.Context) error {
 	for i, s := range d.mllp {
 		closing.Go(func() { errs[i] = s.Shutdown(ctx) })
 	}
-	err := d.https.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, d.https.Close())
-	}
+	d.stopAsking()
+	err := d.https.drain(ctx)
 	closing.Wait()
 	return errors.Join(append(errs, err)...)
 }
 
 func (d *doors) closeControl(ctx context.Context) error {
 	d.endControl() // who watches a modem would watch for ever
-	err := d.control.Shutdown(ctx)
+	err := d.control.drain(ctx)
 	d.waiting.Wait()
 	return err
 }

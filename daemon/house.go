@@ -181,6 +181,7 @@ func (h *house) start(b *box) {
 	}
 	h.rest.Go(func() { h.askBalances(rest) })
 	h.rest.Go(func() { h.sweep(rest, b.pulses.add("sweeper")) })
+	h.rest.Go(func() { h.askWriter(rest, b.pulses.add("store")) })
 	out := RelayDial(b.cfg.Relay.Socket)
 	h.witness(rest, b.cfg.Witnesses, out)
 	h.tellEngines(rest, b, out)
@@ -263,7 +264,8 @@ func sweepLimits() func(*store.Tx) error {
 }
 
 func (h *house) sweep(ctx context.Context, p *pulse) {
-	tick := time.NewTicker(time.Second)
+	defer p.end()
+	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	sweeps := append(sweeps[:len(sweeps):len(sweeps)], sweep{"limits", 10 * time.Second, sweepLimits()},
 		sweep{"inbox", time.Minute, ownNumber(h.own).sweep}, sweep{"due self-tests", time.Minute, h.testDue})
@@ -288,6 +290,22 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 					h.log.Error("sweep", "what", sw.name, "error", err)
 				}
 			}
+		}
+	}
+}
+
+// askWriter lets p beat as long as what was handed to the store's writer gets through.
+func (h *house) askWriter(ctx context.Context, p *pulse) {
+	defer p.end()
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			h.store.Settled()
+			p.beat()
 		}
 	}
 }

@@ -9,19 +9,18 @@ import (
 )
 
 // reload reads the configuration, the certificates and the recordings again. No connection is lost. A configuration that is wrong
-// is refused as a whole and told: what was in force stays. It runs on work's goroutine, which owns
-// lately.
+// is refused as a whole and told: what was in force stays. It runs on work's goroutine.
 func (b *box) reload(d *doors) {
 	b.notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonicMicros()))
-	b.lately = ""
+	b.lately.Store(nil)
 	if next, err := b.readAgain(); err != nil {
 		b.log.Error("reload refused: the old configuration stays in use", "error", err)
-		b.lately = "; the last reload was refused: see the log"
+		b.came("; the last reload was refused: see the log")
 	} else {
 		b.reloadFiles(d, next.HTTPS)
 		if keys := unapplied(b.cfg, next); len(keys) > 0 {
 			b.log.Warn("changed in the configuration, and in force after a restart, which refuses nobody: systemctl restart pinward", "keys", keys)
-			b.lately = "; restart to put in force: " + strings.Join(keys, ", ")
+			b.came("; restart to put in force: " + strings.Join(keys, ", "))
 		}
 	}
 	b.notify(daemon.SdNotifyReady + "\n" + b.statusLine())
@@ -39,17 +38,26 @@ func (b *box) readAgain() (Config, error) {
 func (b *box) reloadFiles(d *doors, https HTTPS) {
 	if err := b.certs.load(https); err != nil {
 		b.log.Error("reload certificates: the old ones stay in use", "error", err)
-		b.lately = "; the last reload kept the old certificates: see the log"
+		b.came("; the last reload kept the old certificates: see the log")
 	}
 	if err := b.reloadMLLP(d); err != nil {
 		b.log.Error("reload certificates of MLLP: the old ones stay in use", "error", err)
-		b.lately = "; the last reload kept the old certificates: see the log"
+		b.came("; the last reload kept the old certificates: see the log")
 	}
 	b.loadSpeech()
 }
 
+// came keeps what came of a reload.
+func (b *box) came(of string) { b.lately.Store(&of) }
+
 // statusLine is what systemctl status shows in one line.
-func (b *box) statusLine() string { return "STATUS=" + b.state.Load().String() + b.lately }
+func (b *box) statusLine() string {
+	line := "STATUS=" + b.state.Load().String()
+	if of := b.lately.Load(); of != nil {
+		line += *of
+	}
+	return line
+}
 
 // unapplied names the parts of the configuration that differ and that only a start reads; the certificate's files
 // are read by a reload.

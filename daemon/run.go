@@ -84,7 +84,7 @@ type box struct {
 	backing  sync.Mutex // held while a backup is made by itself, or checked
 	rotation *rotation  // guarded by turning; nil unless one is under way
 
-	lately string // owned by work: what came of the last reload, for the status line; "" is nothing to tell
+	lately atomic.Pointer[string] // what came of the last reload, for the status line; nil is nothing to tell
 
 	logging logging
 
@@ -125,10 +125,12 @@ func (b *box) work(ctx context.Context, doors *doors) error {
 	b.bringUp(ctx)
 	close(b.decided)
 	b.notify(daemon.SdNotifyReady + "\n" + b.statusLine())
-	tick := time.NewTicker(b.watchdogEvery())
+	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	telling, stop := context.WithCancel(ctx)
 	b.retrying.Go(func() { b.watchClosed(telling, b.outlets(RelayDial(b.cfg.Relay.Socket))) })
+	main := b.pulses.add("main")
+	b.retrying.Go(func() { b.keepWatch(telling) })
 	defer stop()
 	for {
 		select {
@@ -141,7 +143,7 @@ func (b *box) work(ctx context.Context, doors *doors) error {
 		case <-b.opts.Reload:
 			b.reload(doors)
 		case <-tick.C:
-			b.feedWatchdog()
+			main.beat()
 			b.endLogLevel(ctx)
 			b.sealed.refused(false)
 			b.tryAgain(ctx)
@@ -184,24 +186,6 @@ func (b *box) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		b.log.Warn("notify systemd", "error", err)
 	}
-}
-
-func (b *box) watchdogEvery() time.Duration {
-	every, err := daemon.SdWatchdogEnabled(false)
-	if err != nil || every == 0 {
-		return pulseEvery
-	}
-	return every / 2
-}
-
-// feedWatchdog feeds it only while every loop shows life and the store commits.
-func (b *box) feedWatchdog() {
-	if silent := b.pulses.silent(6 * pulseEvery); len(silent) > 0 {
-		b.log.Error("loops are silent: the watchdog is not fed", "loops", silent)
-		return
-	}
-	b.fed.Store(time.Now().UnixNano())
-	b.notify(daemon.SdNotifyWatchdog + "\n" + b.statusLine())
 }
 
 // Health is the tree of what depends on what, asked now. It is kept so that a node whose state has

@@ -28,6 +28,10 @@ const (
 	// stopPatience is how long a part on air may go on when the daemon stops. The unit's own limit
 	// is 10 s; what is cut off becomes unknown, as after a crash.
 	stopPatience = 5 * time.Second
+	// partAtMost and callAtMost are how long a hand-over may be silent: what the modem's own limits add up to, and
+	// some. A network may take 300 s to answer for a part; a call is two minutes, with its set-up and its end.
+	partAtMost = 6 * time.Minute
+	callAtMost = 5 * time.Minute
 	// firstPartTime is what a part is taken to need before this modem has shown it (5.1 of the
 	// modem reference: about 3 s, seldom 14 s).
 	firstPartTime = 4 * time.Second
@@ -53,6 +57,7 @@ type sender struct {
 
 // run takes messages until ctx ends, and returns when the last hand-over is settled.
 func (s *sender) run(ctx context.Context) error {
+	defer s.pulse.end()
 	due, stop := s.store.Watch(outbox.Due)
 	defer stop()
 	claims, stopClaims := s.store.Watch(outbox.Claims)
@@ -78,8 +83,13 @@ func (s *sender) run(ctx context.Context) error {
 func (s *sender) rest(ctx context.Context, until time.Time, due, claims <-chan struct{}) {
 	timer := time.NewTimer(max(0, time.Until(until)))
 	defer timer.Stop()
+	turn := time.NewTicker(beatEvery)
+	defer turn.Stop()
 	for {
 		select {
+		case <-turn.C:
+			s.pulse.beat()
+			continue
 		case <-ctx.Done():
 		case <-due:
 		case <-s.modem.Changed():
@@ -116,8 +126,6 @@ func (s *sender) takeClaim(ctx context.Context) bool {
 	case !st.Ready || s.fit.news(st) || st.ICCID != job.Message.Attempts[job.Attempt].SIM:
 		return true // the turn gives it back
 	}
-	s.pulse.busy(true)
-	defer s.pulse.busy(false)
 	if err := s.handOver(ctx, job); err != nil {
 		s.log.Error("hand over", "modem", s.port.Name, "error", err)
 	}
@@ -134,7 +142,7 @@ func (s *sender) turn(ctx context.Context) (time.Time, error) {
 		var next time.Time
 		fit := s.fit
 		err := s.store.Update(ctx, self, func(tx *store.Tx) error {
-			next = tx.Now().Add(pulseEvery)
+			next = tx.Now().Add(reportEvery)
 			var err error
 			if s.fit.news(st) {
 				if fit, err = meet(tx, s.port.Name, st); err != nil {
@@ -168,15 +176,15 @@ func (s *sender) turn(ctx context.Context) (time.Time, error) {
 		if s.fit = fit; !found {
 			return next, nil
 		}
-		s.pulse.busy(true)
-		err = s.handOver(ctx, job)
-		s.pulse.busy(false)
-		if err != nil {
+		if err := s.handOver(ctx, job); err != nil {
 			return next, err
 		}
 	}
 	return time.Time{}, ctx.Err()
 }
+
+// reportEvery is how often a sender reports its state at the least.
+const reportEvery = 5 * time.Second
 
 // idleRetry bounds how often a sender looks again for a message that is due but not for it.
 const idleRetry = 250 * time.Millisecond
@@ -214,9 +222,12 @@ func (s *sender) leave(ctx context.Context) error {
 // counts as unknown, another sender may take the same code, and this one stays out of the line until
 // its modem has answered or was given up.
 func (s *sender) handOver(ctx context.Context, job outbox.Job) error {
+	defer s.pulse.free()
 	if job.Message.Route[job.Message.Step].Channel == outbox.Call {
+		s.pulse.busy(callAtMost)
 		return s.callOut(ctx, job)
 	}
+	s.pulse.busy(partAtMost)
 	air, cancel := s.airtime(ctx)
 	defer cancel()
 	var submitting sync.WaitGroup
@@ -306,6 +317,7 @@ func (s *sender) submit(ctx context.Context, job outbox.Job) outbox.Result {
 	if err != nil {
 		return outbox.Result{Outcome: outbox.Refused, Cause: err.Error()}
 	}
+	s.pulse.busy(time.Duration(len(parts)) * partAtMost)
 	relent := s.relentIfCodeWaits(ctx)
 	defer relent()
 	sent, err := s.modem.SendAll(ctx, parts)

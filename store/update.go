@@ -74,6 +74,23 @@ func (s *Store) apply(tx *Tx, fn func(*Tx) error) (wait *batch, err error) {
 	return s.committing, err
 }
 
+// Settled returns when what had been given to the writer before is durable or has failed: at once where
+// there is nothing. It gives the writer nothing to do, so that a watchdog may ask it at any time. It does not return
+// while a transaction or a commit hangs.
+func (s *Store) Settled() {
+	s.turn.Lock()
+	s.mu.Lock()
+	wait := s.batch
+	if wait.empty() {
+		wait = s.committing
+	}
+	s.mu.Unlock()
+	s.turn.Unlock()
+	if wait != nil {
+		<-wait.done
+	}
+}
+
 // run runs one transaction over the batch that waits, and merges it in if it succeeds.
 func (s *Store) run(tx *Tx, now time.Time, fn func(*Tx) error) error {
 	b := s.batch
