@@ -29,16 +29,24 @@ type Certificate struct {
 	Signature string `json:"signature"` // ECDSA P-256 over the SHA-256 of Statement, ASN.1 DER, base64
 	PublicKey string `json:"public_key"`
 	Head      string `json:"head"` // the last signed head, over the entry that bears the sum of Text
-	// TPM says what became of the TPM; it is not signed, as it is known only when nothing can sign any more.
-	TPM string `json:"tpm,omitempty"`
+	// TPM and Store say what became of the TPM, and of the sealed keys and the store on the disk. They are not signed: when it is
+	// known, nothing can sign any more.
+	TPM   string `json:"tpm,omitempty"`
+	Store string `json:"store,omitempty"`
+	// KeepTPM is why the TPM is to be left as it is; "": it is to be cleared.
+	KeepTPM string `json:"keep_tpm,omitempty"`
 }
 
 // certificatePath is the certificate, and the mark of a box that has ended: from the moment it is there the keys are to go,
 // by whoever finds it.
 func (b *box) certificatePath() string { return filepath.Join(b.cfg.Box.State, "decommissioned.json") }
 
-// tpmUnknown is what the certificate says until the TPM was asked.
-const tpmUnknown = "not known: if this stays, clear it in the firmware's menu"
+// What the certificate says until it is known.
+const (
+	tpmUnknown   = "not known: if this stays, clear it in the firmware's menu"
+	storeUnknown = "not known: if this stays, wipe the disk"
+	storeRemoved = "removed from the disk"
+)
 
 // endBox certifies the end and destroys the keys. Each step leaves what the next start goes on from: before the certificate
 // is durable the box is as it was; from then on it ends, whatever happens.
@@ -70,10 +78,10 @@ func (b *box) endBox(r *http.Request, s *store.Store, by store.Actor) (any, erro
 	}
 	c, err := b.certify(ctx, h, by, st, e)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w; nothing was destroyed", admin.ErrState, err)
 	}
 	if err := b.saveCertificate(c); err != nil {
-		return nil, err
+		return nil, b.takeBack(err)
 	}
 	b.house.Store(nil)
 	closing, cancel := context.WithTimeout(ctx, stopLimit)
@@ -81,17 +89,24 @@ func (b *box) endBox(r *http.Request, s *store.Store, by store.Actor) (any, erro
 	if err := h.close(closing); err != nil {
 		b.log.Error("close at the end", "error", err) // what it holds is destroyed
 	}
-	if e.KeepTPM == "" {
-		c.TPM = cleared(keys.Destroy(ctx))
+	c.TPM = giveUp(ctx, keys, c.KeepTPM)
+	if err := errors.Join(b.finishEnd(&c), keys.Close()); err != nil {
+		b.log.Error("end of the box", "error", err) // the certificate says it
 	}
-	return c, errors.Join(b.finishEnd(c), keys.Close())
+	return c, nil
 }
 
-func cleared(err error) string {
-	if err != nil {
-		return "NOT cleared: clear it in the firmware's menu before the machine leaves the house"
+// takeBack removes a certificate that could not be saved, and may be there all the same: the next start would end the box, of
+// which its operators have just been told that it goes on.
+func (b *box) takeBack(failed error) error {
+	err := os.Remove(b.certificatePath())
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
 	}
-	return "cleared: no copy of what was sealed to it opens any more"
+	if err = errors.Join(err, syncFolder(b.cfg.Box.State)); err != nil {
+		return fmt.Errorf("%w: %w; nothing was destroyed, but %s may be there (%w): the next start ends the box", admin.ErrState, failed, b.certificatePath(), err)
+	}
+	return fmt.Errorf("%w: %w; nothing was destroyed: mend that, and run it again", admin.ErrState, failed)
 }
 
 // certify writes the certificate, binds it into the audit, has the last head signed over that, and signs it.
@@ -124,10 +139,8 @@ func (b *box) certify(ctx context.Context, h *house, by store.Actor, st tpm.Stat
 	if err != nil {
 		return c, err
 	}
-	c.PublicKey, c.TPM = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), tpmUnknown
-	if e.KeepTPM != "" {
-		c.TPM = "left as it is: " + e.KeepTPM + "; a copy of the state folder of before opens on this machine"
-	}
+	c.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	c.TPM, c.Store, c.KeepTPM = tpmUnknown, storeUnknown, e.KeepTPM
 	return c, h.store.View(ctx, func(tx *store.Tx) error {
 		c.Head = string(tx.Head())
 		return nil
@@ -152,10 +165,14 @@ func (b *box) certificateText(h *house, st tpm.State, e ending, holders []string
 	} else {
 		say("Export     a bundle of %d entries was written and verified", e.Exported)
 	}
-	say("\nThe keys that were sealed on this machine, the store and all that was in it are destroyed with this.\n")
+	say("\nWith this the keys that are sealed on this machine go, and the store with all that is in it. What became of them and of")
+	say("the TPM stands beside this text, unsigned: when it is known nothing can sign any more.\n")
 	for _, m := range e.Emptied {
-		say("Modem      %s: texts %s; forwarding %s", m.Modem, m.Storage, m.Forward)
-		say("           SIM %s, %s: end its contract, or block it, and destroy the card", m.SIM, m.Carrier)
+		say("Modem      %s, %s: texts %s; forwarding %s", m.Modem, m.At.Format(time.RFC3339), m.Storage, m.Forward)
+		say("           SIM %s, %s: end its contract, or block it, and destroy the card", cmp.Or(m.SIM, "not seen"), cmp.Or(m.Carrier, "carrier not known"))
+	}
+	for _, m := range e.Spares {
+		say("SIM        %s, %s: on record, and in no modem. Find it, end its contract, and destroy the card", m.SIM, cmp.Or(m.Carrier, "carrier not known"))
 	}
 	say("\nWhat remains, and what to do with it:")
 	say("- Recovery kit %s: two of its three shares open every backup of this box. Holders: %s.", hex.EncodeToString(st.Kit.ID), strings.Join(holders, ", "))
@@ -197,65 +214,4 @@ func (b *box) saveCertificate(c Certificate) error {
 		return fmt.Errorf("save certificate: %w", err)
 	}
 	return nil
-}
-
-// finishEnd removes all that is left of the box but the certificate. It may be done again.
-func (b *box) finishEnd(c Certificate) error {
-	err := errors.Join(b.saveCertificate(c), os.RemoveAll(b.statePath()), os.RemoveAll(b.storePath()), os.RemoveAll(b.storePath()+".restoring"),
-		os.RemoveAll(b.rehearsalPath()), os.RemoveAll(b.rehearsalPath()+".restoring"), os.RemoveAll(filepath.Join(b.cfg.Box.State, "sealed.jsonl")),
-		os.RemoveAll(b.unfinishedPath()), syncFolder(b.cfg.Box.State))
-	b.enter(Decommissioned, "this box was taken out of service; the TPM was "+c.TPM,
-		"the certificate is "+b.certificatePath()+"; pinward decommission shows it. To use the machine for a new box, keep that file elsewhere, remove it here and restart")
-	if err != nil {
-		return fmt.Errorf("remove what is left of the box: %w", err)
-	}
-	return nil
-}
-
-// ended goes on with an end that was certified, at a start. It reports whether the box has one.
-func (b *box) ended(ctx context.Context) bool {
-	text, err := os.ReadFile(b.certificatePath())
-	if errors.Is(err, os.ErrNotExist) {
-		return false
-	}
-	var c Certificate
-	if err = errors.Join(err, json.Unmarshal(text, &c)); err != nil {
-		b.enter(Sealed, "the certificate of this box's end cannot be read: "+err.Error(), "look at "+b.certificatePath())
-		return true
-	}
-	if st, err := tpm.LoadState(b.statePath()); err == nil && c.TPM == tpmUnknown {
-		keys, err := b.keys(ctx, func(dev *tpm.Device) (*tpm.Keys, error) {
-			_, keys, err := tpm.Unseal(ctx, dev, st, "")
-			return keys, err
-		})
-		switch {
-		case err == nil:
-			c.TPM = cleared(keys.Destroy(ctx))
-			err = keys.Close()
-		case errors.Is(err, tpm.ErrCleared):
-			c.TPM, err = cleared(nil), nil
-		default:
-			c.TPM = cleared(err)
-		}
-		if err != nil {
-			b.log.Error("end of the box", "error", err)
-		}
-	}
-	if err := b.finishEnd(c); err != nil {
-		b.log.Error("end of the box", "error", err)
-	}
-	return true
-}
-
-// certificate is shown in the last state of a box, to whoever may open the control socket.
-func (b *box) certificate() (any, error) {
-	var c Certificate
-	text, err := os.ReadFile(b.certificatePath())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: this box was not taken out of service", admin.ErrState)
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &c)
-	}
-	return c, err
 }

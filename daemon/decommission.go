@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"pinward/daemon/access"
 	"pinward/daemon/admin"
 	"pinward/daemon/outbox"
+	"pinward/modem"
 	"pinward/store"
 )
 
@@ -34,16 +36,18 @@ type ending struct {
 	Since    uint64    `json:"since"`               // entries of the log when it began
 
 	Emptied  []emptied `json:"emptied,omitempty"`
+	Spares   []emptied `json:"spares,omitempty"`   // SIMs on record that no modem showed
 	Exported uint64    `json:"exported,omitempty"` // entries in the bundle that was seen to verify
 }
 
-// emptied is what was done with one modem.
+// emptied is what was done with one modem and the SIM in it.
 type emptied struct {
-	Modem   string `json:"modem"`
-	SIM     string `json:"sim,omitempty"`     // its last four digits
-	Carrier string `json:"carrier,omitempty"` // with whom the contract is to be ended
-	Storage string `json:"storage"`
-	Forward string `json:"forward"`
+	Modem   string    `json:"modem,omitempty"`   // "" for a SIM that is in none
+	SIM     string    `json:"sim,omitempty"`     // its last four digits; "" if the modem showed none
+	Carrier string    `json:"carrier,omitempty"` // with whom the contract is to be ended
+	At      time.Time `json:"at,omitzero"`
+	Storage string    `json:"storage,omitempty"`
+	Forward string    `json:"forward,omitempty"`
 }
 
 var endings = store.NewTable[ending]("daemon.decommission")
@@ -93,6 +97,9 @@ func (b *box) beginDecommission(r *http.Request, s *store.Store, by store.Actor)
 	}
 	if err := o.check(b.cfg.Box.ID); err != nil {
 		return nil, err
+	}
+	if _, _, _, err := b.sealedKeys(); err != nil {
+		return nil, err // before anything is stopped: this box has nothing that could be destroyed
 	}
 	st := decommissionStatus{Box: b.cfg.Box.ID}
 	err := s.Update(r.Context(), by, func(tx *store.Tx) error {
@@ -151,45 +158,71 @@ func (b *box) begun(ctx context.Context, s *store.Store) (h *house, e ending, er
 }
 
 // emptyModems deletes the texts of every modem and ends its forwarding. A modem that is not there is told on the
-// certificate: somebody has to see to its SIM by hand. It may be done again.
+// certificate: somebody has to see to its SIM by hand, and so it is with a SIM that is on record and in no modem. It may be
+// done again; what was done last counts.
 func (b *box) emptyModems(r *http.Request, s *store.Store, by store.Actor) (any, error) {
 	h, e, err := b.begun(r.Context(), s)
 	if err != nil {
 		return nil, err
 	}
-	e.Emptied = nil
-	for _, snd := range h.senders {
-		st := snd.modem.Status()
-		done := emptied{Modem: snd.port.Name, SIM: admin.Masked(st.ICCID), Carrier: st.Operator, Storage: "emptied", Forward: "ended"}
-		ctx, cancel := context.WithTimeout(r.Context(), 90*time.Second)
-		if err := snd.modem.Empty(ctx); err != nil {
-			h.log.Warn("empty modem", "modem", snd.port.Name, "error", err)
-			done.Storage = "NOT EMPTIED: see to its SIM by hand"
-		}
-		if err := snd.modem.Forward(ctx, ""); err != nil {
-			h.log.Warn("end forwarding", "modem", snd.port.Name, "error", err)
-			done.Forward = "NOT ENDED: ask the carrier"
-		}
-		cancel()
-		e.Emptied = append(e.Emptied, done)
+	done, seen := make([]emptied, len(h.senders)), make([]string, len(h.senders))
+	var working sync.WaitGroup
+	for i, snd := range h.senders {
+		working.Go(func() {
+			ctx, cancel := context.WithTimeout(r.Context(), 90*time.Second)
+			defer cancel()
+			done[i], seen[i] = h.empty(ctx, snd)
+		})
 	}
-	err = s.Update(r.Context(), by, func(tx *store.Tx) error {
-		var attrs []store.Attr
-		for _, d := range e.Emptied {
-			attrs = append(attrs, store.Attr{Key: d.Modem, Value: d.Storage + "; forwarding " + d.Forward})
+	working.Wait()
+	err = s.Update(r.Context(), by, func(tx *store.Tx) (err error) {
+		if e, _, err = endingOf(tx); err != nil { // meanwhile the audit may have been exported
+			return err
 		}
 		sims, err := outbox.SIMs(tx)
 		if err != nil {
 			return err
 		}
+		e.Emptied, e.Spares = done, nil
+		var attrs []store.Attr
+		for _, d := range done {
+			attrs = append(attrs, store.Attr{Key: d.Modem, Value: d.Storage + "; forwarding " + d.Forward})
+		}
 		for _, sim := range sims {
-			if err := outbox.RemoveSIM(tx, sim.ICCID); err != nil {
-				return err
+			if !slices.Contains(seen, sim.ICCID) {
+				e.Spares = append(e.Spares, emptied{SIM: admin.Masked(sim.ICCID), Carrier: sim.Carrier})
 			}
 		}
 		return keepEnding(tx, e, actEmptied, attrs)
 	})
 	return e, err
+}
+
+// comingUp is how long a modem that is being started is waited for: the box itself may have started just now.
+const comingUp = time.Minute
+
+// empty empties one modem, and tells what came of it and which SIM it was.
+func (h *house) empty(ctx context.Context, snd *sender) (done emptied, iccid string) {
+	for end := time.Now().Add(comingUp); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		if p := snd.modem.Status().Phase; p != modem.PhaseStarting && p != modem.PhaseRegistering {
+			break
+		}
+	}
+	st := snd.modem.Status()
+	done = emptied{Modem: snd.port.Name, Carrier: st.Operator, Storage: "emptied", Forward: "ended"}
+	if st.ICCID != "" {
+		done.SIM = admin.Masked(st.ICCID)
+	}
+	if err := snd.modem.Empty(ctx); err != nil {
+		h.log.Warn("empty modem", "modem", snd.port.Name, "error", err)
+		done.Storage = "NOT EMPTIED: see to its SIM by hand"
+	}
+	if err := snd.modem.Forward(ctx, ""); err != nil {
+		h.log.Warn("end forwarding", "modem", snd.port.Name, "error", err)
+		done.Forward = "NOT ENDED: ask the carrier"
+	}
+	done.At = time.Now().UTC()
+	return done, st.ICCID
 }
 
 // noteExport takes the operator's word that a bundle of the audit was written and seen to verify: so many entries.
@@ -207,8 +240,11 @@ func (b *box) noteExport(r *http.Request, s *store.Store, by store.Actor) (any, 
 	case req.Entries <= e.Since || req.Entries > s.Stats().Entries:
 		return nil, fmt.Errorf("%w: the bundle does not reach to the decommission: export it again", admin.ErrState)
 	}
-	e.Exported = req.Entries
-	return e, s.Update(r.Context(), by, func(tx *store.Tx) error {
+	return e, s.Update(r.Context(), by, func(tx *store.Tx) (err error) {
+		if e, _, err = endingOf(tx); err != nil { // meanwhile the modems may have been emptied
+			return err
+		}
+		e.Exported = req.Entries
 		return keepEnding(tx, e, actExported, []store.Attr{{Key: "entries", Value: fmt.Sprint(req.Entries)}})
 	})
 }

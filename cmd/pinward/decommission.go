@@ -23,8 +23,8 @@ type retirement struct {
 
 // certificate is what is left of a box.
 type certificate struct {
-	Text, Statement, Signature, Head, TPM string
-	PublicKey                             string `json:"public_key"`
+	Text, Statement, Signature, Head, TPM, Store string
+	PublicKey                                    string `json:"public_key"`
 }
 
 const decommissionLong = `Decommission takes a box out of service for good. Two persons run it, each with the same reasons in the same words, and
@@ -34,9 +34,11 @@ each types the box's name. When the second has, nothing more is sent; then it
   2. exports the audit to a new folder, and verifies it (--no-export REASON goes without); this takes the role auditor,
   3. writes and signs the certificate, and only then
   4. destroys the keys: the TPM is cleared, which takes what other programs keep in it as well (--keep-tpm REASON leaves
-     it), and the store and the sealed keys are removed.
+     it, and gives it back to them), and the store and the sealed keys are removed.
 
-Until the certificate is written the second person can run it again, and it goes on. Make a last backup first, and keep it
+Until the certificate is written the second person can run the same again, and it goes on where it was. From then on the box
+ends by itself, at the next start if need be. The certificate says what was not done: a modem that did not answer, a TPM that
+could not be cleared, a store that could not be removed. Make a last backup first, and keep it
 with the recovery kit for as long as somebody may have to read the audit: pinward backup FILE. Afterwards the command shows
 the certificate.`
 
@@ -69,8 +71,6 @@ func (r *retirement) run(ctx context.Context) error {
 		return errors.New("--reason is needed")
 	case r.export == "" && r.noExport == "":
 		return errors.New("name a folder for the audit with --export, or say why there is none with --no-export")
-	case r.export != "" && exists(r.export):
-		return fmt.Errorf("%s exists already: name a new folder", r.export)
 	case r.certificate != "" && exists(r.certificate):
 		return fmt.Errorf("%s exists already", r.certificate)
 	}
@@ -100,23 +100,29 @@ func (r *retirement) run(ctx context.Context) error {
 func (r *retirement) finish(ctx context.Context, st status, box string, export bool) error {
 	var e struct {
 		Emptied []struct{ Modem, SIM, Storage, Forward string }
+		Spares  []struct{ SIM, Carrier string }
 	}
 	if err := r.get(ctx, http.MethodPost, "/decommission/modems", struct{}{}, &e); err != nil {
 		return err
 	}
 	for _, m := range e.Emptied {
-		fmt.Fprintf(os.Stderr, "%-10s SIM %s: texts %s; forwarding %s\n", m.Modem, m.SIM, m.Storage, m.Forward)
+		fmt.Fprintf(os.Stderr, "%-10s SIM %s: texts %s; forwarding %s\n", m.Modem, cmp.Or(m.SIM, "not seen"), m.Storage, m.Forward)
+	}
+	for _, m := range e.Spares {
+		fmt.Fprintf(os.Stderr, "%-10s SIM %s, %s: on record, and in no modem\n", "", m.SIM, cmp.Or(m.Carrier, "carrier not known"))
 	}
 	if export {
 		if r.export == "" {
 			return errors.New("it was begun with an export: name a folder with --export")
 		}
-		if err := r.exportTo(ctx, r.export, ""); err != nil {
-			return fmt.Errorf("export audit (it takes the role auditor; the other person may go on): %w", err)
+		if !exists(r.export) { // it may be there since a run that was cut off; then it has to verify
+			if err := r.exportTo(ctx, r.export, ""); err != nil {
+				return fmt.Errorf("export audit (it takes the role auditor; the other person may go on): %w", err)
+			}
 		}
 		report, err := audit.Verify(ctx, r.export, audit.VerifyOptions{Signer: st.Signer})
 		if err != nil {
-			return fmt.Errorf("the bundle in %s is NOT verified, and nothing was destroyed: %w", r.export, err)
+			return fmt.Errorf("the bundle in %s is NOT verified, and nothing was destroyed; name another folder: %w", r.export, err)
 		}
 		if err := r.get(ctx, http.MethodPost, "/decommission/exported", map[string]uint64{"entries": report.From + report.Entries}, nil); err != nil {
 			return err
@@ -129,17 +135,27 @@ func (r *retirement) finish(ctx context.Context, st status, box string, export b
 	return r.show(ctx)
 }
 
-// show prints the certificate, which is on the box's disk as well.
+// show prints the certificate, which is on the box's disk as well. What was not done makes it an error.
 func (r *retirement) show(ctx context.Context) error {
 	var c certificate
 	if err := r.get(ctx, http.MethodGet, "/decommission", nil, &c); err != nil {
 		return err
 	}
+	if err := r.print(c); err != nil {
+		return err
+	}
+	if strings.HasPrefix(c.TPM, "NOT ") || strings.HasPrefix(c.Store, "NOT ") {
+		return errors.New("the box has ended, and not all of it was destroyed: see TPM and Store on the certificate")
+	}
+	return nil
+}
+
+func (r *retirement) print(c certificate) error {
 	if r.json {
 		return printJSON(c)
 	}
-	paper := fmt.Sprintf("%s\nTPM: %s\n\nSigned statement:\n\n%s\nSignature (ECDSA P-256, SHA-256, base64): %s\n\n%s\nLast head of the audit:\n\n%s",
-		c.Text, cmp.Or(c.TPM, "not known"), c.Statement, c.Signature, c.PublicKey, c.Head)
+	paper := fmt.Sprintf("%s\nTPM: %s\nStore: %s\n\nSigned statement:\n\n%s\nSignature (ECDSA P-256, SHA-256, base64): %s\n\n%s\nLast head of the audit:\n\n%s",
+		c.Text, cmp.Or(c.TPM, "not known"), cmp.Or(c.Store, "not known"), c.Statement, c.Signature, c.PublicKey, c.Head)
 	fmt.Println(paper)
 	if r.certificate == "" {
 		return nil
