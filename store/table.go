@@ -17,7 +17,7 @@ const maxKey = 1024
 // value stands in them, [Blinded] says.
 type Table[T any] struct {
 	info    *tableInfo
-	packing *packing[T] // nil keeps JSON
+	packing packing[T] // nil keeps JSON
 }
 
 // tableInfo is what the store knows of a table.
@@ -105,7 +105,7 @@ func NewTable[T any](name string, opts ...TableOption) *Table[T] {
 	}
 	t := &Table[T]{info: info}
 	if info.packing != nil {
-		t.packing = info.packing.(*packing[T])
+		t.packing = info.packing.(packing[T])
 		if info.migrate != nil {
 			panic("store: a packed table has no migrations: " + name)
 		}
@@ -230,7 +230,7 @@ func (t *Table[T]) open(tx *Tx, key, value []byte, sealed bool) (v T, err error)
 
 func (t *Table[T]) encode(v *T) ([]byte, error) {
 	if t.packing != nil {
-		return Pack(v, t.packing.pack), nil
+		return Pack(v, t.packing), nil
 	}
 	plain, err := json.Marshal(v)
 	if err != nil {
@@ -241,7 +241,7 @@ func (t *Table[T]) encode(v *T) ([]byte, error) {
 
 func (t *Table[T]) decode(plain []byte) (v T, err error) {
 	if t.packing != nil && len(plain) > 0 && plain[0] == packVersion {
-		if v, err = Unpack(plain, t.packing.unpack); err != nil {
+		if v, err = Unpack(plain, t.packing); err != nil {
 			return v, fmt.Errorf("%w: a value of %s: %w", ErrCorrupt, t.info.name, err)
 		}
 		return v, nil

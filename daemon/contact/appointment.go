@@ -82,9 +82,9 @@ const (
 var ErrNoAppointment = errors.New("no appointment named")
 
 var (
-	appointments = store.NewTable[Appointment]("contact.appointments", store.Blinded(0), store.DecodedOnce(), store.Schema(1), store.Packed(packAppointment, unpackAppointment))
+	appointments = store.NewTable[Appointment]("contact.appointments", store.Blinded(0), store.DecodedOnce(), store.Schema(1), store.Packed(appointmentFields))
 	// bySubject is keyed by blinded subject, then start, then blinded appointment.
-	bySubject = store.NewTable[AppointmentID]("contact.appointments-by-subject", store.Blinded(0, 24), store.Schema(1), store.Packed(packAppointmentID, unpackAppointmentID))
+	bySubject = store.NewTable[AppointmentID]("contact.appointments-by-subject", store.Blinded(0, 24), store.Schema(1), store.Packed(appointmentIDFields))
 )
 
 // Book keeps an appointment; on a known id it replaces what was known (S12 on a known id is a full

@@ -198,9 +198,9 @@ const (
 )
 
 var (
-	subjects = store.NewTable[Subject]("contact.subjects", store.Blinded(0), store.DecodedOnce(), store.Schema(1), store.Packed(packSubject, unpackSubject))
+	subjects = store.NewTable[Subject]("contact.subjects", store.Blinded(0), store.DecodedOnce(), store.Schema(1), store.Packed(subjectFields))
 	// byPhone is keyed by blinded phone, then blinded subject: shared phones are normal.
-	byPhone = store.NewTable[SubjectID]("contact.subjects-by-phone", store.Blinded(0, 16), store.Schema(1), store.Packed(packSubjectID, unpackSubjectID))
+	byPhone = store.NewTable[SubjectID]("contact.subjects-by-phone", store.Blinded(0, 16), store.Schema(1), store.Packed(subjectIDFields))
 )
 
 // record adds the entry that every change of this room carries.

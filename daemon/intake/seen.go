@@ -32,7 +32,7 @@ func newAckID() string { return rand.Text()[:20] }
 //
 // The key is the week, the blinded peer and control ID, and the blinded fingerprint. The week
 // stands first so that a week is swept as one range, and the pages that are written lie together.
-var seen = store.NewTable[outcome]("intake.seen", store.Blinded(2, 18), store.Schema(1), store.Packed(packOutcome, unpackOutcome),
+var seen = store.NewTable[outcome]("intake.seen", store.Blinded(2, 18), store.Schema(1), store.Packed(outcomeFields),
 	store.Bookkeeping("outcomes of messages, so that a repeat gets the same answer; what a message did has entries of its own"))
 
 const week = 7 * 24 * time.Hour

@@ -121,7 +121,7 @@ const (
 const keep = 7 * 24 * time.Hour
 
 var (
-	notices = store.NewTable[Notice]("notice.notices", store.DecodedOnce(), store.Schema(1), store.Packed(packNotice, unpackNotice)) // key: the 16 bytes of the id
+	notices = store.NewTable[Notice]("notice.notices", store.DecodedOnce(), store.Schema(1), store.Packed(noticeFields)) // key: the 16 bytes of the id
 	// byKey finds notices by what they are about: blinded group, blinded key.
 	byKey = store.NewTable[string]("notice.keys", store.Blinded(0, 16),
 		store.Bookkeeping("finds notices by business key; the notice has its own entries"))

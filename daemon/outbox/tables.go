@@ -61,7 +61,7 @@ type hand struct {
 }
 
 var (
-	messages = store.NewTable[record]("outbox.messages", store.Queue(), store.Schema(1), store.Packed(packRecord, unpackRecord))
+	messages = store.NewTable[record]("outbox.messages", store.Queue(), store.Schema(1), store.Packed(recordFields))
 
 	refs = store.NewTable[struct{}]("outbox.refs", store.Blinded(0),
 		store.Bookkeeping("index of messages by what they were made for"))

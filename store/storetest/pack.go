@@ -14,22 +14,22 @@ import (
 // Packing tests the packed form of a table's values. full has no field that is zero, so that one that was
 // forgotten shows; sum is the beginning of the packed form in hexadecimal digits, which must stay
 // what it is as long as there are stores that hold it. What JSON from before gives is the same value.
-func Packing[T any](t *testing.T, full T, sum string, pack func(*store.Packer, *T), unpack func(*T, store.Field)) {
+func Packing[T any](t *testing.T, full T, sum string, fields func(*store.Fields, *T)) {
 	t.Helper()
 	whole(t, reflect.ValueOf(full), fmt.Sprintf("%T", full))
 	for _, v := range []T{*new(T), full} {
-		b := store.Pack(&v, pack)
-		got, err := store.Unpack(b, unpack)
+		b := store.Pack(&v, fields)
+		got, err := store.Unpack(b, fields)
 		if err != nil || !reflect.DeepEqual(got, v) {
 			t.Errorf("%T does not come back from its packed form: %v", v, err)
 		}
 	}
-	b := store.Pack(&full, pack)
+	b := store.Pack(&full, fields)
 	if got := hex.EncodeToString(b); got != sum {
 		t.Errorf("the packed form of %T is now %s", full, got)
 	}
 	for i := range b {
-		_, _ = store.Unpack(b[:i], unpack) // no more than an error
+		_, _ = store.Unpack(b[:i], fields) // no more than an error
 	}
 	var old T
 	if text, err := json.Marshal(full); err != nil || json.Unmarshal(text, &old) != nil || !reflect.DeepEqual(old, full) {
