@@ -182,6 +182,7 @@ func (h *house) start(b *box) {
 	h.rest.Go(func() { h.askBalances(rest) })
 	h.rest.Go(func() { h.sweep(rest, b.pulses.add("sweeper")) })
 	h.rest.Go(func() { h.askWriter(rest, b.pulses.add("store")) })
+	h.rest.Go(func() { h.retain(rest) })
 	out := RelayDial(b.cfg.Relay.Socket)
 	h.witness(rest, b.cfg.Witnesses, out)
 	h.tellEngines(rest, b, out)
@@ -240,10 +241,10 @@ type sweep struct {
 }
 
 var sweeps = []sweep{
-	{"verifications", time.Second, otp.Sweep},
+	{"verifications", time.Second, unheld(otp.Sweep)},
 	{"outbox", time.Second, outbox.Expire},
 	{"consent", time.Minute, consent.Sweep},
-	{"notices", time.Minute, notice.Sweep},
+	{"notices", time.Minute, unheld(notice.Sweep)},
 	{"self-tests", time.Second, sweepTests},
 	{"old self-tests", time.Hour, forgetTests},
 	{"acceptance", time.Second, sweepAcceptance},
@@ -267,7 +268,7 @@ func (h *house) sweep(ctx context.Context, p *pulse) {
 	defer p.end()
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
-	sweeps := append(sweeps[:len(sweeps):len(sweeps)], sweep{"limits", 10 * time.Second, sweepLimits()},
+	sweeps := append(sweeps[:len(sweeps):len(sweeps)], sweep{"limits", 10 * time.Second, sweepLimits()}, sweep{"numbers", time.Minute, sweepNumbers()},
 		sweep{"inbox", time.Minute, ownNumber(h.own).sweep}, sweep{"due self-tests", time.Minute, h.testDue})
 	last := make([]time.Time, len(sweeps))
 	var kept time.Time

@@ -37,6 +37,8 @@ type policyDoc struct {
 	// Acceptance is what pinward commission tests with.
 	Acceptance acceptancePolicy `json:"acceptance"`
 	Alarms     alarm.Policy     `json:"alarms"`
+	// Retention is how long what is over is kept.
+	Retention retention `json:"retention"`
 }
 
 // policyPart is one part of the file.
@@ -57,6 +59,7 @@ var policyParts = []policyPart{
 	{"acceptance", func(p *policyDoc) any { return p.Acceptance }, readAcceptance},
 	{"hl7", func(p *policyDoc) any { return p.HL7 }, readHL7},
 	{"alarms", func(p *policyDoc) any { return p.Alarms }, readAlarms},
+	{"retention", func(p *policyDoc) any { return p.Retention }, readRetention},
 }
 
 // actConfig is recorded when a file is put in force, beside the entries of what it changes.
@@ -103,7 +106,10 @@ func policyOf(tx *store.Tx) (p policyDoc, err error) {
 	if p.Acceptance, err = acceptancePolicyOf(tx); err != nil {
 		return p, err
 	}
-	p.Alarms, err = alarm.PolicyOf(tx)
+	if p.Alarms, err = alarm.PolicyOf(tx); err != nil {
+		return p, err
+	}
+	p.Retention, err = retentionOf(tx)
 	return p, err
 }
 

@@ -17,7 +17,7 @@ import (
 
 // policyParts are the parts of the policy in the order in which changes are shown. What belongs to the box
 // (ports, devices, TLS) is in pinward.toml.
-var policyParts = []string{"site", "limits", "templates", "services", "sims", "hl7", "alarms"}
+var policyParts = []string{"site", "limits", "templates", "services", "sims", "hl7", "acceptance", "alarms", "retention"}
 
 func (c *client) config() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Show and change the hospital's policy as a file"}

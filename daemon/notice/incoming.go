@@ -115,8 +115,12 @@ func unwanted(tx *store.Tx, in consent.In) (bool, error) {
 // sweepAtOnce bounds one transaction of Sweep.
 const sweepAtOnce = 500
 
-// Sweep deletes notices that nobody looks up any more.
-func Sweep(tx *store.Tx) error {
+// heldAgain is after how long a notice that a hold keeps is looked at again.
+const heldAgain = 24 * time.Hour
+
+// Sweep deletes notices that nobody looks up any more. held tells that a hold covers some of a time: what is of then is looked at again
+// a day later.
+func Sweep(tx *store.Tx, held func(from, to time.Time) bool) error {
 	purged, looked := 0, 0
 	err := due.Each(tx, store.Range{}, func(key []byte, _ struct{}) error {
 		if looked++; looked > sweepAtOnce || len(key) != 24 || time.Unix(0, int64(binary.BigEndian.Uint64(key))).After(tx.Now()) {
@@ -125,7 +129,7 @@ func Sweep(tx *store.Tx) error {
 		if err := due.Delete(tx, key); err != nil {
 			return err
 		}
-		gone, err := purge(tx, key[8:])
+		gone, err := purge(tx, key[8:], held)
 		if gone {
 			purged++
 		}
@@ -141,10 +145,13 @@ func Sweep(tx *store.Tx) error {
 }
 
 // purge deletes one notice, unless it was moved to a later time meanwhile.
-func purge(tx *store.Tx, id []byte) (bool, error) {
+func purge(tx *store.Tx, id []byte, held func(from, to time.Time) bool) (bool, error) {
 	n, ok, err := notices.Get(tx, id)
 	if err != nil || !ok || n.Expires.Add(keep).After(tx.Now()) {
 		return false, err
+	}
+	if held(n.Created, n.Expires) {
+		return false, dueOn(tx, tx.Now().Add(heldAgain), id)
 	}
 	if err := free(tx, n); err != nil {
 		return false, err
@@ -158,3 +165,20 @@ func purge(tx *store.Tx, id []byte) (bool, error) {
 }
 
 func idOf(key []byte) string { return "SM" + hex.EncodeToString(key) }
+
+// SweepQuestions forgets questions that nobody can answer any more. It looks at no more than n, beginning at cursor (nil is the
+// beginning), and returns where to go on.
+func SweepQuestions(tx *store.Tx, cursor []byte, n int) (next []byte, err error) {
+	keys, next, err := questions.Collect(tx, cursor, n, n, func(_ []byte, q question) (bool, error) {
+		return tx.Now().Sub(q.At) > answerLife, nil
+	})
+	for _, key := range keys {
+		if err := questions.Delete(tx, key); err != nil {
+			return nil, fmt.Errorf("forget questions: %w", err)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("forget questions: %w", err)
+	}
+	return next, nil
+}

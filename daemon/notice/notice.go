@@ -224,8 +224,10 @@ func begin(tx *store.Tx, n Notice) error {
 	return dueAt(tx, n, id)
 }
 
-func dueAt(tx *store.Tx, n Notice, id []byte) error {
-	key := binary.BigEndian.AppendUint64(nil, uint64(n.Expires.Add(keep).UnixNano()))
+func dueAt(tx *store.Tx, n Notice, id []byte) error { return dueOn(tx, n.Expires.Add(keep), id) }
+
+func dueOn(tx *store.Tx, at time.Time, id []byte) error {
+	key := binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano()))
 	if err := due.Put(tx, append(key, id...), struct{}{}); err != nil {
 		return fmt.Errorf("index notice: %w", err)
 	}

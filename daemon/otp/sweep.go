@@ -16,8 +16,9 @@ const sweepAtOnce = 200
 
 // Sweep ends verifications whose life is over and deletes those that nobody
 // looks up any more. The daemon calls it about each second; without it nothing
-// is accepted late, it only stays on the books.
-func Sweep(tx *store.Tx) error {
+// is accepted late, it only stays on the books. held tells that a hold covers
+// some of a time: what is of then is deleted no sooner than a day later.
+func Sweep(tx *store.Tx, held func(from, to time.Time) bool) error {
 	var ids, seen [][]byte
 	err := due.Each(tx, store.Range{}, func(key []byte, _ struct{}) error {
 		if len(key) < 8 || len(ids) >= sweepAtOnce {
@@ -39,7 +40,7 @@ func Sweep(tx *store.Tx) error {
 		if err := due.Delete(tx, seen[i]); err != nil {
 			return fmt.Errorf("sweep verifications: %w", err)
 		}
-		gone, err := sweepOne(tx, id)
+		gone, err := sweepOne(tx, id, held)
 		if err != nil {
 			return err
 		}
@@ -55,12 +56,15 @@ func Sweep(tx *store.Tx) error {
 
 // sweepOne does what is due about one verification; gone says that it was
 // deleted.
-func sweepOne(tx *store.Tx, id []byte) (gone bool, err error) {
+func sweepOne(tx *store.Tx, id []byte, held func(from, to time.Time) bool) (gone bool, err error) {
 	v, ok, err := verifications.Get(tx, id)
 	if err != nil || !ok {
 		return false, err
 	}
 	until := v.Expires.Add(keep)
+	if !tx.Now().Before(until) && held(v.Created, v.Expires) {
+		until = tx.Now().Add(24 * time.Hour)
+	}
 	if !tx.Now().Before(until) {
 		if err := release(tx, v); err != nil {
 			return false, err

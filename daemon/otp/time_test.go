@@ -49,7 +49,7 @@ func TestSweepEndsAndLaterDeletes(t *testing.T) {
 		approved := b.mustStart(StartRequest{Service: "patient-signup", To: outboxtest.Phone("+16175551235")})
 		code := b.Code()
 		b.check(CheckRequest{ID: approved.ID, Code: code})
-		sweep := func() { b.T.Helper(); b.Do(Sweep) }
+		sweep := func() { b.T.Helper(); b.Do(sweepAll) }
 
 		time.Sleep(5 * time.Minute)
 		sweep()
@@ -94,7 +94,7 @@ func TestRefusedByTheNetworkEndsAsFailed(t *testing.T) {
 		v := b.mustStart(StartRequest{Service: "patient-signup", To: patient, Channel: ChannelSMS})
 		b.Send(outbox.Refused)
 		time.Sleep(5 * time.Minute)
-		b.Do(Sweep)
+		b.Do(sweepAll)
 		if got := b.get(v.ID); got.State != Failed {
 			t.Errorf("state is %s", got.State)
 		}
@@ -371,3 +371,6 @@ func TestCodeTextedBackCountsWhereTheServiceAllows(t *testing.T) {
 		t.Errorf("another verification of the number is %s with %d checks", got.State, got.Checks)
 	}
 }
+
+// sweepAll is Sweep while there is no hold.
+func sweepAll(tx *store.Tx) error { return Sweep(tx, func(_, _ time.Time) bool { return false }) }

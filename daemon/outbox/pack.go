@@ -35,6 +35,7 @@ func recordFields(f *store.Fields, r *record) {
 	store.IntField(f, 25, &r.Failures)
 	store.IntField(f, 26, &r.Parts)
 	store.TextField(f, 27, &r.Order)
+	store.TimeField(f, 28, &r.Ended)
 }
 
 func stepFields(f *store.Fields, s *Step) {

@@ -20,6 +20,7 @@ type record struct {
 	Turn     uint64    `json:"turn,omitempty"`     // fair turn within lane OTP, kept over retries
 	Failures int       `json:"failures,omitempty"` // times that it could not be rendered
 	Parts    int       `json:"parts,omitempty"`    // SMS that its text needs, as the last rendering told; 0 is one
+	Ended    time.Time `json:"ended,omitzero"`     // when its present final state was reached, or one before it; save owns it
 
 	picky bool // not kept: it was filed for one SIM before all others, or to be kept from one
 }
@@ -113,6 +114,12 @@ func load(tx *store.Tx, id string) (*record, error) {
 
 // save keeps a record and sets its next timer. Its callers leave the entry.
 func save(tx *store.Tx, r *record) error {
+	switch {
+	case !r.State.Final():
+		r.Ended = time.Time{}
+	case r.Ended.IsZero():
+		r.Ended = tx.Now()
+	}
 	if err := messages.Put(tx, []byte(r.ID), *r); err != nil {
 		return fmt.Errorf("keep message: %w", err)
 	}

@@ -24,7 +24,7 @@ var sections = []section{
 	{"settings (164.316(b))", []string{"site.change", "limits.change", "service.save", "template.save", "hl7.policy", "hl7.live", "sim.set", "setup."}, false},
 	{"drills, backups and recovery (164.308(a)(7))", []string{"key.", "backup.", "store.restored", "store.rollback.", "sealed.events"}, false},
 	{"incidents (164.308(a)(6))", []string{"incident.", string(actionWrongNumber), "clock.stepped"}, false},
-	{"retention and holds (164.316(b)(2))", []string{"audit.hold", "audit.hold.", "store.key."}, false},
+	{"retention and holds (164.316(b)(2))", []string{"audit.hold", "audit.hold.", "store.key.", "retention.change", "message.purge", "appointment.purge", "work.purge", "notice.purge", "verification.purge"}, false},
 }
 
 func (s section) holds(e store.Entry) bool {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,10 +102,12 @@ func Holds(tx *store.Tx) (list []Hold, err error) {
 // shredded.
 func Held(tx *store.Tx, from, to time.Time) (bool, error) {
 	list, err := Holds(tx)
-	for _, h := range list {
-		if (h.To.IsZero() || h.To.After(from)) && (h.From.IsZero() || h.From.Before(to)) {
-			return true, nil
-		}
-	}
-	return false, err
+	return Covered(list, from, to), err
+}
+
+// Covered is Held for who has the list of holds, and asks of many times.
+func Covered(list []Hold, from, to time.Time) bool {
+	return slices.ContainsFunc(list, func(h Hold) bool {
+		return (h.To.IsZero() || h.To.After(from)) && (h.From.IsZero() || h.From.Before(to))
+	})
 }
