@@ -157,7 +157,7 @@ func New(o Options) http.Handler {
 	open("GET /modems", access.StatusRead, d.modems)
 	open("GET /modems/routes", access.Operate, d.routes)
 	open("POST /modems/plan", access.StatusRead, d.plan)
-	open("POST /modems/probe", access.Operate, d.probe)
+	m.HandleFunc("POST /modems/probe", d.orEmpty(d.look, d.opened(access.Operate, d.probe)))
 	open("POST /modems/{name}/pin", access.Operate, d.pin)
 	open("POST /modems/{name}/test", access.Operate, d.test)
 	open("GET /selftests/{id}", access.Operate, d.testOf)

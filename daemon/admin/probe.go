@@ -49,11 +49,27 @@ const (
 
 const actProbe store.Action = "modem.probe"
 
+// probing is what a probe is asked for.
+type probing struct {
+	Device string `json:"device"` // "": every port that may have a modem
+}
+
+// look probes for a box that is empty: its configuration is written before its set-up, and there is no audit yet.
+func (d *door) look(w http.ResponseWriter, r *http.Request) error {
+	var req probing
+	if err := decode(w, r, &req); err != nil {
+		return err
+	}
+	found, err := d.Modems.Probe(r.Context(), req.Device)
+	if err == nil {
+		answer(w, http.StatusOK, found)
+	}
+	return err
+}
+
 // probe looks for modems. It writes to ports, so it is an entry.
 func (d *door) probe(w http.ResponseWriter, r *http.Request, s *store.Store) error {
-	var req struct {
-		Device string `json:"device"` // "": every port that may have a modem
-	}
+	var req probing
 	if err := decode(w, r, &req); err != nil {
 		return err
 	}

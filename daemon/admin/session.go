@@ -37,6 +37,18 @@ func (d *door) opened(may access.Permission, h func(http.ResponseWriter, *http.R
 	}
 }
 
+// orEmpty is for what an empty box does for whoever may use its control socket, since it knows nobody yet, and an open box for
+// persons who may.
+func (d *door) orEmpty(empty func(http.ResponseWriter, *http.Request) error, opened http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if d.Store() != nil || d.Status().State != "empty" {
+			opened(w, r)
+		} else if err := empty(w, r); err != nil {
+			d.fail(w, err)
+		}
+	}
+}
+
 // principal is who asks: the owner of the demo's socket, or the person of the session that
 // `pinward login` opened. The uid of the peer proves nothing, because a sandboxed daemon sees every
 // caller as nobody.
