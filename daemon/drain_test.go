@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -39,13 +38,8 @@ func newDrainable(t *testing.T) *drainable {
 		t.Fatal(err)
 	}
 	s := &drainable{address: l.Addr().String(), slow: make(chan struct{}), ended: make(chan error, 1)}
-	// httptest's certificate, and neither its server nor its client.
-	pair := httptest.NewUnstartedServer(nil)
-	pair.StartTLS()
-	certs := pair.TLS.Certificates
-	pair.Close()
 	s.drained = newDrained(&http.Server{
-		TLSConfig: &tls.Config{Certificates: certs}, ErrorLog: quietLog(slog.New(slog.DiscardHandler)),
+		TLSConfig: &tls.Config{Certificates: testCertificates()}, ErrorLog: quietLog(slog.New(slog.DiscardHandler)),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/slow" {
 				<-s.slow

@@ -130,7 +130,7 @@ func (b *box) work(ctx context.Context, doors *doors) error {
 	telling, stop := context.WithCancel(ctx)
 	b.retrying.Go(func() { b.watchClosed(telling, b.outlets(RelayDial(b.cfg.Relay.Socket))) })
 	main := b.pulses.add("main")
-	b.retrying.Go(func() { b.keepWatch(telling) })
+	b.retrying.Go(func() { b.keepWatch(telling, b.watchdog()) })
 	defer stop()
 	for {
 		select {

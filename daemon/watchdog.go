@@ -19,21 +19,26 @@ const (
 	silentLeast = 5 * time.Second
 )
 
-// watchdogTimes are how often the watchdog is fed, and how long a loop may be silent before it is not. systemd
-// then kills within one WatchdogSec= more.
-func (b *box) watchdogTimes() (every, limit time.Duration) {
+// watchdog feeds the unit's watchdog.
+type watchdog struct {
+	every time.Duration // how often it is fed
+	limit time.Duration // how long a loop may be silent before it is not; systemd then kills within one WatchdogSec= more
+	tell  func(state string)
+}
+
+// watchdog is the one of the unit, if it has one.
+func (b *box) watchdog() watchdog {
 	within, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || within == 0 {
-		return watchdogWithout, silentWithout
+		return watchdog{watchdogWithout, silentWithout, b.notify}
 	}
-	return within / 2, max(within, silentLeast)
+	return watchdog{within / 2, max(within, silentLeast), b.notify}
 }
 
 // keepWatch feeds the watchdog only while every loop shows life. It is a goroutine of its own, so that it can
 // name the loop that hangs, the main one too, before systemd ends the process.
-func (b *box) keepWatch(ctx context.Context) {
-	every, limit := b.watchdogTimes()
-	tick := time.NewTicker(every)
+func (b *box) keepWatch(ctx context.Context, w watchdog) {
+	tick := time.NewTicker(w.every)
 	defer tick.Stop()
 	var told []string
 	for {
@@ -42,10 +47,10 @@ func (b *box) keepWatch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		silent := b.pulses.silent(limit)
+		silent := b.pulses.silent(w.limit)
 		if len(silent) == 0 {
 			b.fed.Store(time.Now().UnixNano())
-			b.notify(daemon.SdNotifyWatchdog + "\n" + b.statusLine())
+			w.tell(daemon.SdNotifyWatchdog + "\n" + b.statusLine())
 			told = nil
 			continue
 		}
@@ -53,7 +58,7 @@ func (b *box) keepWatch(ctx context.Context) {
 			continue
 		}
 		told = silent
-		b.notify("STATUS=hangs: " + strings.Join(silent, ", ") + "; the watchdog is not fed, so that systemd restarts the daemon")
+		w.tell("STATUS=hangs: " + strings.Join(silent, ", ") + "; the watchdog is not fed, so that systemd restarts the daemon")
 		b.log.Error("loops are silent: the watchdog is not fed", "loops", silent)
 	}
 }
