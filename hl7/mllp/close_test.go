@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"pinward/hl7"
@@ -110,6 +111,28 @@ func TestServeTellsALostListener(t *testing.T) {
 	ln.Close()
 	if err := (&Server{Handler: accept}).Serve(context.Background(), ln); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve: %v, want net.ErrClosed", err)
+	}
+}
+
+// A socket that somebody else shut down accepts nothing ever again: to go on asking it would leave the port closed, and
+// nobody told.
+func TestServeTellsASocketThatWasShutDown(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := ln.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- (&Server{Handler: accept}).Serve(context.Background(), ln) }()
+	var shut error
+	if err := raw.Control(func(fd uintptr) { shut = syscall.Shutdown(int(fd), syscall.SHUT_RD) }); err != nil || shut != nil {
+		t.Fatal(err, shut)
+	}
+	if err := <-served; !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("Serve: %v, want EINVAL", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"pinward/hl7"
@@ -180,7 +181,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, quit <-chan struct
 			pause = 0
 		case s.isStopping():
 			return nil
-		case errors.Is(err, net.ErrClosed):
+		case isDead(err):
 			return err
 		default:
 			// Out of file descriptors or memory: the listener itself is well.
@@ -209,6 +210,16 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, quit <-chan struct
 			c.serve()
 		})
 	}
+}
+
+// isDead tells whether the listener itself is none any more (accept(2)); all else is over some time.
+func isDead(err error) bool {
+	for _, dead := range []error{net.ErrClosed, syscall.EINVAL, syscall.EBADF, syscall.ENOTSOCK} {
+		if errors.Is(err, dead) {
+			return true
+		}
+	}
+	return false
 }
 
 // admit books the connection, or says why not.
