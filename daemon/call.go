@@ -163,6 +163,8 @@ func (s *sender) hangUpIfOver(ctx context.Context, id string, hangUp func()) (st
 //	answered without a key, declined         undelivered: the route goes on, and a text before it still counts
 //	nobody was called, the network failed    not sent: another modem may
 //	cut off in the middle                    unknown: the same code may be said again
+//
+// Of those that are undelivered nobody heard a word where it was busy, rang in vain or was unreachable: a notice then calls once more.
 func callResult(r modem.CallResult, err error) outbox.Result {
 	switch {
 	case errors.Is(err, modem.ErrNotCalled):
@@ -182,5 +184,6 @@ func callResult(r modem.CallResult, err error) outbox.Result {
 	case modem.CallAnswered:
 		return outbox.Result{Outcome: outbox.Undelivered, Code: r.Cause, Cause: "answered, unconfirmed"}
 	}
-	return outbox.Result{Outcome: outbox.Undelivered, Code: r.Cause, Cause: string(r.Outcome)}
+	unheard := r.Outcome == modem.CallBusy || r.Outcome == modem.CallNoAnswer || r.Outcome == modem.CallUnreachable
+	return outbox.Result{Outcome: outbox.Undelivered, Code: r.Cause, Cause: string(r.Outcome), Unheard: unheard}
 }

@@ -355,8 +355,15 @@ func TestCallResult(t *testing.T) {
 		"the network failed":   {modem.CallResult{Outcome: modem.CallFailed}, nil, outbox.NotSent},
 		"ended while it rang":  {modem.CallResult{Outcome: modem.CallCanceled}, nil, outbox.NotSent},
 		"answered without key": {modem.CallResult{Outcome: modem.CallAnswered}, nil, outbox.Undelivered},
+		"rang in vain":         {modem.CallResult{Outcome: modem.CallNoAnswer}, nil, outbox.Undelivered},
+		"switched off":         {modem.CallResult{Outcome: modem.CallUnreachable}, nil, outbox.Undelivered},
+		"turned down":          {modem.CallResult{Outcome: modem.CallRejected}, nil, outbox.Undelivered},
+		"busy, then lost":      {modem.CallResult{Outcome: modem.CallBusy}, lost, outbox.Unknown},
 		"busy":                 {modem.CallResult{Outcome: modem.CallBusy}, nil, outbox.Undelivered},
 	} {
+		if got := callResult(c.r, c.err).Unheard; got != (name == "busy" || name == "rang in vain" || name == "switched off") {
+			t.Errorf("%s: called once more: %t", name, got)
+		}
 		if got := callResult(c.r, c.err); got.Outcome != c.want || got.Cause == "" && got.Outcome != outbox.Delivered {
 			t.Errorf("%s: %v, want %s", name, got, c.want)
 		}

@@ -50,6 +50,11 @@ func (s Site) callHours() (from, to int, ok bool) {
 	return from, to, ok1 && ok2
 }
 
+// Redials is how often a notice that nobody heard is called again, and after what time.
+func (s Site) Redials() (n int, after time.Duration) {
+	return cmp.Or(s.CallTries, 3) - 1, time.Duration(cmp.Or(s.CallAgain, 60)) * time.Minute
+}
+
 // Daytime is the first moment from at on at which a notice may be told by voice. It reckons on the local wall clock, as Quiet does.
 func (s Site) Daytime(at time.Time) time.Time {
 	from, to, ok := s.callHours()

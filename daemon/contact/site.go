@@ -89,6 +89,11 @@ type Site struct {
 	CallFrom string `json:"call_from,omitempty"`
 	CallTo   string `json:"call_to,omitempty"`
 
+	// CallTries is how many calls about one notice are made at most where nobody hears one, since it is engaged, off, or rings in vain; 0 is
+	// 3, 1 calls once. CallAgain is how many minutes lie between two; 0 is 60.
+	CallTries int `json:"call_tries,omitempty"`
+	CallAgain int `json:"call_again_minutes,omitempty"`
+
 	// NoCalls are beginnings of numbers that are never called, "+16175552": the telephones of patients' rooms, the
 	// hospital's own exchange. HelpPhone is never called either.
 	NoCalls []string `json:"no_calls"`
@@ -229,6 +234,12 @@ func (s Site) Check() error {
 	if from, to, ok := s.callHours(); !ok || from >= to {
 		return errors.New(`call_from and call_to are not of the form "09:00", the first before the other`)
 	}
+	if s.CallTries < 0 || s.CallTries > 5 {
+		return errors.New("call_tries is not 1 to 5")
+	}
+	if s.CallAgain != 0 && (s.CallAgain < 10 || s.CallAgain > 12*60) {
+		return errors.New("call_again_minutes is not 10 to 720")
+	}
 	for _, h := range s.LinkHosts {
 		if u, err := url.Parse("https://" + h); err != nil || u.Host != h || h == "" || strings.ToLower(h) != h {
 			return errors.New("a link host is not a lower-case host name")
@@ -261,6 +272,7 @@ func (s Site) differs(o Site) []string {
 		{"pilot", slices.Equal(s.Pilot, o.Pilot)},
 		{"quiet_hours", s.QuietFrom == o.QuietFrom && s.QuietTo == o.QuietTo},
 		{"call_hours", s.CallFrom == o.CallFrom && s.CallTo == o.CallTo},
+		{"call_tries", s.CallTries == o.CallTries && s.CallAgain == o.CallAgain},
 		{"no_calls", slices.Equal(s.NoCalls, o.NoCalls)},
 		{"link_hosts", slices.Equal(s.LinkHosts, o.LinkHosts)},
 	} {

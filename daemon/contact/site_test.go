@@ -61,6 +61,10 @@ func TestSiteThatCannotBe(t *testing.T) {
 		"half a night":   func(s *Site) { s.QuietTo = "" },
 		"help in words":  func(s *Site) { s.HelpPhone = "ask Jane" },
 		"long brand":     func(s *Site) { s.Brand = strings.Repeat("x", 25) },
+		"no tries":       func(s *Site) { s.CallTries = -1 },
+		"many tries":     func(s *Site) { s.CallTries = 6 },
+		"tries at once":  func(s *Site) { s.CallAgain = 9 },
+		"tries far off":  func(s *Site) { s.CallAgain = 721 },
 		"link host":      func(s *Site) { s.LinkHosts = []string{"https://portal.example.org"} },
 	} {
 		site := goodSite()

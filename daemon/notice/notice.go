@@ -46,6 +46,7 @@ type Notice struct {
 	Mode       contact.Mode      `json:"mode"`
 	Created    time.Time         `json:"created"`
 	Message    string            `json:"message"`           // id of the latest message in the outbox
+	Tried      int               `json:"tried,omitempty"`   // calls that nobody heard, made by messages before the latest
 	Canceled   time.Time         `json:"canceled,omitzero"` // by a verb of this room
 	Dropped    bool              `json:"dropped,omitempty"` // canceled because it may not go any more
 	Cause      string            `json:"cause,omitempty"`   // why it was canceled or dropped

@@ -37,4 +37,5 @@ func noticeFields(f *store.Fields, n *Notice) {
 	store.BoolField(f, 28, &n.Once)
 	store.TextField(f, 29, &n.Door)
 	store.BoolField(f, 30, &n.Voice)
+	store.IntField(f, 31, &n.Tried)
 }

@@ -275,14 +275,19 @@ func (n Notice) due(now time.Time, site contact.Site) (time.Time, error) {
 }
 
 func put(tx *store.Tx, n Notice, t text.Template, due time.Time) (Notice, error) {
-	by := outbox.SMS
+	by, redials, after := outbox.SMS, 0, time.Duration(0)
 	if n.Voice {
+		site, err := contact.SiteOf(tx)
+		if err != nil {
+			return n, err
+		}
 		by = outbox.Call
+		redials, after = site.Redials()
 	}
 	m, err := outbox.Put(tx, outbox.Message{
 		Kind: Kind, Ref: n.ID, Held: true, Lane: n.Lane, To: n.To, Client: n.Client, Staff: n.Staff,
 		Route: []outbox.Step{{Channel: by}}, Due: due, Expires: n.Expires,
-		Repeat: t.Repeatable, Mode: n.Mode, Order: n.Order,
+		Repeat: t.Repeatable, Mode: n.Mode, Order: n.Order, Redials: max(0, redials-n.Tried), RedialAfter: after,
 	})
 	if err != nil {
 		return n, fmt.Errorf("queue notice: %w", err)

@@ -35,6 +35,7 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	if err != nil {
 		return outbox.Rendered{}, fmt.Errorf("find text of notice: %w", err)
 	}
+	before := n
 	again, err := reconsider(tx, &n, site)
 	if err == nil && n.Voice && !t.Spoken {
 		err = ErrNoNumber
@@ -43,6 +44,14 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	case err != nil:
 		return drop(tx, n, err)
 	case again:
+		if n.Tried += m.Unheard(); before.To != n.To {
+			n.Tried = 0 // it is another telephone
+		}
+		if m.Unheard() > 0 {
+			if err := before.giveBack(tx); err != nil {
+				return outbox.Rendered{}, err
+			}
+		}
 		return hold(tx, n, t, site, "")
 	}
 	if err := mayGo(tx, n); err != nil {
@@ -237,7 +246,8 @@ func withdraw(tx *store.Tx, n Notice) error {
 	return err
 }
 
-// Waiting reports whether nothing of the notice has left the box yet.
+// Waiting reports whether nothing of the notice has left the box yet, or nobody has heard it, and it is to go still: what was tried in vain
+// is about to be tried again, and can be stopped as well.
 func Waiting(tx *store.Tx, n Notice) (bool, error) {
 	if !n.Canceled.IsZero() {
 		return false, nil
@@ -246,7 +256,15 @@ func Waiting(tx *store.Tx, n Notice) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return ok && m.State == outbox.Queued && len(m.Attempts) == 0, nil
+	if !ok || m.State != outbox.Queued {
+		return false, nil
+	}
+	for _, a := range m.Attempts {
+		if a.Outcome != outbox.NotSent && !(n.Voice && a.Outcome == outbox.Undelivered) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // Move gives a notice that waits another time and other slots (nil: as

@@ -54,13 +54,26 @@ func callable(tx *store.Tx, p contact.Phone) error {
 	return err
 }
 
-// take charges the notice to its number. One that says that somebody would come for nothing is never held by it.
-func (n Notice) take(tx *store.Tx) error {
+// take charges the notice to its number.
+func (n Notice) take(tx *store.Tx) error { return limit.TakeAll(tx, n.charges()...) }
+
+// giveBack takes back what a call was charged that nobody heard, when the notice waits for another day: the tries of one notice are one call.
+func (n Notice) giveBack(tx *store.Tx) error {
+	for _, c := range n.charges() {
+		if err := limit.Give(tx, c.Budget, c.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// charges are what a notice costs its number. One that says that somebody would come for nothing is never held by calls.
+func (n Notice) charges() []limit.Charge {
 	charges := []limit.Charge{{Budget: perNumber.For(n.Staff), Key: n.To.E164()}}
 	if n.Voice && !n.cancels() {
 		charges = append(charges, limit.Charge{Budget: callsOfDay, Key: n.To.E164()}, limit.Charge{Budget: callsOfWeek, Key: n.To.E164()})
 	}
-	return limit.TakeAll(tx, charges...)
+	return charges
 }
 
 // spoken is the call that tells of n.

@@ -141,6 +141,10 @@ type Message struct {
 	Essential bool `json:"essential,omitempty"`
 	// SIM is the ICCID of the only SIM that may take it; "" is any.
 	SIM string `json:"sim,omitempty"`
+	// Redials is how many more calls are made when nobody heard one, RedialAfter the time from one to the next. A route that goes on
+	// after a call has no need of them.
+	Redials     int           `json:"redials,omitempty"`
+	RedialAfter time.Duration `json:"redial_after,omitempty"`
 	// Order is whose request it carries out, in the words of the door that took it, for whoever follows
 	// the audit: each entry of the message has it. "" is nobody who wants to hear of it.
 	Order string `json:"order,omitempty"`

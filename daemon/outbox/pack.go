@@ -36,6 +36,8 @@ func recordFields(f *store.Fields, r *record) {
 	store.IntField(f, 26, &r.Parts)
 	store.TextField(f, 27, &r.Order)
 	store.TimeField(f, 28, &r.Ended)
+	store.IntField(f, 29, &r.Redials)
+	store.IntField(f, 30, &r.RedialAfter)
 }
 
 func stepFields(f *store.Fields, s *Step) {

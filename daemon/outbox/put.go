@@ -8,8 +8,11 @@ import (
 	"pinward/store"
 )
 
-// longestRoute bounds the steps of a route.
-const longestRoute = 8
+const (
+	longestRoute = 8 // steps
+	mostRedials  = 10
+	leastRedial  = time.Minute // whose line was engaged is not free a moment later
+)
 
 // Put accepts a message: it gives it an id, and a place in line as soon as it is due; a code that finds
 // an idle sender and nobody before it is given to that sender at once, and is sending when Put returns.
@@ -68,6 +71,8 @@ func check(m Message, now time.Time) error {
 		return bad("route", fmt.Sprintf("has not 1 to %d steps", longestRoute))
 	case !m.Expires.After(now) || !m.Expires.After(m.Due):
 		return bad("expires", "is not after the time that it is due")
+	case m.Redials < 0 || m.Redials > mostRedials || m.Redials > 0 && m.RedialAfter < leastRedial:
+		return bad("redials", fmt.Sprintf("is not 0 to %d, each %v after the call before at least", mostRedials, leastRedial))
 	case m.Replace > 7:
 		return bad("replace", "is not 0 to 7")
 	}

@@ -17,6 +17,9 @@ type Result struct {
 	Outcome State
 	Parts   []Part // those that the network took, with their references
 	Code    int    // +CMS or +CME ERROR, 0 for none
+	// Unheard says of a call that is Undelivered that there was nobody who could have heard it: the line was engaged, nobody answered, the
+	// telephone was off. Only then may the same message call once more.
+	Unheard bool
 	Class   string // the modem room's class of Code; SIMClass refuses the SIM and not the recipient
 	Cause   string // in plain words, without values
 }
@@ -110,7 +113,7 @@ func (y *yard) settle(r *record, attempt int, res Result) error {
 	if err := y.learn(r, attempt); err != nil {
 		return err
 	}
-	v, step, err := y.decide(r, a)
+	v, step, err := y.decide(r, a, res.Unheard)
 	if err != nil {
 		return err
 	}
@@ -198,11 +201,12 @@ const (
 	out                     // the network has it
 	goesOn                  // by another step
 	tryAgain                // the same, elsewhere or later
+	redials                 // the same call, after its pause
 	canceled
 	expired
 )
 
-func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
+func (y *yard) decide(r *record, a *Attempt, unheard bool) (v verdict, step int, err error) {
 	late := !y.now.Before(r.Expires)
 	switch {
 	case r.State != Sending:
@@ -210,7 +214,7 @@ func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
 	case a.Outcome == Sent:
 		return out, 0, nil
 	case a.Outcome == Undelivered:
-		return y.notReached(r, late)
+		return y.notReached(r, late, unheard)
 	case a.Outcome != Refused && r.outLate():
 		return out, 0, nil
 	case a.Outcome == NotSent && r.Stopped:
@@ -239,10 +243,13 @@ func (y *yard) decide(r *record, a *Attempt) (v verdict, step int, err error) {
 
 // notReached decides after a call that nobody took. Where the network had a text before, that may still be
 // read: its receipt decides.
-func (y *yard) notReached(r *record, late bool) (verdict, int, error) {
+func (y *yard) notReached(r *record, late, unheard bool) (verdict, int, error) {
 	if !r.Stopped && !late {
 		if step, ok, err := y.stepAhead(r, "", false); ok || err != nil {
 			return goesOn, step, err
+		}
+		if unheard && r.Unheard() <= r.Redials && y.now.Add(r.RedialAfter).Before(r.Expires) {
+			return redials, 0, nil
 		}
 	}
 	if r.lastSent() != nil {
@@ -291,6 +298,8 @@ func (y *yard) follow(r *record, a *Attempt, v verdict, step int) error {
 		return y.moveOn(r, step, false, "refused")
 	case tryAgain:
 		return y.again(r, a, "last attempt: "+string(a.Outcome))
+	case redials:
+		return y.redial(r, a.Cause)
 	case canceled:
 		return end(y.tx, r, Canceled, "canceled")
 	case expired:
