@@ -10,22 +10,30 @@ rights() {
   why=$(ip netns add "$run-try" 2>&1 && ip netns del "$run-try" 2>&1) || refuse "network namespaces: $why"
   why=$(ip link add "$run-a" type veth peer name "$run-b" 2>&1 && ip link del "$run-a" 2>&1) || refuse "virtual links: $why"
 }
-refuse() {
-  echo "$1" >"${WHY:-/dev/null}"
-  echo "install test: this machine does not allow it: $1" >&2
-  exit 3
-}
+
+# What the kernel has no device for is a socket in a container.
+chip_flags=(--server "type=unixio,path=$work/tpm.sock,mode=0666" --flags not-need-init,startup-clear)
 
 # The root file system is made once and kept; packages in it are Debian's own.
 rootfs() {
   root=$cache/bookworm-1
   [ -d "$root/usr" ] && return
   step "a minimal Debian, once, into $cache"
-  mkdir -p "$cache"
-  mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,udev,tpm-udev,curl,kmod,procps,iproute2 bookworm "$root.new.tar" >&2
-  mkdir "$root.new" && tar -xf "$root.new.tar" -C "$root.new" --exclude=./dev && rm "$root.new.tar"
-  mkdir -p "$root.new/dev" && rm -f "$root.new/etc/machine-id" && : >"$root.new/etc/machine-id"
-  rm -rf "$root.new/var/cache/apt" "$root.new/var/lib/apt/lists" && mv "$root.new" "$root"
+  debian "$root"
+}
+
+# wire is the cable: the hospital's end, and the box's in a network of its own. Its way out leads to us: what leaks leaves
+# as a packet and is seen.
+wire() {
+  ip netns add "$run-box"
+  ip -n "$run-box" link set lo up
+  ip link add e0 netns "$run-box" type veth peer name e1 netns "$run-lan"
+  ip -n "$run-box" addr add $box/24 dev e0
+  ip -n "$run-box" addr add fd00:77::2/64 dev e0 nodad
+  ip -n "$run-box" link set e0 up
+  ip -n "$run-lan" link set e1 up
+  ip -n "$run-box" route add default via $lan
+  ip -n "$run-box" -6 route add default via fd00:77::1
 }
 
 # boot NAME [BIND...] boots NAME from the root file system and what NAME has changed in it; the box keeps its files
@@ -53,7 +61,7 @@ boot() {
 first() { leader=$(pgrep -P "$nspawn" -x systemd) && in_box true; }
 
 in_box() { nsenter -t "$leader" -a "$@"; }
-prop() { in_box systemctl show -P "$1" "$2"; }
+bring() { in_box sh -c 'cat >"$1"' - "$2" <"$1"; }
 
 # power_cut ends the box as a pulled plug does.
 power_cut() {

@@ -17,6 +17,13 @@ die() {
   exit 1
 }
 
+# refuse ends the run with 3: this machine does not allow it.
+refuse() {
+  echo "$1" >"${WHY:-/dev/null}"
+  echo "install test: this machine does not allow it: $1" >&2
+  exit 3
+}
+
 # ok WHAT COMMAND... : the command must succeed. no WHAT COMMAND... : it must fail.
 ok() {
   local what=$1
@@ -48,9 +55,10 @@ wrong() {
   failed=$((failed + 1))
 }
 
-# within SECONDS COMMAND... asks again until it is so.
+# within SECONDS COMMAND... asks again until it is so. A machine that is slow by its nature has $slow times as long.
+slow=1
 within() {
-  local end=$(($(now) + $1 * 1000))
+  local end=$(($(now) + $1 * slow * 1000))
   shift
   until "$@" >/dev/null 2>&1; do
     [ "$(now)" -lt $end ] || return 1

@@ -10,7 +10,9 @@ dropin() {
 }
 
 # into FILE PATH [MODE [GROUP]] puts a file of ours into the box.
-into() { in_box sh -c 'cat >"$1" && chmod "$2" "$1" && chgrp "$3" "$1"' - "$2" "${3:-0640}" "${4:-pinward}" <"$1"; }
+into() { bring "$1" "$2" && in_box sh -c 'chmod "$2" "$1" && chgrp "$3" "$1"' - "$2" "${3:-0640}" "${4:-pinward}"; }
+
+prop() { in_box systemctl show -P "$1" "$2"; }
 
 # kept is what `packaging/install/client` saw; field is one figure of it.
 field() { jq -r ".$1" "$2"; }
@@ -20,6 +22,7 @@ scene_install() {
   in_box mkdir -p /root/pages /root/new
   tar -C packaging/doc -c --exclude=walk . | in_box tar -C /root/pages -x
   into "$work/bin/walk" /root/walk 0755 root
+  into "$deb" "/root/$(basename "$deb")" 0644 root
   # The box has apt, and the package to install is the only one in /root.
   page /root "install.md:1. The package"
   ok "its ports are systemd's" in_box systemctl is-active pinward.socket pinward-hl7.socket pinward-control.socket pinward-relay.socket
@@ -45,8 +48,7 @@ scene_configure() {
   printf '[dial]\nsiem = "%s:6514"\n' $lan >"$work/relay.toml"
   into "$work/relay.toml" /etc/pinward/relay.toml 0644 root
   ok "its configuration is right" in_box pinwardd -check
-  # A terminal stands in for the modem, so the unit has to let the daemon at it.
-  dropin pinward.service '[Service]' 'DeviceAllow=char-pts rw'
+  dropin pinward.service '[Service]' "${unit_lines[@]}"
   in_box systemctl daemon-reload
   in_box systemctl restart pinward.service
   ok "it runs, empty" within 10 in_box systemctl is-active pinward.service

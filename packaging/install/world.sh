@@ -6,22 +6,15 @@ box=10.77.0.2 lan=10.77.0.1 stranger=10.77.0.99 # the box, the hospital's machin
 beyond=198.51.100.9                             # the internet (RFC 5737)
 password='correct horse battery'
 
-# network makes the box's network. Its way out leads to us: what leaks leaves as a packet and is seen.
+# network makes the hospital's network; the box is at the other end of its wire.
 network() {
-  ip netns add "$run-box"
   ip netns add "$run-lan"
-  ip link add e0 netns "$run-box" type veth peer name e1 netns "$run-lan"
-  local n
-  for n in box lan; do ip -n "$run-$n" link set lo up; done
-  ip -n "$run-box" addr add $box/24 dev e0
-  ip -n "$run-box" addr add fd00:77::2/64 dev e0 nodad
+  ip -n "$run-lan" link set lo up
+  wire
   ip -n "$run-lan" addr add $lan/24 dev e1
   ip -n "$run-lan" addr add $stranger/24 dev e1
   ip -n "$run-lan" addr add fd00:77::1/64 dev e1 nodad
-  ip -n "$run-box" link set e0 up
   ip -n "$run-lan" link set e1 up
-  ip -n "$run-box" route add default via $lan
-  ip -n "$run-box" -6 route add default via fd00:77::1
 }
 lan_exec=(ip netns exec "$run-lan")
 from_lan() { "${lan_exec[@]}" "$@"; }
@@ -46,16 +39,15 @@ dialled() { captured "tcp.flags.syn==1 && tcp.flags.ack==0 && ip.src==$box && !(
 chip() {
   mkdir -p "$work/tpm"
   rm -f "$work"/tpm.sock*
-  spawn swtpm socket --tpm2 --server "type=unixio,path=$work/tpm.sock,mode=0666" --ctrl "type=unixio,path=$work/tpm.sock.ctrl" \
-    --tpmstate "dir=$work/tpm" --flags not-need-init,startup-clear >"$work/swtpm" 2>&1
+  spawn swtpm socket --tpm2 --ctrl "type=unixio,path=$work/tpm.sock.ctrl" --tpmstate "dir=$work/tpm" "${chip_flags[@]}" >"$work/swtpm" 2>&1
   chip=$!
-  within 10 test -S "$work/tpm.sock" || die "swtpm: $(cat "$work/swtpm")"
+  within 10 test -S "$work/tpm.sock.ctrl" || die "swtpm: $(cat "$work/swtpm")"
 }
 
-# air starts the mobile network with one modem and the handsets.
+# air [MODEMSIM'S...] starts the mobile network with its modems and the handsets.
 handsets=http://127.0.0.1:8088
 air() {
-  spawn "${lan_exec[@]}" "$work/bin/modemsim" -dir "$work/air" -links "$work/ports" -http 127.0.0.1:8088 -modems 1 -profile ec25 -latency 50ms >"$work/modemsim" 2>&1
+  spawn "${lan_exec[@]}" "$work/bin/modemsim" -dir "$work/air" -links "$work/ports" -http 127.0.0.1:8088 -profile ec25 -latency 50ms "$@" >"$work/modemsim" 2>&1
   within 10 test -e "$work/ports/modem1" || die "modemsim: $(cat "$work/modemsim")"
   modem=$(readlink "$work/ports/modem1")
   chmod 660 "$modem"
@@ -80,14 +72,14 @@ programs() {
   CGO_ENABLED=0 go test -c -trimpath -buildvcs=false -o "$work/bin/walk" ./packaging/doc/walk
 }
 
+# configuration takes $chip_lines and $modem_lines, which are of the machine.
 configuration() {
   cat <<TOML
 [box]
 id = "install"
 state = "/var/lib/pinward"
 [tpm]
-device = "/run/tpm.sock"
-sysfs = "/srv/sys"
+$chip_lines
 [https]
 listen = "[::]:8443"
 certificate = "/etc/pinward/server.pem"
@@ -97,9 +89,7 @@ name = "mllp"
 listen = "[::]:2575"
 mode = "live"
 allow = ["10.77.0.0/24"]
-[[modem]]
-name = "modem1"
-device = "/dev/ttyFAKE0"
+$modem_lines
 [[witness]]
 name = "siem"
 kind = "syslog"
@@ -110,7 +100,7 @@ TOML
 }
 
 # clients sets what runs the portal, the engine and the visitors; one code is all of them once.
-clients() { clients=("${lan_exec[@]}" "$work/bin/client" -https $box:8443 -ca "$work/server.pem" -token "$token" -handsets "$handsets"); }
+clients() { clients=("${lan_exec[@]}" "$work/bin/client" -https $box:8443 -ca "$work/server.pem" -token "$token" -handsets "$handsets" -patience $((30 * slow))s); }
 one_code() { clients && "${clients[@]}" -once -first "$1"; }
 
 # let_go ends exclusive use of the terminal. A port's ends with its last descriptor; of a terminal the simulator has one.

@@ -86,8 +86,8 @@ func (s *seen) because(why string) {
 	s.Why = why
 }
 
-// patience bounds every wait; nothing is expected to take that long.
-const patience = 30 * time.Second
+// patience bounds every wait; nothing is expected to take that long. A whole machine that boots takes longer than a daemon.
+var patience = 30 * time.Second
 
 func run() error {
 	https := flag.String("https", "", "the box's HTTPS `address`")
@@ -98,6 +98,7 @@ func run() error {
 	first := flag.Int("first", 1000, "the first handset is +1617555 and this `number`")
 	once := flag.Bool("once", false, "one code, from its start to its check, and no load")
 	visitors := flag.Int("visitors", 4, "how many come, each after its last answer")
+	flag.DurationVar(&patience, "patience", patience, "how long a good client waits")
 	flag.Parse()
 	pem, err := os.ReadFile(*ca)
 	if err != nil {

@@ -3,9 +3,11 @@
 // it fails in the unit would say nothing.
 //
 //	probe FILE HOST:PORT
+//	probe memory MIB
+//	probe threads NUMBER
 //
-// Each line that it writes is a try and what came of it: "ok" or the name of the error. It is for a machine that
-// can be thrown away.
+// Each line that it writes is a try and what came of it: "ok" or the name of the error. The other forms take so much and
+// say that they got it. It is for a machine that can be thrown away.
 package main
 
 import (
@@ -26,6 +28,13 @@ func main() {
 	if len(os.Args) != 3 {
 		fmt.Fprintln(os.Stderr, "usage: probe FILE HOST:PORT, on a machine that can be thrown away")
 		os.Exit(2)
+	}
+	if what := os.Args[1]; what == "memory" || what == "threads" {
+		if err := limit(what, os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "probe:", err)
+			os.Exit(2)
+		}
+		return
 	}
 	var said strings.Builder
 	for _, t := range tries {
