@@ -98,10 +98,14 @@ func (u *updater) command() *cobra.Command {
 	f.BoolVar(&o.noRollback, "no-rollback", false, "install although the former package is not at hand, and there is no way back")
 	f.BoolVar(&o.noBackup, "no-backup", false, "install without a backup made first")
 	f.BoolVar(&o.downgrade, "downgrade", false, "install an older version")
-	cmd.AddCommand(check, apply, &cobra.Command{
+	rollback := &cobra.Command{
 		Use: "rollback", Short: "Put the version before the last update back", Args: cobra.NoArgs,
 		RunE: root(func(cmd *cobra.Command, _ []string) error { return u.rollback(cmd.Context()) }),
-	})
+	}
+	for _, one := range []*cobra.Command{apply, rollback} {
+		one.Flags().DurationVar(&u.steady, "steady", u.steady, "how long the daemon has to stand, well, before it counts as come up")
+	}
+	cmd.AddCommand(check, apply, rollback)
 	return cmd
 }
 
@@ -205,6 +209,7 @@ func (u *updater) keptPath(is installed) string {
 // packages are as the package manager left them, and `rollback` or the same `apply` again ends it.
 type journal struct {
 	From, To string    // versions
+	Before   string    // while it is under way: the version that rollback led to before it, "" for none
 	Ended    bool      // false: the update is under way, or was cut off
 	At       time.Time // of the last change
 }

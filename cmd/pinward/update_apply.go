@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,10 +65,14 @@ func (u *updater) apply(ctx context.Context, file string, o applyOptions) error 
 	if res.Backup, err = u.backUp(ctx, before, o); err != nil {
 		return err
 	}
-	if err := u.keep(journal{From: is.version, To: to.version}); err != nil {
+	earlier := j.From
+	if !j.Ended {
+		earlier = j.Before
+	}
+	if err := u.keep(journal{From: is.version, To: to.version, Before: earlier}); err != nil {
 		return err
 	}
-	return u.install(ctx, is, to, before, res)
+	return u.install(ctx, is, to, before, earlier, res)
 }
 
 // readyToReturn sees that the installed version's package is kept.
@@ -100,8 +105,9 @@ func (u *updater) backUp(ctx context.Context, before standing, o applyOptions) (
 	return made.File, nil
 }
 
-// install installs, and goes back where what was installed does not come up.
-func (u *updater) install(ctx context.Context, is, to installed, before standing, res outcome) error {
+// install installs, and goes back where what was installed does not come up. Then rollback leads to the version that it led to
+// before, earlier, and not to the one that has just failed.
+func (u *updater) install(ctx context.Context, is, to installed, before standing, earlier string, res outcome) error {
 	fmt.Fprintf(u.say, "install   %s %s over %s\n", to.name, to.version, is.version)
 	failed := u.put(ctx, to)
 	if failed == nil {
@@ -121,17 +127,20 @@ func (u *updater) install(ctx context.Context, is, to installed, before standing
 		return fmt.Errorf("version %s does not come up (%w), and going back to %s failed: %w", to.version, failed, is.version, err)
 	}
 	res.Now, res.RolledBack = is.version, failed.Error()
-	if err := u.end(journal{From: to.version, To: is.version, Ended: true}, res); err != nil {
+	os.Remove(u.keptPath(to)) // what stays costs space alone
+	if err := u.end(journal{From: earlier, To: is.version, Ended: true}, res); err != nil {
 		return err
 	}
 	return exit(1)
 }
 
-// goBack installs the kept package, and sees the daemon come up with it.
+// goBack installs the kept package, and sees the daemon come up with it. Where the disk has no room for it either, the package
+// manager may have left the former version as it was: that is asked of the daemon.
 func (u *updater) goBack(ctx context.Context, is installed, before standing) error {
 	ctx = context.WithoutCancel(ctx) // ^C in the middle of it would leave the box without a daemon
-	if err := u.put(ctx, is); err != nil {
-		return err
+	failed := u.put(ctx, is)
+	if now, err := u.installed(ctx); failed != nil && (err != nil || now != is || !u.configured(ctx, is)) {
+		return errors.Join(failed, err)
 	}
 	return u.comesUp(ctx, is.version, before)
 }
@@ -214,11 +223,18 @@ func (u *updater) standing(ctx context.Context) (s standing, err error) {
 func (u *updater) comesUp(ctx context.Context, version string, before standing) error {
 	fmt.Fprintf(u.say, "wait      for version %s to be ready and well\n", version)
 	until := time.Now().Add(u.patience)
+	first, last := u.restarts(ctx), 0
 	var since time.Time
 	for {
-		now, err := u.standing(ctx)
+		if last = u.restarts(ctx); last < first {
+			first = 0 // it counts anew from a start that somebody ordered
+		}
+		err := u.active(ctx) // while it is not nobody answers at its socket, which systemd holds
 		if err == nil {
-			err = u.asWell(ctx, now, version, before)
+			var now standing
+			if now, err = u.standing(ctx); err == nil {
+				err = asWell(now, version, before)
+			}
 		}
 		switch {
 		case err != nil:
@@ -228,7 +244,7 @@ func (u *updater) comesUp(ctx context.Context, version string, before standing) 
 		case time.Since(since) >= u.steady:
 			return nil
 		}
-		if err != nil && time.Now().After(until) {
+		if err != nil && (time.Now().After(until) || last-first >= restartsMost) {
 			return err
 		}
 		select {
@@ -239,11 +255,28 @@ func (u *updater) comesUp(ctx context.Context, version string, before standing) 
 	}
 }
 
-// asWell says what keeps the daemon from being as well as it was.
-func (u *updater) asWell(ctx context.Context, now standing, version string, before standing) error {
+func (u *updater) active(ctx context.Context) error {
 	if state, err := u.run(ctx, "systemctl", "is-active", "pinward.service"); err != nil || strings.TrimSpace(state) != "active" {
 		return fmt.Errorf("pinward.service is not active: %w", errors.Join(errors.New(state), err))
 	}
+	return nil
+}
+
+// restartsMost is how often systemd may have started the new daemon again before nobody waits for it any longer.
+const restartsMost = 3
+
+// restarts is how often systemd has started the daemon again by itself.
+func (u *updater) restarts(ctx context.Context) int {
+	out, err := u.run(ctx, "systemctl", "show", "-P", "NRestarts", "pinward.service")
+	if err != nil {
+		return 0 // then only patience ends the wait
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(out)) // what is no number is none
+	return n
+}
+
+// asWell says what keeps the daemon from being as well as it was.
+func asWell(now standing, version string, before standing) error {
 	if now.Version != version {
 		return fmt.Errorf("the daemon that answers is of version %s", now.Version)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestUpdate: a signed newer version is backed up for, installed by dpkg and seen to come up; the one before is kept,
@@ -80,6 +81,47 @@ func TestUpdateRollsBackByItself(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUpdateDiskFull: the new package does not fit. dpkg leaves the version of before as it was, and there is no room to install
+// that anew either: it is still what runs.
+func TestUpdateDiskFull(t *testing.T) {
+	w := newUpdateWorld(t, "1.1.0")
+	two, one := w.bundle("1.2.0", ""), w.bundle("1.1.0", "")
+	w.room = packageWeight / 2
+	err := w.do("apply", two, "--previous", one)
+	if code, ok := errors.AsType[exit](err); !ok || code != 1 {
+		t.Fatalf("apply: %v; said:\n%s", err, w.said.String())
+	}
+	w.is("1.1.0")
+	if said := w.said.String(); !strings.Contains(said, "Version 1.1.0 is back") || !strings.Contains(said, "File too large") {
+		t.Errorf("said:\n%s", said)
+	}
+	w.room = 0
+	if err := w.do("apply", two); err != nil {
+		t.Fatal(err)
+	}
+	w.is("1.2.0")
+}
+
+// TestUpdateCrashLoop: a daemon that ends again and again is given up long before the time that a slow one has.
+func TestUpdateCrashLoop(t *testing.T) {
+	w := newUpdateWorld(t, "1.1.0")
+	w.u.patience, w.crashes = time.Hour, 1
+	if err := w.do("apply", w.bundle("1.1.5", ""), "--previous", w.bundle("1.1.0", "")); err != nil {
+		t.Fatal(err)
+	}
+	w.broken["1.2.0"] = standing{State: "sealed", Unseal: "tpm", Cause: "it ended"}
+	err := w.do("apply", w.bundle("1.2.0", ""))
+	if code, ok := errors.AsType[exit](err); !ok || code != 1 {
+		t.Fatalf("apply: %v", err)
+	}
+	w.is("1.1.5")
+	// Rollback does not lead to what has just failed, but where it led before.
+	if err := w.do("rollback"); err != nil {
+		t.Fatal(err)
+	}
+	w.is("1.1.0")
 }
 
 // TestUpdateOfABoxThatAsksForAPassphrase: sealed is how such a box starts, and no reason to go back.

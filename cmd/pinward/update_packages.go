@@ -54,3 +54,12 @@ func (u *updater) put(ctx context.Context, want installed) error {
 	}
 	return err
 }
+
+// configured tells whether the package manager has no more to do on the package: files and scripts are all of one version.
+func (u *updater) configured(ctx context.Context, is installed) bool {
+	if is.format == release.RPM {
+		return true // RPM exchanges a package whole, or not at all
+	}
+	out, err := u.run(ctx, "dpkg-query", "-W", "-f", "${db:Status-Abbrev}", is.name)
+	return err == nil && strings.TrimSpace(out) == "ii"
+}
