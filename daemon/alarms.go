@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"pinward/daemon/admin"
 	"pinward/daemon/alarm"
+	"pinward/daemon/contact"
 	"pinward/daemon/health"
 	"pinward/store"
 )
@@ -121,6 +123,57 @@ func (h *house) checkAlarms() health.Check {
 		}
 		return health.OK, ""
 	}}
+}
+
+// checkOnCall warns when nobody would be told of an alarm, whatever it is.
+func (h *house) checkOnCall() health.Check {
+	return health.Check{Name: "on call", Ask: func() (health.State, string) {
+		words := ""
+		if err := h.store.View(context.Background(), func(tx *store.Tx) (err error) {
+			words, err = alarm.Unreached(tx, len(h.senders))
+			return err
+		}); err != nil {
+			return health.Unknown, "the policy of alarms cannot be read"
+		}
+		if words != "" {
+			return health.Warn, words
+		}
+		return health.OK, ""
+	}}
+}
+
+// checkSite warns when texts cannot say from whom they are, or whom to call.
+func (h *house) checkSite() health.Check {
+	return health.Check{Name: "site", Ask: func() (health.State, string) {
+		var site contact.Site
+		if err := h.store.View(context.Background(), func(tx *store.Tx) (err error) {
+			site, err = contact.SiteOf(tx)
+			return err
+		}); err != nil {
+			return health.Unknown, "the site cannot be read"
+		}
+		var missing []string
+		if site.Brand == "" {
+			missing = append(missing, "brand")
+		}
+		if site.HelpPhone == "" {
+			missing = append(missing, "help_phone")
+		}
+		if len(missing) > 0 {
+			return health.Warn, "the site has no " + strings.Join(missing, " and no ") + ": texts do not say from whom they are, or whom to call; set it in pinward config, part site"
+		}
+		return health.OK, ""
+	}}
+}
+
+// openAlarms are the alarms that are not over, for status.
+func openAlarms(tx *store.Tx) ([]admin.Alarm, error) {
+	all, err := alarm.Open(tx)
+	var out []admin.Alarm
+	for _, a := range all {
+		out = append(out, admin.Alarm{ID: a.ID, Severity: string(a.Severity), Path: a.Path, Cause: a.Cause, Since: a.Since, Seen: a.Seen, SeenBy: a.SeenBy})
+	}
+	return out, err
 }
 
 // maintenanceNode is the node of health that says that the box is in maintenance: no cause of an alarm.

@@ -34,7 +34,8 @@ func (b *box) doctor(ctx context.Context) []admin.Finding {
 		if slices.Contains(c.Path, "modems") && len(c.Path) > 4 { // told by examineFleet, one by one
 			continue
 		}
-		list = append(list, admin.Finding{Area: "health", Name: strings.Join(c.Path[1:], "/"), State: c.State, What: c.Cause + ", since " + c.Since.Local().Format(time.DateTime)})
+		list = append(list, admin.Finding{Area: "health", Name: strings.Join(c.Path[1:], "/"), State: c.State, What: c.Cause + ", since " + c.Since.Local().Format(time.DateTime),
+			Next: fmt.Sprintf("/usr/share/doc/pinward/runbook.md, the row %q", c.Path[len(c.Path)-1])})
 	}
 	return list
 }

@@ -148,7 +148,7 @@ func (h *house) afterRestore(tx *store.Tx) error {
 
 func (h *house) buildDoors(b *box) {
 	h.api = api.New(api.Options{Store: h.store, Box: b.watch, Figures: h.figures, Backup: h.backupFigures, Maintenance: func() bool { return h.inMaintenance() != nil }, Health: b.Health, Log: b.log, Version: b.opts.Version})
-	h.console = console.New(console.Options{Store: h.store, Health: b.Health, Passwords: b.passwords, Log: b.log})
+	h.console = console.New(console.Options{Store: h.store, Health: b.Health, Planned: h.plannedUntil, Passwords: b.passwords, Log: b.log})
 	h.intake = map[string]*intake.Intake{}
 	for _, l := range b.cfg.HL7 {
 		in := l.intake(b.log)
@@ -313,7 +313,7 @@ func (h *house) askWriter(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check(b *box) health.Check {
-	return health.Check{Name: "store", Children: []health.Check{b.checkBackup(h), h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms(), h.checkMaintenance()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{b.checkBackup(h), h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms(), h.checkOnCall(), h.checkSite(), h.checkMaintenance()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}
@@ -368,6 +368,9 @@ func (h *house) describe(b *box, s *admin.Status) {
 			return err
 		} else if m.On {
 			s.Maintenance = &m
+		}
+		if s.Alarms, err = openAlarms(tx); err != nil {
+			return err
 		}
 		lanes, err := outbox.Depth(tx)
 		s.Queue = map[string]int{}

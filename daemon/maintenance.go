@@ -49,6 +49,14 @@ func (h *house) inMaintenance() *maintenance {
 	return nil
 }
 
+// plannedUntil is until when maintenance is on and by whom, for the pages; false if none is.
+func (h *house) plannedUntil() (until time.Time, by string, on bool) {
+	if m := h.inMaintenance(); m != nil {
+		return m.Until, m.By, true
+	}
+	return until, by, false
+}
+
 // resumeMaintenance takes up one that a restart interrupted.
 func (h *house) resumeMaintenance(tx *store.Tx) error {
 	m, ok, err := maintained.Get(tx, maintainedKey)

@@ -27,7 +27,26 @@ type status struct {
 	Queue                                          map[string]int
 	Maintenance                                    *maintenance
 	Modems                                         map[string]modem
+	Alarms                                         []openAlarm
 	Health                                         node
+}
+
+// openAlarm is an alarm that is not over.
+type openAlarm struct {
+	ID                    uint64
+	Severity, Path, Cause string
+	Since                 time.Time
+	Seen                  time.Time `json:"acknowledged"`
+	SeenBy                string    `json:"acknowledged_by"`
+}
+
+// String is the alarm in one line: which, since when, who sees to it, and then what it is.
+func (a openAlarm) String() string {
+	seen := "NOT acknowledged"
+	if a.SeenBy != "" {
+		seen = "acknowledged by " + a.SeenBy + " at " + a.Seen.Local().Format(time.DateTime)
+	}
+	return fmt.Sprintf("%d %s since %s, %s: %s: %s", a.ID, a.Severity, a.Since.Local().Format(time.DateTime), seen, a.Path, a.Cause)
 }
 
 type modem struct {
@@ -110,6 +129,9 @@ func (st status) print(w io.Writer) {
 			fmt.Fprintf(w, "  %s %s, %s, %d dBm", m.Vendor, m.Model, m.Operator, m.SignalDBm)
 		}
 		fmt.Fprintln(w)
+	}
+	for _, a := range st.Alarms {
+		fmt.Fprintf(w, "alarm    %s\n", a)
 	}
 	st.Health.print(w, 0)
 }

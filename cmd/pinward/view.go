@@ -101,6 +101,10 @@ func render(first, now look, width, height int, colour bool) []byte {
 	if st.Next != "" {
 		p.line(amber, "next     %s", st.Next)
 	}
+	if st.Maintenance != nil {
+		p.line(amber, "planned  %s", st.Maintenance)
+	}
+	p.alarms(st.Alarms)
 	p.health(st.Health)
 	p.line(plain, "")
 	success := "-"
@@ -156,6 +160,17 @@ func (p *painter) health(n node) {
 		p.line(green, "health   ok")
 	case told > 6:
 		p.line(amber, "         and %d more: pinward status", told-6)
+	}
+}
+
+// alarms names those that are open, at most four of them; they come the most severe first.
+func (p *painter) alarms(open []openAlarm) {
+	for i, a := range open {
+		if i == 4 {
+			p.line(amber, "         and %d more alarms: pinward alarm list", len(open)-4)
+			return
+		}
+		p.line(map[string]string{"critical": red, "warning": amber}[a.Severity], "alarm    %s", a)
 	}
 }
 

@@ -48,8 +48,20 @@ type Status struct {
 	// Maintenance is the planned one that is on, nil if none is.
 	Maintenance *Maintenance            `json:"maintenance,omitempty"`
 	Modems      map[string]modem.Status `json:"modems,omitempty"`
-	Setup       *Progress               `json:"setup,omitempty"` // nil once it is finished
+	Alarms      []Alarm                 `json:"alarms,omitempty"` // that are not over, the most severe first
+	Setup       *Progress               `json:"setup,omitempty"`  // nil once it is finished
 	Health      health.Node             `json:"health"`
+}
+
+// Alarm is one that is not over.
+type Alarm struct {
+	ID       uint64    `json:"id"`
+	Severity string    `json:"severity"` // warning or critical
+	Path     string    `json:"path"`     // where in health
+	Cause    string    `json:"cause"`
+	Since    time.Time `json:"since"`
+	Seen     time.Time `json:"acknowledged,omitzero"`
+	SeenBy   string    `json:"acknowledged_by,omitempty"`
 }
 
 // Maintenance is a planned time in which nothing new is taken.

@@ -28,6 +28,11 @@ type box struct {
 	*outboxtest.Box
 	handler http.Handler
 	log     *lines
+	planned time.Time // until when maintenance is on
+}
+
+func (b *box) plan() (until time.Time, by string, on bool) {
+	return b.planned, "it", !b.planned.IsZero()
 }
 
 // lines is the log in memory.
@@ -92,7 +97,7 @@ func newBoxOn(t testing.TB, free func(string) (uint64, uint64, error)) *box {
 		}
 		return nil
 	})
-	b.handler = New(Options{Store: b.Store, Health: tree, Passwords: access.NewPasswords(4), Log: slog.New(slog.NewTextHandler(b.log, nil))})
+	b.handler = New(Options{Store: b.Store, Health: tree, Planned: b.plan, Passwords: access.NewPasswords(4), Log: slog.New(slog.NewTextHandler(b.log, nil))})
 	return b
 }
 

@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"pinward/daemon/access"
 	"pinward/daemon/health"
@@ -18,9 +19,11 @@ import (
 
 // Options is what the program gives this door. All are required.
 type Options struct {
-	Store     *store.Store
-	Health    func() health.Node // the tree as it was last judged; it must return at once
-	Passwords *access.Passwords  // shared with the other doors, so that one core at most hashes
+	Store  *store.Store
+	Health func() health.Node // the tree as it was last judged; it must return at once
+	// Planned is until when the box is in maintenance and by whom; on is false if it is not.
+	Planned   func() (until time.Time, by string, on bool)
+	Passwords *access.Passwords // shared with the other doors, so that one core at most hashes
 	Log       *slog.Logger
 }
 

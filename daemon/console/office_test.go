@@ -151,7 +151,7 @@ func TestHealthAndServices(t *testing.T) {
 	if n := strings.Count(page, `role="alert"`); n != 1 {
 		t.Errorf("%d causes are shown, want the one", n)
 	}
-	well := New(Options{Store: b.Store, Health: func() health.Node { return health.Node{Name: "pinward", Since: time.Now()} }})
+	well := New(Options{Store: b.Store, Planned: b.plan, Health: func() health.Node { return health.Node{Name: "pinward", Since: time.Now()} }})
 	w := httptest.NewRecorder()
 	well.ServeHTTP(w, p.request("GET", "/health"))
 	answer{w, t}.want(200).says("All is well.")

@@ -27,6 +27,7 @@ type view struct {
 	Site    contact.Site
 	Refresh string // content of <meta http-equiv="refresh">, "" for never
 	Error   string // shown on top
+	Notices notices
 	Body    any
 }
 
@@ -99,7 +100,10 @@ func (c *console) render(w http.ResponseWriter, v *visit, status int, name strin
 		out.Path = v.URL.Path
 	}
 	if err := c.Store.View(v.Context(), func(tx *store.Tx) (err error) {
-		out.Site, err = contact.SiteOf(tx)
+		if out.Site, err = contact.SiteOf(tx); err != nil || v.who.Name == "" {
+			return err
+		}
+		out.Notices, err = c.notices(tx, out.Site)
 		return err
 	}); err != nil && v.Context().Err() == nil {
 		c.Log.Error("read site", "error", err)
