@@ -125,9 +125,12 @@ func (h *house) checkAlarms() health.Check {
 	}}
 }
 
-// checkOnCall warns when nobody would be told of an alarm, whatever it is.
-func (h *house) checkOnCall() health.Check {
+// checkOnCall warns when nobody would be told of an alarm, whatever it is. The demo's owner looks at it himself.
+func (h *house) checkOnCall(b *box) health.Check {
 	return health.Check{Name: "on call", Ask: func() (health.State, string) {
+		if b.opts.Owner != "" {
+			return health.OK, ""
+		}
 		words := ""
 		if err := h.store.View(context.Background(), func(tx *store.Tx) (err error) {
 			words, err = alarm.Unreached(tx, len(h.senders))

@@ -35,6 +35,8 @@ var probes = []probe{
 	{"tpm", "The TPM: hours since its counter was bound to the audit", "3", "25", checkTPM},
 	{"cert", "Certificates: days until the first runs out", "30:", "7:", checkCertificates},
 	{"backup", "Backups: hours since the last whole one", "36", "72", checkBackup},
+	{"alarm", "Alarms: minutes that the oldest one waits for somebody to acknowledge it", "5", "60", checkAlarms},
+	{"heartbeat", "The daily heartbeat: hours since it last reached everybody it is for", "25", "49", checkHeartbeat},
 	{"clock", "The clock: trusted, and kept by a time server", "", "", checkClock},
 	{"disk", "Free space of the state folder, in MB", "2048:", "600:", checkDisk},
 	{"follower", "Witnesses, audit repository, engines: seconds that the one furthest behind waits", "3600", "86400", checkFollowers},

@@ -145,6 +145,50 @@ func checkBackup(_ status, fs scrape, warn, crit threshold) (v verdict) {
 	return v
 }
 
+func checkAlarms(st status, _ scrape, warn, crit threshold) (v verdict) {
+	unseen, oldest := 0, 0.0
+	var told []string
+	for _, a := range st.Alarms {
+		if a.SeenBy == "" {
+			unseen++
+			oldest = max(oldest, time.Since(a.Since).Minutes())
+			told = append(told, strings.ReplaceAll(fmt.Sprintf("%d %s %s: %s", a.ID, a.Severity, a.Path, a.Cause), "|", "/"))
+		}
+	}
+	if unseen > 0 {
+		v.judge(oldest, warn, crit)
+	}
+	switch {
+	case len(st.Alarms) == 0:
+		v.text = "no alarm is open"
+	case unseen == 0:
+		v.text = fmt.Sprintf("%d open, all of them acknowledged", len(st.Alarms))
+	default:
+		v.text = fmt.Sprintf("%d open, %d of them not acknowledged: %s", len(st.Alarms), unseen, strings.Join(told[:min(len(told), 3)], "; "))
+	}
+	if st.Maintenance != nil {
+		v.text += "; " + st.Maintenance.String()
+	}
+	v.perf = []perf{{label: "oldest_unseen", value: oldest, warn: warn.text, crit: crit.text, min: "0"}, {label: "open", value: float64(len(st.Alarms)), min: "0"}}
+	return v
+}
+
+func checkHeartbeat(st status, fs scrape, warn, crit threshold) (v verdict) {
+	at, known := fs.one("pinward_heartbeat_timestamp_seconds")
+	if !known {
+		return verdict{text: "the policy of alarms has no heartbeat"}
+	}
+	since, what := time.Unix(int64(at), 0), "the last heartbeat was %.0f hours ago"
+	if at == 0 { // a box that is new, or one whose heartbeat reaches nobody
+		since, what = st.Since, "no heartbeat has reached anybody since the box was opened %.0f hours ago"
+	}
+	hours := time.Since(since).Hours()
+	v.judge(hours, warn, crit)
+	v.text = fmt.Sprintf(what, hours)
+	v.perf = []perf{{label: "age", value: hours * 3600, unit: "s", min: "0"}}
+	return v
+}
+
 func checkClock(_ status, fs scrape, _, _ threshold) (v verdict) {
 	v.text = "the clock is trusted"
 	if trusted, known := fs.one("pinward_clock_trusted"); !known || trusted == 0 {

@@ -246,6 +246,8 @@ type Figures struct {
 	// TestPassed and HeartbeatPassed are when the last test and the last heartbeat had reached everybody
 	// they are for; zero: never.
 	TestPassed, HeartbeatPassed time.Time
+	// Beats is false where the policy has no heartbeat: none is to be missed.
+	Beats bool
 }
 
 // FiguresOf reads them.
@@ -260,6 +262,7 @@ func FiguresOf(tx *store.Tx) (Figures, error) {
 	}
 	test, err1 := routineOf(tx, Test)
 	beat, err2 := routineOf(tx, Heartbeat)
-	f.TestPassed, f.HeartbeatPassed = test.Passed, beat.Passed
-	return f, errors.Join(err, err1, err2)
+	p, err3 := PolicyOf(tx)
+	f.TestPassed, f.HeartbeatPassed, f.Beats = test.Passed, beat.Passed, p.Heartbeat.At != ""
+	return f, errors.Join(err, err1, err2, err3)
 }

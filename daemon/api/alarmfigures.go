@@ -13,7 +13,7 @@ var (
 	descAlarms = prometheus.NewDesc("pinward_alarms", "Alarms that are not over.", []string{"severity", "acknowledged"}, nil)
 	descTest   = prometheus.NewDesc("pinward_alarm_test_timestamp_seconds", "When a test of the alarms last reached everybody; 0 if never.", nil, nil)
 	descPlan   = prometheus.NewDesc("pinward_maintenance", "1 while planned maintenance is on.", nil, nil)
-	descBeat   = prometheus.NewDesc("pinward_heartbeat_timestamp_seconds", "When the daily heartbeat last reached everybody it is for; 0 if never.", nil, nil)
+	descBeat   = prometheus.NewDesc("pinward_heartbeat_timestamp_seconds", "When the daily heartbeat last reached everybody it is for; 0 if never, absent where the policy has none.", nil, nil)
 )
 
 func describeAlarms(ch chan<- *prometheus.Desc) {
@@ -41,7 +41,9 @@ func (g gauges) collectAlarms(tx *store.Tx, ch chan<- prometheus.Metric) error {
 	}
 	gauge(descPlan, planned)
 	gauge(descTest, seconds(f.TestPassed))
-	gauge(descBeat, seconds(f.HeartbeatPassed))
+	if f.Beats {
+		gauge(descBeat, seconds(f.HeartbeatPassed))
+	}
 	return nil
 }
 
