@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestThresholds: the ranges of the Monitoring Plugins guidelines, each with what it lets by.
@@ -34,7 +35,9 @@ func TestThresholds(t *testing.T) {
 	}
 }
 
-const scraped = `# HELP pinward_modem_signal_dbm Signal.
+const scraped = `pinward_alarms{severity="critical",acknowledged="no"} 1
+pinward_heartbeat_timestamp_seconds 3600
+# HELP pinward_modem_signal_dbm Signal.
 # TYPE pinward_modem_signal_dbm gauge
 pinward_modem_signal_dbm{modem="modem1"} -71
 pinward_modem_signal_dbm{modem="a \"b\"\\,}"} -107
@@ -65,18 +68,24 @@ func TestProbes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := status{State: "open", Modems: map[string]modem{"modem1": {Ready: true}, "modem2": {Phase: "down", Cause: "unplugged"}}}
+	st := status{State: "open", Modems: map[string]modem{"modem1": {Ready: true}, "modem2": {Phase: "down", Cause: "unplugged"}},
+		Alarms: []openAlarm{
+			{ID: 3, Severity: "critical", Path: "modems/modem2", Cause: "un|plugged", Since: time.Now().Add(-2 * time.Hour)},
+			{ID: 2, Severity: "warning", Path: "clock", Since: time.Now().Add(-9 * time.Hour), Seen: time.Now(), SeenBy: "user it"},
+		}}
 	want := map[string][]string{
-		"modem":    {"WARNING: 1 of 2 modems can send; not modem2 (down: unplugged)", "not_ready=1;0;;0;2", "sent=15c"},
-		"signal":   {`WARNING: the weakest is a "b"\,} with -107 dBm`, "modem1=-71;-105:;-111:", `'a "b"\,}'=-107`},
-		"queue":    {"WARNING: 2 codes wait, the oldest for 12 s; lane bulk is held", "oldest_code=12.5s;10;30;0"},
-		"hl7":      {"WARNING: 100 messages, 10.0 % of them", "bad=10%;5;20;0;100", "AE=6c", "not_taken=1c"},
-		"tpm":      {"WARNING: the keys sign; its counter was bound to the audit 5.0 hours ago", "anchor_age=5;3;25;0"},
-		"cert":     {"CRITICAL: atna ca runs out in 5 days", "'atna ca'=5;30:;7:"},
-		"backup":   {"CRITICAL: the last whole backup is"},
-		"clock":    {"WARNING: the clock is trusted; no time server keeps it"},
-		"disk":     {"WARNING: 1024 MB of", "free=1024MB;2048:;600:;0"},
-		"follower": {"WARNING: witness/siem is furthest behind, by 17 entries and 4000 s", "witness/siem=4000s;3600;86400;0"},
+		"modem":     {"WARNING: 1 of 2 modems can send; not modem2 (down: unplugged)", "not_ready=1;0;;0;2", "sent=15c"},
+		"signal":    {`WARNING: the weakest is a "b"\,} with -107 dBm`, "modem1=-71;-105:;-111:", `'a "b"\,}'=-107`},
+		"queue":     {"WARNING: 2 codes wait, the oldest for 12 s; lane bulk is held", "oldest_code=12.5s;10;30;0"},
+		"hl7":       {"WARNING: 100 messages, 10.0 % of them", "bad=10%;5;20;0;100", "AE=6c", "not_taken=1c"},
+		"tpm":       {"WARNING: the keys sign; its counter was bound to the audit 5.0 hours ago", "anchor_age=5;3;25;0"},
+		"cert":      {"CRITICAL: atna ca runs out in 5 days", "'atna ca'=5;30:;7:"},
+		"backup":    {"CRITICAL: the last whole backup is"},
+		"alarm":     {"CRITICAL: 2 open, 1 of them not acknowledged: 3 critical modems/modem2: un/plugged", "oldest_unseen=", "open=2"},
+		"heartbeat": {"CRITICAL: the last heartbeat was"},
+		"clock":     {"WARNING: the clock is trusted; no time server keeps it"},
+		"disk":      {"WARNING: 1024 MB of", "free=1024MB;2048:;600:;0"},
+		"follower":  {"WARNING: witness/siem is furthest behind, by 17 entries and 4000 s", "witness/siem=4000s;3600;86400;0"},
 	}
 	for _, p := range probes {
 		warn, err1 := parseThreshold(p.warn)

@@ -145,7 +145,10 @@ func checkBackup(_ status, fs scrape, warn, crit threshold) (v verdict) {
 	return v
 }
 
-func checkAlarms(st status, _ scrape, warn, crit threshold) (v verdict) {
+func checkAlarms(st status, fs scrape, warn, crit threshold) (v verdict) {
+	if len(fs["pinward_alarms"]) == 0 {
+		return verdict{code: pluginUnknown, text: "the daemon does not tell of alarms"}
+	}
 	unseen, oldest := 0, 0.0
 	var told []string
 	for _, a := range st.Alarms {
@@ -175,6 +178,9 @@ func checkAlarms(st status, _ scrape, warn, crit threshold) (v verdict) {
 
 func checkHeartbeat(st status, fs scrape, warn, crit threshold) (v verdict) {
 	at, known := fs.one("pinward_heartbeat_timestamp_seconds")
+	if len(fs["pinward_alarms"]) == 0 {
+		return verdict{code: pluginUnknown, text: "the daemon does not tell of heartbeats"}
+	}
 	if !known {
 		return verdict{text: "the policy of alarms has no heartbeat"}
 	}
