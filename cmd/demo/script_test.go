@@ -26,6 +26,10 @@ import (
 
 // TestMain lets scripts run the real demo, and the real pinward beside it.
 func TestMain(m *testing.M) {
+	// Scripts wait for timers of minutes more than they compute. -parallel says otherwise.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"demo": main})
 }
 

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -26,8 +28,12 @@ func fault(ts *testscript.TestScript, _ bool, args []string) {
 
 func faultless(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).untrace()) }
 
-// trace attaches strace to the daemon and waits until it has all its threads.
+// trace attaches strace to the daemon and waits until it has all its threads. The daemon is at rest first: what the
+// store still has to move into its tables would meet the fault before what the script does.
 func (w *world) trace(what, call, path string) error {
+	if err := eventually(w.rests); err != nil {
+		return fmt.Errorf("wait for a store at rest: %w", err)
+	}
 	if err := os.WriteFile(w.path(theTracer+".log"), nil, 0o600); err != nil {
 		return err
 	}
@@ -37,6 +43,17 @@ func (w *world) trace(what, call, path string) error {
 		return err
 	}
 	return w.await(theTracer, func() bool { return strings.Contains(w.log(theTracer), " attached") })
+}
+
+// rests tells whether the store has written nothing for longer than it waits until it merges.
+func (w *world) rests() bool {
+	files, _ := filepath.Glob(w.path("state/store/*")) // the pattern is good; there may be no store yet
+	for _, name := range files {
+		if fi, err := os.Stat(name); err == nil && time.Since(fi.ModTime()) < 400*time.Millisecond {
+			return false
+		}
+	}
+	return true
 }
 
 // untrace lets go of the daemon. A daemon that was killed has ended the tracer already, with its own end.

@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"math/big"
 	"net"
@@ -35,6 +36,10 @@ func TestMain(m *testing.M) {
 type withPrograms struct{ m *testing.M }
 
 func (w withPrograms) Run() int {
+	// Scripts wait for restarts and clocks more than they compute. -parallel says otherwise.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	dir, err := os.MkdirTemp("", "pinward-bin")
 	if err != nil {
 		panic(err)
