@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,7 +43,7 @@ func runScripts(t *testing.T, dir string) {
 		"kinds":    func(ts *testscript.TestScript, _ bool, args []string) { worldOf(ts).kinds = args[0] },
 		"raise":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).raise()) },
 		"fault":    fault, "faultless": faultless,
-		"let": let, "code": code, "hl7": sendHL7, "take": take,
+		"let": let, "code": code, "hl7": sendHL7, "take": take, "feed": feed, "launch": launch,
 	}
 	maps.Copy(cmds, walk.Script{Mark: walk.Box, Dir: "../../packaging/doc"}.Commands())
 	testscript.Run(t, testscript.Params{
@@ -59,6 +60,7 @@ func runScripts(t *testing.T, dir string) {
 			env.Setenv("TPM", w.path("tpm.sock"))
 			env.Setenv("EFI", w.path("sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"))
 			env.Setenv("SOCKET", w.path("control"))
+			env.Setenv("HOST", w.host)
 			env.Setenv("HTTPS", w.https)
 			env.Setenv("MLLP", w.mllp)
 			env.Setenv("HANDSETS", w.phones)
@@ -67,6 +69,11 @@ func runScripts(t *testing.T, dir string) {
 				return err
 			}
 			env.Setenv("SPEECH", speech)
+			mail, err := filepath.Abs("../../daemon/testdata/smtpd.py")
+			if err != nil {
+				return err
+			}
+			env.Setenv("SMTPD", mail)
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
@@ -158,6 +165,39 @@ func (w *world) send(message string) (reply string, err error) {
 		got = append(got, buf[:n]...)
 	}
 	return string(got), nil
+}
+
+// launch NAME PROGRAM ARG... starts a program that ends with the script, if `crash NAME` has not ended it before. What
+// it prints is in NAME.log.
+func launch(ts *testscript.TestScript, _ bool, args []string) {
+	w := worldOf(ts)
+	ts.Check(w.launch(args[0], args[1:]...))
+	ts.Defer(func() { w.kill(args[0]) })
+}
+
+// feed N registers so many patients by HL7, over eight connections.
+func feed(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	const lines = 8
+	ended := make(chan error, lines)
+	for i := range lines {
+		go func() {
+			c := &mllp.Client{Dial: func(ctx context.Context) (net.Conn, error) {
+				var d net.Dialer
+				return d.DialContext(ctx, "tcp", worldOf(ts).mllp)
+			}}
+			var err error
+			for k := i; k < n && err == nil; k += lines {
+				m := strings.ReplaceAll(admit(fmt.Sprint("F", k), fmt.Sprint(k), fmt.Sprint("617", 2302000+k)), "\n", "\r")
+				_, err = c.Send(context.Background(), []byte(m))
+			}
+			ended <- errors.Join(err, c.Close())
+		}()
+	}
+	for range lines {
+		ts.Check(<-ended)
+	}
 }
 
 // take ADDRESS lets somebody else listen there until the script ends.

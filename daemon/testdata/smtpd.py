@@ -1,9 +1,10 @@
 # A mail server for the tests: what it takes is a line of JSON on its output. Arguments: port, certificate,
-# key, how (starttls, tls, none), user and password.
+# key, how (starttls, tls, none), user and password, and an address where it is not 127.0.0.1.
 import asyncio, json, ssl, sys
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 port, cert, key, how, user, password = sys.argv[1:7]
+host = sys.argv[7] if len(sys.argv) > 7 else "127.0.0.1"
 
 
 class Handler:
@@ -41,7 +42,7 @@ async def main():
             authenticator=login if user else None, auth_required=bool(user), auth_require_tls=how == "starttls",
         )
 
-    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", int(port), ssl=context if how == "tls" else None)
+    server = await asyncio.get_running_loop().create_server(make, host, int(port), ssl=context if how == "tls" else None)
     print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
     await server.serve_forever()
 
