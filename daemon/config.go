@@ -39,6 +39,8 @@ type Config struct {
 	Witnesses []WitnessTarget `toml:"witness"`
 	// ATNA is the hospital's audit repository; nil is none.
 	ATNA *ATNATarget `toml:"atna"`
+	// Directory is the hospital's directory, by which people log in; nil is none.
+	Directory *DirectoryTarget `toml:"directory"`
 	// Mail is the server by which alarms leave; nil is none. Webhooks are who else is told.
 	Mail     *MailTarget     `toml:"mail"`
 	Webhooks []WebhookTarget `toml:"webhook"`
@@ -357,6 +359,11 @@ func (c Config) Check() error {
 	if c.ATNA != nil {
 		if err := c.ATNA.check(); err != nil {
 			bad("atna: %w", err)
+		}
+	}
+	if c.Directory != nil {
+		if err := c.Directory.check(); err != nil {
+			bad("directory: %w", err)
 		}
 	}
 	if c.Mail != nil {

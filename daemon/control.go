@@ -41,8 +41,9 @@ func (b *box) controlHandler() http.Handler {
 			b.serveClosed(w, r)
 		}),
 		Modems:    b.modems(),
-		Routes:    slices.Concat(b.hl7Routes(), b.keyRoutes(), ringRoutes(), b.rotateRoutes(), b.backupRoutes(), b.repositoryRoutes(), b.policyRoutes(), b.alarmRoutes(), b.maintenanceRoutes(), b.acceptanceRoutes(), b.decommissionRoutes(), b.logRoutes(), b.debugRoutes()),
+		Routes:    slices.Concat(b.hl7Routes(), b.keyRoutes(), ringRoutes(), b.rotateRoutes(), b.backupRoutes(), b.repositoryRoutes(), b.policyRoutes(), b.alarmRoutes(), b.directoryRoutes(), b.maintenanceRoutes(), b.acceptanceRoutes(), b.decommissionRoutes(), b.logRoutes(), b.debugRoutes()),
 		Passwords: b.passwords,
+		Directory: b.directoryNow,
 		Status:    b.status,
 		Doctor:    b.doctor,
 		Keys: admin.Keys{
@@ -70,7 +71,7 @@ func monotonicMicros() int64 {
 	return ts.Nano() / 1000
 }
 
-// credential reads a SIM's PIN from systemd's credential folder each time it is wanted, so that it
+// credential reads a SIM's PIN or a password from systemd's credential folder each time it is wanted, so that it
 // stays in memory no longer than that.
 func credential(name string) func(context.Context) (string, error) {
 	if name == "" {
@@ -79,14 +80,14 @@ func credential(name string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) {
 		dir := os.Getenv("CREDENTIALS_DIRECTORY")
 		if dir == "" {
-			return "", errors.New("read PIN: the service was given no credentials")
+			return "", errors.New("read credential: the service was given none")
 		}
 		f, err := os.Open(filepath.Join(dir, filepath.Base(name)))
 		if err != nil {
-			return "", fmt.Errorf("read PIN: %w", err)
+			return "", fmt.Errorf("read credential: %w", err)
 		}
 		defer f.Close()
-		pin, err := io.ReadAll(io.LimitReader(f, 16))
+		pin, err := io.ReadAll(io.LimitReader(f, 1024))
 		return strings.TrimSpace(string(pin)), err
 	}
 }

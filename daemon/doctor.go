@@ -24,6 +24,7 @@ func (b *box) doctor(ctx context.Context) []admin.Finding {
 	list = append(list, examineSync(b.cfg.Box.State))
 	list = append(list, b.examineServed())
 	list = append(list, b.examineRelay(ctx, RelayDial(b.cfg.Relay.Socket))...)
+	list = append(list, b.examineDirectory(ctx)...)
 	h := b.house.Load()
 	if h == nil {
 		return list
@@ -119,7 +120,9 @@ func (b *box) examineServed() admin.Finding {
 
 // examineRelay dials every name that the configuration dials, and hangs up.
 func (b *box) examineRelay(ctx context.Context, dial Dial) []admin.Finding {
-	wanted := b.cfg.dialled()
+	now := b.cfg
+	now.Directory = b.directoryTarget() // a reload may have brought another
+	wanted := now.dialled()
 	list := make([]admin.Finding, len(wanted))
 	var dialling sync.WaitGroup
 	for i, name := range names(wanted) {

@@ -148,7 +148,7 @@ func (h *house) afterRestore(tx *store.Tx) error {
 
 func (h *house) buildDoors(b *box) {
 	h.api = api.New(api.Options{Store: h.store, Box: b.watch, Figures: h.figures, Backup: h.backupFigures, Maintenance: func() bool { return h.inMaintenance() != nil }, Health: b.Health, Log: b.log, Version: b.opts.Version})
-	h.console = console.New(console.Options{Store: h.store, Health: b.Health, Planned: h.plannedUntil, Passwords: b.passwords, Log: b.log})
+	h.console = console.New(console.Options{Store: h.store, Health: b.Health, Planned: h.plannedUntil, Passwords: b.passwords, Directory: b.directoryNow, Log: b.log})
 	h.intake = map[string]*intake.Intake{}
 	for _, l := range b.cfg.HL7 {
 		in := l.intake(b.log)
@@ -189,6 +189,7 @@ func (h *house) start(b *box) {
 	h.feedRepository(rest, b.cfg, out)
 	h.rest.Go(func() { h.index(rest) })
 	h.alarms(rest, b, out)
+	h.rest.Go(func() { h.watchDirectory(rest, b) })
 	h.rest.Go(func() {
 		select {
 		case <-h.store.Failed():
@@ -313,7 +314,7 @@ func (h *house) askWriter(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check(b *box) health.Check {
-	return health.Check{Name: "store", Children: []health.Check{b.checkBackup(h), h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms(), h.checkOnCall(b), h.checkSite(), h.checkMaintenance()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{b.checkBackup(h), h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms(), b.checkDirectory(), h.checkOnCall(b), h.checkSite(), h.checkMaintenance()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}

@@ -18,6 +18,7 @@ func (b *box) reload(d *doors) {
 		b.came("; the last reload was refused: see the log")
 	} else {
 		b.reloadFiles(d, next.HTTPS)
+		b.connectDirectory(next.Directory)
 		if keys := unapplied(b.cfg, next); len(keys) > 0 {
 			b.log.Warn("changed in the configuration, and in force after a restart, which refuses nobody: systemctl restart pinward", "keys", keys)
 			b.came("; restart to put in force: " + strings.Join(keys, ", "))
@@ -60,9 +61,10 @@ func (b *box) statusLine() string {
 }
 
 // unapplied names the parts of the configuration that differ and that only a start reads; the certificate's files
-// are read by a reload.
+// and the directory are read by a reload.
 func unapplied(now, next Config) []string {
 	next.HTTPS.Certificate, next.HTTPS.Key = now.HTTPS.Certificate, now.HTTPS.Key
+	next.Directory = now.Directory
 	var keys []string
 	a, b := reflect.ValueOf(now), reflect.ValueOf(next)
 	for i := range a.NumField() {

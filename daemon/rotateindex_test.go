@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -106,6 +107,20 @@ type indexWorld struct {
 	budget  limit.Budget
 	token   string
 	session string
+	came    time.Time // when a person of the directory did first
+}
+
+// loginByDirectory logs somebody in whom a directory knows.
+func loginByDirectory(f *flow, tx *store.Tx) error {
+	d := &access.Directory{Tries: 4, Rules: access.GroupRules{access.Nurse: {"cn=nurses"}}, Login: func(context.Context, string, string) (access.Answer, error) {
+		return access.Answer{OK: true, Shown: true, Person: access.Person{ID: "6a646f65", Name: "jdoe", Groups: []string{"cn=nurses"}}}, nil
+	}}
+	a, err := access.BeginLogin(tx, d, "jdoe", "192.0.2.1")
+	f.must(err)
+	p, err := a.Prove(f.t.Context(), nil, "right")
+	f.must(err)
+	_, _, err = access.EndLogin(tx, a, p)
+	return err
 }
 
 // fillForIndex writes into every room under names, numbers and tokens.
@@ -131,6 +146,8 @@ func fillForIndex(f *flow) *indexWorld {
 		f.must(err)
 		_, w.session, err = access.Login(tx, "jane", "192.0.2.1", true)
 		f.must(err)
+		w.came = tx.Now()
+		f.must(loginByDirectory(f, tx))
 		slots := text.Values{}
 		slots.SetSite("Main")
 		slots.SetPhone("617-555-1000")
@@ -185,6 +202,14 @@ func (w *indexWorld) find(f *flow) {
 		}
 		if _, err := notice.FindKey(tx, "g", "k"); err != nil {
 			f.t.Errorf("the notice: %v", err)
+		}
+		return nil
+	}))
+	// Who is of the directory is known again by the id that it gives them.
+	f.must(f.store.Update(f.t.Context(), self, func(tx *store.Tx) error {
+		f.must(loginByDirectory(f, tx))
+		if u, err := access.FindUser(tx, "jdoe"); err != nil || !u.Created.Equal(w.came) {
+			f.t.Errorf("who is of the directory came at %s and not at %s, %v", u.Created, w.came, err)
 		}
 		return nil
 	}))

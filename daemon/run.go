@@ -64,6 +64,9 @@ type box struct {
 	// passwords hashes for every door, one at a time: a flood of logins takes one core at most.
 	passwords *access.Passwords
 
+	// directory is the hospital's as it is connected now; nil where none is.
+	directory atomic.Pointer[hospitalDirectory]
+
 	decided chan struct{} // closed when the start has found out how the box stands
 
 	noted  atomic.Pointer[siteNote] // the note of the site as it was last written
@@ -105,6 +108,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	b.logging.level = o.Level
 	b.state.Store(&State{Name: Starting, Since: b.began})
 	b.loadSpeech()
+	b.connectDirectory(c.Directory)
 	lock, err := lockState(c.Box.State)
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		c.setup(), c.login(), c.logout(), c.status(), c.check(),
 		c.verify(), c.send(), c.audit(), c.key(), c.backup(), c.restore(), c.outbox(), c.modemCommand(), c.hl7(), c.config(), c.alarm(), c.downtime(), c.maintenance(),
-		c.user(), c.clients(), c.site(), speechCommand(), serviceCommand(), newUpdater(c).command(), c.commission(), c.decommission(),
+		c.user(), c.directory(), c.clients(), c.site(), speechCommand(), serviceCommand(), newUpdater(c).command(), c.commission(), c.decommission(),
 		c.doctor(), c.access(), c.top(), c.log(), c.debug(),
 	)
 	refuseBare(root)

@@ -20,6 +20,9 @@ type account struct {
 	Disabled bool      `json:"disabled"`
 	Created  time.Time `json:"created"`
 	Changed  time.Time `json:"changed"`
+	// Directory and Gone must come back with a review as they were shown.
+	Directory bool   `json:"directory,omitempty"`
+	Gone      string `json:"gone,omitempty"`
 }
 
 func (a account) String() string {
@@ -27,8 +30,14 @@ func (a account) String() string {
 	if a.Disabled {
 		state = "disabled"
 	}
-	return fmt.Sprintf("%-20s %-10s  %-24s since %s, password of %s", a.Name, state, strings.Join(a.Roles, ","),
-		a.Created.Local().Format(time.DateOnly), a.Changed.Local().Format(time.DateOnly))
+	password := "password of " + a.Changed.Local().Format(time.DateOnly)
+	if a.Directory {
+		password = "by the directory"
+	}
+	if a.Gone != "" {
+		state, password = "gone", password+": "+a.Gone
+	}
+	return fmt.Sprintf("%-20s %-10s  %-24s since %s, %s", a.Name, state, strings.Join(a.Roles, ","), a.Created.Local().Format(time.DateOnly), password)
 }
 
 func userPath(name string) string { return "/users/" + url.PathEscape(name) }

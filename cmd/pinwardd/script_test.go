@@ -35,6 +35,7 @@ func runScripts(t *testing.T, dir string) {
 	t.Helper()
 	cmds := map[string]func(*testscript.TestScript, bool, []string){
 		"up": onProcess((*world).start), "gone": onProcess((*world).gone), "down": onProcess((*world).stop),
+		"reload": onProcess(func(w *world, name string) error { return w.procs[name].cmd.Process.Signal(syscall.SIGHUP) }),
 		"crash":  onProcess(func(w *world, name string) error { w.kill(name); return nil }),
 		"begin":  onProcess(func(w *world, name string) error { return w.launch(name, w.command(name)...) }),
 		"freeze": onProcess((*world).freeze), "thaw": onProcess((*world).thaw),
@@ -43,7 +44,7 @@ func runScripts(t *testing.T, dir string) {
 		"kinds":    func(ts *testscript.TestScript, _ bool, args []string) { worldOf(ts).kinds = args[0] },
 		"raise":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).raise()) },
 		"fault":    fault, "faultless": faultless,
-		"let": let, "code": code, "hl7": sendHL7, "take": take, "feed": feed, "launch": launch,
+		"let": let, "code": code, "hl7": sendHL7, "take": take, "hospital": hospital, "feed": feed, "launch": launch,
 	}
 	maps.Copy(cmds, walk.Script{Mark: walk.Box, Dir: "../../packaging/doc"}.Commands())
 	testscript.Run(t, testscript.Params{

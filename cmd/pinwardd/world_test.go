@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"pinward/daemon/directory/directorytest"
 )
 
 // built is the folder of the programs that are not this test binary: pinward, modemsim and relay.
@@ -81,8 +83,9 @@ type world struct {
 	kinds  string        // of the modems, in turn, as modemsim -profile
 
 	procs map[string]*process
-	env   []string   // added to the daemon's environment
-	files []*os.File // listeners that the daemon gets, as systemd would hand them over: https, mllp
+	ldap  *directorytest.Server // the hospital's directory; nil where there is none
+	env   []string              // added to the daemon's environment
+	files []*os.File            // listeners that the daemon gets, as systemd would hand them over: https, mllp
 }
 
 // process is a program under way, with its output in a file.

@@ -6,6 +6,9 @@
 // index key. Passwords are PBKDF2-HMAC-SHA-256; hashing takes long, so it is
 // done by a Passwords outside any transaction, one at a time.
 //
+// People of the hospital's directory have an account here from their first login on, without a password; which of their
+// groups gives which role is decided here (GroupRules). How a directory is asked is not: a Directory brings that.
+//
 // It does not know TLS, headers or cookies: the doors read those and put the
 // Principal that this room gives them into the request's context.
 package access

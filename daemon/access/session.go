@@ -48,7 +48,15 @@ func newSession(tx *store.Tx, u User) (Session, string, error) {
 	if err := sessions.Put(tx, sessionKey(tx, token), s); err != nil {
 		return Session{}, "", fmt.Errorf("begin session: %w", err)
 	}
-	return s, token, tx.Record(store.Entry{Action: ActionLogin, Outcome: store.OK, Object: u.Name})
+	return s, token, tx.Record(store.Entry{Action: ActionLogin, Outcome: store.OK, Object: u.ActorID(), Attrs: how(u)})
+}
+
+// how tells by whom somebody was let in, where that was not this box.
+func how(u User) []store.Attr {
+	if u.OfDirectory() {
+		return []store.Attr{byDirectory}
+	}
+	return nil
 }
 
 // FindSession returns the session of a token and its user as a Principal, or
@@ -64,7 +72,7 @@ func FindSession(tx *store.Tx, token string) (s Session, p Principal, stale bool
 		return Session{}, Principal{}, false, ErrDenied
 	}
 	u, err := FindUser(tx, s.User)
-	if errors.Is(err, ErrNoUser) || (err == nil && (u.Disabled || s.Created.Before(u.Changed))) {
+	if errors.Is(err, ErrNoUser) || (err == nil && (u.Disabled || u.Gone != "" || s.Created.Before(u.Changed))) {
 		return Session{}, Principal{}, false, ErrDenied
 	}
 	if err != nil {
@@ -77,7 +85,7 @@ func FindSession(tx *store.Tx, token string) (s Session, p Principal, stale bool
 // the site does.
 func PrincipalOfUser(u User) Principal {
 	return Principal{
-		Actor: store.Actor{Kind: "user", ID: u.Name}, Kind: KindUser, Name: u.Name,
+		Actor: store.Actor{Kind: "user", ID: u.ActorID()}, Kind: KindUser, Name: u.Name,
 		Roles: u.Roles, Mode: "live", Staff: staffRoles(u.Roles),
 	}
 }
@@ -109,7 +117,11 @@ func EndSession(tx *store.Tx, token string) error {
 	if err := sessions.Delete(tx, key); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
-	return tx.Record(store.Entry{Action: ActionLogout, Outcome: store.OK, Object: s.User})
+	object := s.User
+	if u, err := FindUser(tx, s.User); err == nil {
+		object = u.ActorID()
+	}
+	return tx.Record(store.Entry{Action: ActionLogout, Outcome: store.OK, Object: object})
 }
 
 // Sweep deletes sessions that are over.

@@ -88,7 +88,7 @@ func TestWrongPasswordsAreCountedRecordedAndHeldBack(t *testing.T) {
 			t.Errorf("entry of a wrong password is %v", r.Entry)
 		}
 		ask := func(name, address string) (err error) {
-			b.view(func(tx *store.Tx) error { _, err = HashOf(tx, name, address); return nil })
+			b.view(func(tx *store.Tx) error { _, err = hashOf(tx, name, address); return nil })
 			return err
 		}
 		if e, ok := errors.AsType[*limit.Exceeded](ask("MARY", "10.0.0.2")); !ok || e.RetryAfter <= 0 {

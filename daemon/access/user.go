@@ -20,6 +20,22 @@ type User struct {
 	Disabled bool         `json:"disabled,omitempty"`
 	Created  time.Time    `json:"created"`
 	Changed  time.Time    `json:"changed"` // of the password; older sessions are over
+	// Directory is the id of a person of the hospital's directory, "" for a local account. Such a person has no password
+	// here; their roles follow their groups.
+	Directory string `json:"directory,omitempty"`
+	// Gone is why the directory lets them in no more, as it said when it was last asked; a login clears it.
+	Gone string `json:"gone,omitempty"`
+}
+
+// OfDirectory tells whether a person is known by the hospital's directory, and not by a local account.
+func (u User) OfDirectory() bool { return u.Directory != "" }
+
+// ActorID is how entries name the person. A local name is never given to another; a name of the directory may be.
+func (u User) ActorID() string {
+	if u.OfDirectory() {
+		return actorOf(u.Name, u.Directory)
+	}
+	return u.Name
 }
 
 // Errors about users.
@@ -28,8 +44,8 @@ var (
 	ErrNoUser = errors.New("no such user")
 	// ErrUserExists: the name is taken.
 	ErrUserExists = errors.New("user exists")
-	// ErrLastAdmin: nobody would be left who may let people in.
-	ErrLastAdmin = errors.New("the last admin has to stay one")
+	// ErrLastAdmin: nobody would be left who may let people in while the directory does not answer.
+	ErrLastAdmin = errors.New("the last local admin has to stay one")
 )
 
 // Actions of the entries about users.
@@ -62,7 +78,7 @@ func fold(name string) string { return strings.ToLower(strings.TrimSpace(name)) 
 // transaction.
 func CreateUser(tx *store.Tx, name string, password PasswordHash, roles []Role) (User, error) {
 	name = fold(name)
-	if !validName(name) || strings.ContainsAny(name, " ") || !validRoles(roles) || len(password.Hash) == 0 {
+	if !validName(name) || strings.ContainsAny(name, " ~") || !validRoles(roles) || len(password.Hash) == 0 {
 		return User{}, ErrInvalid
 	}
 	if _, ok, err := users.Get(tx, userKey(tx, name)); err != nil {
@@ -78,7 +94,7 @@ func CreateUser(tx *store.Tx, name string, password PasswordHash, roles []Role) 
 		Attrs: []store.Attr{{Key: "roles", Value: joinRoles(roles)}}})
 }
 
-// FindUser returns a user by name. For a login use HashOf.
+// FindUser returns a user by name. For a login use BeginLogin.
 func FindUser(tx *store.Tx, name string) (User, error) {
 	u, ok, err := users.Get(tx, userKey(tx, name))
 	if err != nil {
@@ -113,6 +129,10 @@ func SetUser(tx *store.Tx, u User) error {
 	if !validRoles(u.Roles) {
 		return ErrInvalid
 	}
+	if old.OfDirectory() && !slices.Equal(old.Roles, u.Roles) {
+		return ErrOfDirectory
+	}
+	u.Directory = old.Directory
 	if old.admin() && !u.admin() {
 		if others, err := admins(tx); err != nil {
 			return err
@@ -124,13 +144,13 @@ func SetUser(tx *store.Tx, u User) error {
 	if err := users.Put(tx, userKey(tx, u.Name), old); err != nil {
 		return fmt.Errorf("change user: %w", err)
 	}
-	return tx.Record(store.Entry{Action: ActionUserChange, Outcome: store.OK, Object: old.Name, Attrs: []store.Attr{
+	return tx.Record(store.Entry{Action: ActionUserChange, Outcome: store.OK, Object: old.ActorID(), Attrs: []store.Attr{
 		{Key: "roles", Value: joinRoles(old.Roles)}, {Key: "disabled", Value: fmt.Sprint(old.Disabled)},
 	}})
 }
 
-// admin tells whether the user may let people in.
-func (u User) admin() bool { return !u.Disabled && slices.Contains(u.Roles, Admin) }
+// admin tells whether the user may let people in at any time: one of the directory cannot while it is down.
+func (u User) admin() bool { return !u.Disabled && !u.OfDirectory() && slices.Contains(u.Roles, Admin) }
 
 // admins is how many may let people in.
 func admins(tx *store.Tx) (n int, err error) {
@@ -151,6 +171,15 @@ func Review(tx *store.Tx) ([]User, error) {
 		return nil, err
 	}
 	attrs := []store.Attr{{Key: "users", Value: fmt.Sprint(len(list))}}
+	ofDirectory := 0
+	for _, u := range list {
+		if u.OfDirectory() {
+			ofDirectory++
+		}
+	}
+	if ofDirectory > 0 {
+		attrs = append(attrs, store.Attr{Key: "of_directory", Value: fmt.Sprint(ofDirectory)})
+	}
 	for _, role := range Roles() {
 		n := 0
 		for _, u := range list {
@@ -170,6 +199,9 @@ func SetPassword(tx *store.Tx, name string, password PasswordHash) error {
 	if err != nil {
 		return err
 	}
+	if u.OfDirectory() {
+		return ErrOfDirectory
+	}
 	if len(password.Hash) == 0 {
 		return ErrInvalid
 	}
@@ -180,10 +212,10 @@ func SetPassword(tx *store.Tx, name string, password PasswordHash) error {
 	return tx.Record(store.Entry{Action: ActionPassword, Outcome: store.OK, Object: u.Name})
 }
 
-// HashOf begins a login: it returns the hash to verify outside the
+// hashOf begins a login of a local account: it returns the hash to verify outside the
 // transaction, the zero hash for who does not exist, and *limit.Exceeded while
 // the name or the address had too many wrong passwords. It reads only.
-func HashOf(tx *store.Tx, name, address string) (PasswordHash, error) {
+func hashOf(tx *store.Tx, name, address string) (PasswordHash, error) {
 	for _, b := range []limit.Charge{{Budget: loginsOfName, Key: fold(name)}, {Budget: loginsOfAddress, Key: address}} {
 		left, wait, err := limit.Peek(tx, b.Budget, b.Key)
 		if err != nil {
@@ -200,7 +232,7 @@ func HashOf(tx *store.Tx, name, address string) (PasswordHash, error) {
 	return u.Password, err
 }
 
-// Login ends a login with the verdict on the password: a session, or ErrDenied
+// Login ends a login of a local account with the verdict on the password: a session, or ErrDenied
 // with the try counted. Either way tx must commit, so ErrDenied is a refusal
 // in the sense of Refusal.
 func Login(tx *store.Tx, name, address string, verified bool) (Session, string, error) {
@@ -208,7 +240,7 @@ func Login(tx *store.Tx, name, address string, verified bool) (Session, string, 
 	if err != nil && !errors.Is(err, ErrNoUser) {
 		return Session{}, "", err
 	}
-	if err == nil && verified && !u.Disabled {
+	if err == nil && verified && !u.Disabled && !u.OfDirectory() {
 		return newSession(tx, u)
 	}
 	for _, c := range []limit.Charge{{Budget: loginsOfName, Key: fold(name)}, {Budget: loginsOfAddress, Key: address}} {
@@ -223,7 +255,7 @@ func Login(tx *store.Tx, name, address string, verified bool) (Session, string, 
 	case verified:
 		cause = "disabled"
 	}
-	object := u.Name // what was typed as an unknown name may be a password
+	object := u.ActorID() // what was typed as an unknown name may be a password
 	e := tx.Record(store.Entry{Action: ActionLogin, Outcome: store.Refused, Object: object, Attrs: []store.Attr{
 		{Key: "cause", Value: cause}, {Key: "address", Value: clip(address)},
 	}})
@@ -251,7 +283,7 @@ func Refuse(tx *store.Tx, sid, address string) error {
 // transaction, which the door must commit.
 func Refusal(err error) bool {
 	_, exceeded := errors.AsType[*limit.Exceeded](err)
-	return exceeded || errors.Is(err, ErrDenied)
+	return exceeded || slices.ContainsFunc([]error{ErrDenied, ErrTooMany, ErrDirectory, ErrPasswordDue, ErrBarred, ErrNoRole}, func(e error) bool { return errors.Is(err, e) })
 }
 
 func clip(s string) string {

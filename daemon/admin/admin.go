@@ -100,6 +100,8 @@ type Options struct {
 	MayGoLive func(*store.Tx) error
 	// Passwords hashes for every door, one at a time.
 	Passwords *access.Passwords
+	// Directory is the hospital's directory as it is connected now; nil where none is.
+	Directory func() *access.Directory
 	// Owner is the user that the caller is taken for without a login; only the demo sets it.
 	Owner string
 	Log   *slog.Logger

@@ -82,7 +82,7 @@ func bearer(r *http.Request) (string, bool) {
 // someone is the actor of a login before it is known who it is.
 var someone = store.Actor{Kind: "root", ID: "control socket"}
 
-// login compares the password between two transactions, because it takes long on purpose.
+// login has the password proved between two transactions, because it takes long: on purpose, or by the network.
 func (d *door) login(w http.ResponseWriter, r *http.Request) {
 	s := d.Store()
 	if s == nil {
@@ -98,8 +98,8 @@ func (d *door) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token, err := d.session(r, s, req.User, req.Password)
-	if access.Refusal(err) || errors.Is(err, access.ErrTooMany) {
-		err = refuse(http.StatusUnauthorized, "user or password is wrong, or there were too many tries: wait a little")
+	if access.Refusal(err) {
+		err = refusedLogin(err)
 	}
 	if err != nil {
 		d.fail(w, err)
@@ -108,23 +108,33 @@ func (d *door) login(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"token": token})
 }
 
+// refusedLogin is what the person is told.
+func refusedLogin(err error) error {
+	for _, told := range []error{access.ErrDirectory, access.ErrPasswordDue, access.ErrBarred, access.ErrNoRole} {
+		if errors.Is(err, told) {
+			return refuse(http.StatusUnauthorized, "%v", told)
+		}
+	}
+	return refuse(http.StatusUnauthorized, "user or password is wrong, or there were too many tries: wait a little")
+}
+
 func (d *door) session(r *http.Request, s *store.Store, user, password string) (token string, err error) {
 	const from = "control socket"
-	var hash access.PasswordHash
-	err = s.View(r.Context(), func(tx *store.Tx) (err error) {
-		hash, err = access.HashOf(tx, user, from)
+	var attempt access.Attempt
+	err = s.Update(r.Context(), someone, func(tx *store.Tx) (err error) {
+		attempt, err = access.BeginLogin(tx, d.Directory(), user, from)
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
-	right, err := d.Passwords.Verify(r.Context(), hash, password)
+	proof, err := attempt.Prove(r.Context(), d.Passwords, password)
 	if err != nil {
 		return "", err
 	}
 	var verdict error
 	err = s.Update(r.Context(), someone, func(tx *store.Tx) error {
-		if _, token, verdict = access.Login(tx, user, from, right); access.Refusal(verdict) {
+		if _, token, verdict = access.EndLogin(tx, attempt, proof); access.Refusal(verdict) {
 			return nil
 		}
 		return verdict

@@ -18,6 +18,9 @@ type User struct {
 	Disabled bool          `json:"disabled"`
 	Created  time.Time     `json:"created"`
 	Changed  time.Time     `json:"changed"` // when the password was set
+	// Directory says that the person is of the hospital's directory, and was here; Gone, why it lets them in no more.
+	Directory bool   `json:"directory,omitempty"`
+	Gone      string `json:"gone,omitempty"`
 }
 
 // UserChange is what changes of an account; what is nil stays.
@@ -29,7 +32,7 @@ type UserChange struct {
 func shown(list []access.User) []User {
 	out := make([]User, 0, len(list))
 	for _, u := range list {
-		out = append(out, User{u.Name, u.FullName, u.Roles, u.Disabled, u.Created, u.Changed})
+		out = append(out, User{u.Name, u.FullName, u.Roles, u.Disabled, u.Created, u.Changed, u.OfDirectory(), u.Gone})
 	}
 	slices.SortFunc(out, func(a, b User) int { return cmp.Compare(a.Name, b.Name) })
 	return out
@@ -107,7 +110,7 @@ func (d *door) reviewUsers(w http.ResponseWriter, r *http.Request, s *store.Stor
 			return err
 		}
 		if !slices.EqualFunc(shown(list), seen, func(a, b User) bool {
-			return a.Name == b.Name && a.Disabled == b.Disabled && slices.Equal(a.Roles, b.Roles)
+			return a.Name == b.Name && a.Disabled == b.Disabled && a.Gone == b.Gone && slices.Equal(a.Roles, b.Roles)
 		}) {
 			return refuse(http.StatusConflict, "the accounts have changed since they were shown: look again")
 		}

@@ -75,7 +75,7 @@ func (d *door) addClient(w http.ResponseWriter, r *http.Request, s *store.Store)
 
 // account turns what access refuses into words for the operator.
 func account(err error) error {
-	for _, known := range []error{access.ErrInvalid, access.ErrUserExists, access.ErrPasswordLength, access.ErrTooMany, access.ErrLastAdmin} {
+	for _, known := range []error{access.ErrInvalid, access.ErrUserExists, access.ErrPasswordLength, access.ErrTooMany, access.ErrLastAdmin, access.ErrOfDirectory} {
 		if errors.Is(err, known) {
 			return refuse(http.StatusBadRequest, "%v", err)
 		}

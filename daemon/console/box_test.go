@@ -29,11 +29,15 @@ type box struct {
 	handler http.Handler
 	log     *lines
 	planned time.Time // until when maintenance is on
+	// hospital is the hospital's directory, nil where there is none.
+	hospital *access.Directory
 }
 
 func (b *box) plan() (until time.Time, by string, on bool) {
 	return b.planned, "it", !b.planned.IsZero()
 }
+
+func (b *box) directory() *access.Directory { return b.hospital }
 
 // lines is the log in memory.
 type lines struct {
@@ -97,7 +101,7 @@ func newBoxOn(t testing.TB, free func(string) (uint64, uint64, error)) *box {
 		}
 		return nil
 	})
-	b.handler = New(Options{Store: b.Store, Health: tree, Planned: b.plan, Passwords: access.NewPasswords(4), Log: slog.New(slog.NewTextHandler(b.log, nil))})
+	b.handler = New(Options{Store: b.Store, Health: tree, Planned: b.plan, Passwords: access.NewPasswords(4), Directory: b.directory, Log: slog.New(slog.NewTextHandler(b.log, nil))})
 	return b
 }
 

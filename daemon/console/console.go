@@ -24,6 +24,8 @@ type Options struct {
 	// Planned is until when the box is in maintenance and by whom; on is false if it is not.
 	Planned   func() (until time.Time, by string, on bool)
 	Passwords *access.Passwords // shared with the other doors, so that one core at most hashes
+	// Directory is the hospital's directory as it is connected now; nil where none is. It must return at once.
+	Directory func() *access.Directory
 	Log       *slog.Logger
 }
 

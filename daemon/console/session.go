@@ -66,26 +66,26 @@ func (c *console) login(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// session compares the password between two transactions, because it takes long on purpose.
+// session has the password proved between two transactions, because it takes long: on purpose, or by the network.
 func (c *console) session(r *http.Request, user, password string) (token string, err error) {
 	address, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		address = "unknown"
 	}
-	var hash access.PasswordHash
-	if err := c.Store.View(r.Context(), func(tx *store.Tx) (err error) {
-		hash, err = access.HashOf(tx, user, address)
+	var attempt access.Attempt
+	if err := c.Store.Update(r.Context(), stranger, func(tx *store.Tx) (err error) {
+		attempt, err = access.BeginLogin(tx, c.Directory(), user, address)
 		return err
 	}); err != nil {
 		return "", err
 	}
-	right, err := c.Passwords.Verify(r.Context(), hash, password)
+	proof, err := attempt.Prove(r.Context(), c.Passwords, password)
 	if err != nil {
 		return "", err
 	}
 	var verdict error
 	err = c.Store.Update(r.Context(), stranger, func(tx *store.Tx) error {
-		if _, token, verdict = access.Login(tx, user, address, right); access.Refusal(verdict) {
+		if _, token, verdict = access.EndLogin(tx, attempt, proof); access.Refusal(verdict) {
 			return nil
 		}
 		return verdict

@@ -81,7 +81,7 @@ func TestTooManyLogins(t *testing.T) {
 
 	// A flood waits in a short line, and the rest is sent away.
 	full := access.NewPasswords(0)
-	h := New(Options{Store: b.Store, Planned: b.plan, Health: tree, Passwords: full})
+	h := New(Options{Store: b.Store, Planned: b.plan, Health: tree, Passwords: full, Directory: b.directory})
 	busy, stop := context.WithCancel(t.Context())
 	defer stop()
 	holding := make(chan struct{})

@@ -66,6 +66,10 @@ var words = []struct {
 	{store.ErrFull, 503, "The box's disk is full: nothing new can be sent. Please call the IT desk."},
 	{store.ErrClosed, 503, "The box is just stopping. Try again in a minute."},
 	{access.ErrDenied, 401, "User or password is wrong."},
+	{access.ErrDirectory, 503, "The hospital's directory does not answer. Use a local account, or try again in a minute."},
+	{access.ErrPasswordDue, 401, "Your password has to be changed first. Change it at your own workstation, then log in here."},
+	{access.ErrBarred, 401, "The hospital's directory does not let you log in. Please call the service desk."},
+	{access.ErrNoRole, 403, "The password is right, but you are in no group that may use Pinward. Please call the service desk."},
 	{access.ErrTooMany, 503, "Many people are logging in. Try again in a moment."},
 }
 

@@ -241,6 +241,9 @@ func Give(tx *store.Tx, b Budget, key string) error {
 	return b.save(tx, key, u)
 }
 
+// Forget gives all takes back: whoever is counted by key begins anew.
+func Forget(tx *store.Tx, b Budget, key string) error { return b.save(tx, key, used{}) }
+
 // Sweep forgets counters that have run out. It looks at no more than n, beginning at cursor (nil is
 // the beginning), and returns where to go on, nil at the end.
 func Sweep(tx *store.Tx, cursor []byte, n int) (next []byte, err error) {

@@ -189,6 +189,29 @@ func TestGiveAndFailedTransaction(t *testing.T) {
 	})
 }
 
+// TestForget: who proved themselves begins anew, and nobody else does.
+func TestForget(t *testing.T) {
+	clocked(t, func(t *testing.T, s *store.Store) {
+		b := Budget{Name: "test", Max: 3, Window: time.Hour}
+		for range 3 {
+			for _, key := range []string{"a", "b"} {
+				if err := take(t, s, b, key); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		storetest.Update(t, s, func(tx *store.Tx) error { return Forget(tx, b, "a") })
+		storetest.View(t, s, func(tx *store.Tx) error {
+			for key, want := range map[string]int{"a": 3, "b": 0} {
+				if left, _, err := Peek(tx, b, key); left != want || err != nil {
+					t.Errorf("%s: %d left, %v", key, left, err)
+				}
+			}
+			return nil
+		})
+	})
+}
+
 func TestNoLimit(t *testing.T) {
 	clocked(t, func(t *testing.T, s *store.Store) {
 		for range 50 {

@@ -88,6 +88,7 @@ var auditEvents = map[store.Action]auditEvent{
 	"user.create":       {securityAlert, rolesChanged, "E", ""},
 	"user.change":       {securityAlert, rolesChanged, "E", ""},
 	"user.review":       {applicationActivity, noType, "R", ""},
+	"directory.test":    {securityAlert, restricted, "R", ""},
 	"user.password":     {securityAlert, userChanged, "E", ""},
 	"client.create":     {securityAlert, rolesChanged, "E", ""},
 	"client.change":     {securityAlert, rolesChanged, "E", ""},
