@@ -10,9 +10,7 @@ import (
 // percentage the collector takes a quarter of all the time.
 func TestMain(m *testing.M) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercentOfTests)
+		debug.SetGCPercent(400)
 	}
 	os.Exit(m.Run())
 }
-
-const gcPercentOfTests = 400

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// port reads what comes from a port within a second and a half after line was written to it.
+// port reads what comes from a port within three seconds after line was written to it: a second would do where nothing else runs.
 func port(t *testing.T, path, line string) string {
 	t.Helper()
 	blocking, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -25,7 +25,7 @@ func port(t *testing.T, path, line string) string {
 		t.Fatal(err)
 	}
 	var got []byte
-	f.SetReadDeadline(time.Now().Add(1200 * time.Millisecond))
+	f.SetReadDeadline(time.Now().Add(3 * time.Second))
 	for buf := make([]byte, 512); ; {
 		n, err := f.Read(buf)
 		if got = append(got, buf[:n]...); err != nil {

@@ -90,13 +90,14 @@ func start(f func() (int, error)) <-chan result {
 	return c
 }
 
-func wait(t *testing.T, c <-chan result, limit time.Duration) result {
+// wait waits for what is expected at once, for as long as a busy machine may take.
+func wait(t *testing.T, c <-chan result) result {
 	t.Helper()
 	select {
 	case r := <-c:
 		return r
-	case <-time.After(limit):
-		t.Fatalf("still waiting after %v", limit)
+	case <-time.After(10 * time.Second):
+		t.Fatal("still waiting after 10 s")
 	}
 	panic("unreachable")
 }
@@ -121,7 +122,7 @@ func TestIdleIsNotEOF(t *testing.T) {
 		case <-time.After(10 * readTimeout): // beyond every look at the device
 		}
 		d.say("OK\r\n")
-		if r := wait(t, got, time.Second); r.err != nil || string(b[:r.n]) != "OK\r\n" {
+		if r := wait(t, got); r.err != nil || string(b[:r.n]) != "OK\r\n" {
 			t.Fatalf("Read: %q, %v", b[:r.n], r.err)
 		}
 	})
@@ -132,7 +133,7 @@ func TestCloseUnderBlockedRead(t *testing.T) {
 		d := plug(t)
 		p := bare(t, d.path, 0)
 		read := start(func() (int, error) { return p.Read(make([]byte, 8)) })
-		time.Sleep(50 * time.Millisecond) // let Read block
+		time.Sleep(200 * time.Millisecond) // let Read block
 		closed := start(func() (int, error) { return 0, p.Close() })
 		select {
 		case <-closed:
@@ -140,18 +141,18 @@ func TestCloseUnderBlockedRead(t *testing.T) {
 		case <-time.After(300 * time.Millisecond):
 		}
 		d.say("x") // releases both
-		wait(t, read, time.Second)
-		wait(t, closed, time.Second)
+		wait(t, read)
+		wait(t, closed)
 	})
 	t.Run("port", func(t *testing.T) {
 		d := plug(t)
 		p := ours(t, d.path, Options{})
 		read := start(func() (int, error) { return p.Read(make([]byte, 8)) })
 		time.Sleep(50 * time.Millisecond)
-		if r := wait(t, start(func() (int, error) { return 0, p.Close() }), closeLimit); r.err != nil {
+		if r := wait(t, start(func() (int, error) { return 0, p.Close() })); r.err != nil {
 			t.Fatalf("Close: %v", r.err)
 		}
-		if r := wait(t, read, time.Second); !errors.Is(r.err, os.ErrClosed) {
+		if r := wait(t, read); !errors.Is(r.err, os.ErrClosed) {
 			t.Fatalf("blocked Read: %v, want os.ErrClosed", r.err)
 		}
 		if _, err := p.Read(make([]byte, 8)); !errors.Is(err, os.ErrClosed) {
@@ -179,7 +180,7 @@ func TestUnplugIsNotATimeout(t *testing.T) {
 		p := ours(t, d.path, Options{})
 		read := start(func() (int, error) { return p.Read(make([]byte, 8)) })
 		d.unplug()
-		if r := wait(t, read, time.Second); !errors.Is(r.err, ErrUnplugged) {
+		if r := wait(t, read); !errors.Is(r.err, ErrUnplugged) {
 			t.Fatalf("Read: %v, want ErrUnplugged", r.err)
 		}
 		if _, err := p.Read(make([]byte, 8)); !errors.Is(err, ErrUnplugged) {
@@ -203,7 +204,7 @@ func TestAnotherDeviceUnderTheLink(t *testing.T) {
 	if err := errors.Join(os.Symlink(after.path, link+".new"), os.Rename(link+".new", link)); err != nil {
 		t.Fatal(err)
 	}
-	if r := wait(t, read, 3*time.Second); !errors.Is(r.err, ErrUnplugged) {
+	if r := wait(t, read); !errors.Is(r.err, ErrUnplugged) {
 		t.Fatalf("Read: %v, want ErrUnplugged", r.err)
 	}
 	p.Close()
@@ -229,7 +230,7 @@ func TestWriteIsNotTaken(t *testing.T) {
 		case <-time.After(500 * time.Millisecond):
 		}
 		d.unplug() // releases it
-		wait(t, write, time.Second)
+		wait(t, write)
 		p.Close()
 	})
 	t.Run("port", func(t *testing.T) {
