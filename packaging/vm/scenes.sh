@@ -5,6 +5,15 @@ pin=2468 # of the SIMs; the unit's credential has it
 chip_lines='device = "/dev/tpmrm0"'
 unit_lines=('LoadCredentialEncrypted=sim:/etc/pinward/sim.cred')
 
+# from_power_on notes how long it took from the power until the box is ready.
+from_power_on() {
+  ok "it comes back by itself, keys and all, before anybody logs in" within 60 ready
+  note "$1" "$(pause $(($(now) - $2)))"
+  in_box systemctl is-system-running --wait >/dev/null || true
+  note "  of that: firmware and loader, kernel, user space" "$(in_box systemd-analyze time | sed -n 's/^Startup finished in \(.*\)/\1/p')"
+  note "  of that: start of the daemon to ready (systemd)" "$(($(prop ActiveEnterTimestampMonotonic pinward.service) / 1000 - $(prop InactiveExitTimestampMonotonic pinward.service) / 1000)) ms"
+}
+
 scene_hardware() {
   step "what is in the machine, before anything of ours"
   ok "its TPM is a device that the group tss may open" in_box sh -c '[ "$(stat -c %F:%U:%G:%a /dev/tpmrm0)" = "character special file:tss:tss:660" ]'
@@ -52,6 +61,7 @@ scene_unit() {
   said "and the maker of one" 'Quectel 2c7c:0125'
 }
 both_ready() { [ "$(in_box pinward modem list | grep -Ec '^modem[12] +ready')" = 2 ]; }
+ready_modem() { in_box pinward modem list | grep -Eq "^$1 +ready"; }
 
 # The limits: in a container there may be no controllers for them.
 scene_limits() {
@@ -78,4 +88,116 @@ scene_limits() {
   in_box systemctl start pinward.service
   ok "the daemon has the same limits" in_box sh -c 'cd /sys/fs/cgroup/system.slice/pinward.service && [ "$(cat memory.max)" = $((512 * 1024 * 1024)) ] && [ "$(cat pids.max)" = 256 ]'
   ok "it is ready" within 30 ready
+}
+
+# ModemManager, Debian's own. First without our rules: then it writes to the modem, or the rest would say nothing.
+scene_rivals() {
+  step "ModemManager on the same machine"
+  in_box systemctl stop "${ours[@]}" # the sockets too: the daemon looks for its modem behind other ports
+  in_box ln -s /dev/null /etc/udev/rules.d/70-pinward.rules
+  replug_ec25
+  in_box systemctl unmask -q ModemManager.service
+  local began took
+  began=$(now)
+  in_box systemctl start ModemManager.service
+  ok "without our rules it writes into the modem's ports" within 15 written
+  took=$(($(now) - began))
+  note "bytes that ModemManager wrote without our rules" "$(wrote), the first after $(pause $took)"
+  says "doctor says so, and what to do" 'ModemManager.*runs, and nothing keeps it from probing' in_box pinward doctor
+  said "and which file is at fault" '/etc/udev/rules.d/70-pinward.rules'
+  in_box systemctl stop ModemManager.service
+  in_box rm /etc/udev/rules.d/70-pinward.rules
+  replug_ec25
+  in_box systemctl start ModemManager.service
+  sleep $((took / 500 + 10)) # twice what it took
+  ok "it runs" in_box systemctl is-active ModemManager.service
+  ok "with them it writes nothing" test "$(wrote)" = 0
+  says "doctor is content" 'ModemManager.*(the udev rules keep it away|keep it from known makers)' in_box pinward doctor
+  in_box systemctl start "${ours[@]}"
+  ok "beside it both modems are ready" within 30 both_ready
+  ok "a code arrives" one_code 1300
+  in_box systemctl stop ModemManager.service
+  in_box systemctl mask -q ModemManager.service
+}
+ours=(pinward.socket pinward-hl7.socket pinward-control.socket pinward.service)
+
+# replug_ec25 pulls it, forgets what its ports got, and plugs it in again, under the rules that are there now.
+replug_ec25() {
+  in_box systemctl stop ec25.service
+  in_box sh -c 'rm -rf /run/ec25; udevadm control --reload'
+  in_box systemctl start ec25.service
+  within 5 in_box sh -c '[ "$(ls -d /sys/bus/usb-serial/drivers/option1/ttyUSB* | wc -l)" = 4 ]' || die "the EC25 does not come back"
+  in_box udevadm settle
+}
+# wrote is how many bytes went into its ports.
+wrote() { in_box /usr/local/sbin/gadget got /run/ec25; }
+written() { [ "$(wrote)" -gt 0 ]; }
+
+scene_reboot() {
+  step "the machine restarts in order"
+  local began
+  began=$(now)
+  restart
+  from_power_on "systemctl reboot to ready" "$began"
+  ok "a code arrives" one_code 1400
+}
+
+scene_replug() {
+  step "a modem is pulled, and comes back under another name"
+  in_box systemctl stop ec25.service
+  ok "one modem is left" within 10 away modem2
+  ok "it carries codes" one_code 1500
+  local was
+  was=$(in_box sh -c 'basename /sys/bus/usb-serial/drivers/ftdi_sio/ttyUSB*')
+  # Who still has the old node open keeps its number from the next.
+  in_box systemd-run -q --unit=holder sh -c "trap '' HUP; exec sleep 600 <>/dev/$was"
+  monitor device_del modem1
+  ok "it is gone" within 10 away modem1
+  monitor device_add usb-serial,chardev=modem1,id=modem1,bus=usb.0,port=1
+  ok "it is back" within 10 ready_modem modem1
+  no "under another name" in_box test -e "/sys/bus/usb-serial/drivers/ftdi_sio/$was"
+  ok "a code arrives by it" one_code 1501
+  in_box systemctl stop holder.service
+  in_box systemctl start ec25.service
+  ok "the other one is back too" within 20 both_ready
+}
+away() { ! ready_modem "$1"; }
+
+scene_outage() {
+  step "the power fails, under load"
+  # From here on all that is written is new to the disk, and kept with the next flush only.
+  monitor snapshot_blkdev disk "$work/since" qcow2
+  disk=$work/since
+  load "$work/outage" outage
+  kept "$work/outage"
+  ok "what was flushed is on the disk" test "$(scratch 0)" = kept
+  ok "what was not is gone, so that the rest says something" test "$(scratch 8)" != gone
+  audit_verifies
+}
+outage() {
+  in_box sh -c 'printf kept | dd of=/dev/vdb bs=512 conv=sync,fsync,notrunc status=none; printf gone | dd of=/dev/vdb bs=512 seek=16384 conv=sync,notrunc oflag=direct status=none'
+  power_cut
+  local began
+  chip
+  began=$(now)
+  boot
+  from_power_on "power on to ready" "$began"
+}
+# scratch MIB is what stands there on the small disk.
+scratch() { qemu-img dd -U -f qcow2 -O raw "if=$work/scratch" "of=$work/read" bs=1M skip="$1" count=1 2>/dev/null && tr -d '\0' <"$work/read" | head -c 4; }
+
+scene_measured() {
+  step "the machine measures something else"
+  in_box tpm2_pcrextend -T device:/dev/tpmrm0 "7:sha256=$(printf 'a5%.0s' {1..32})"
+  in_box systemctl restart pinward.service
+  says "it is sealed, and says why" 'cause .*PCR 7: boot measurements changed' in_box pinward status
+  said "in words that the firmware's log bears" "the firmware's log shows no difference, so something else was measured after it"
+  said "and what to do" 'next +run: pinward key unseal --kit'
+  says "it takes no code" '^503$' fetch -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $token" "https://$box:8443/v1/services"
+  says "two of the three holders open it" 'open' with "$(grep '^PW1' "$work/sheet" | sed -n '1p;3p')" pinward key unseal --kit
+  ok "it is ready" within 30 ready
+  in_box systemctl restart pinward.service
+  ok "and is sealed to what it measures now" within 30 ready
+  ok "a code arrives" one_code 1601
+  audit_verifies
 }
