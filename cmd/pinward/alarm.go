@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"strconv"
 )
 
 // alarm is one cause, from when it was found to when it is over.
@@ -151,6 +152,9 @@ func (c *client) alarmAck() *cobra.Command {
 		Use: "ack ID...", Short: "Acknowledge alarms: nobody more is told, somebody sees to it", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, id := range args {
+				if _, err := strconv.ParseUint(id, 10, 32); err != nil {
+					return errors.New("an alarm is named by its number: see pinward alarm list")
+				}
 				var a alarm
 				show, err := c.call(cmd.Context(), http.MethodPost, "/alarms/"+url.PathEscape(id)+"/acknowledge", nil, &a)
 				if err != nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -17,17 +18,24 @@ import (
 var version = "(devel)"
 
 func main() {
-	err := newRoot().Execute()
-	if err == nil {
-		return
+	cmd, err := newRoot().ExecuteC()
+	if err != nil {
+		os.Exit(report(cmd, err))
 	}
-	code := 1
-	if e, ok := errors.AsType[exit](err); ok {
-		code = int(e)
-	} else {
-		fmt.Fprintln(os.Stderr, "pinward:", err)
+}
+
+// report tells an error that was not told yet, and gives the code to exit with. A monitor takes 1 for a warning of the box: what it
+// asked wrongly is UNKNOWN, on the line that it reads.
+func report(cmd *cobra.Command, err error) int {
+	if code, ok := errors.AsType[exit](err); ok {
+		return int(code)
 	}
-	os.Exit(code)
+	if path := cmd.CommandPath() + " "; strings.HasPrefix(path, "pinward check ") {
+		fmt.Println("PINWARD UNKNOWN: " + strings.ReplaceAll(err.Error(), "|", "/"))
+		return pluginUnknown
+	}
+	fmt.Fprintln(os.Stderr, "pinward:", err)
+	return 1
 }
 
 // exit is an error that has been told already: only the code is left.
@@ -54,7 +62,24 @@ func newRoot() *cobra.Command {
 		c.doctor(), c.access(), c.top(), c.log(), c.debug(),
 	)
 	refuseBare(root)
+	sayUsage(root)
 	return root
+}
+
+// sayUsage has every command that was given wrong arguments answer with what it takes. What was typed is not repeated: it may be a
+// patient's number, and errors end up in logs and tickets.
+func sayUsage(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		if wants := sub.Args; wants != nil {
+			sub.Args = func(cmd *cobra.Command, args []string) error {
+				if wants(cmd, args) != nil {
+					return fmt.Errorf("wrong number of arguments; usage: %s; see %s --help", cmd.UseLine(), cmd.CommandPath())
+				}
+				return nil
+			}
+		}
+		sayUsage(sub)
+	}
 }
 
 // refuseBare has every group that was called without one of its commands say so.
