@@ -46,6 +46,15 @@ func TestCalls(t *testing.T) {
 	runScripts(t, "testdata/calls")
 }
 
+// TestBrowser uses the console in Debian's Chromium, driven by playwright-core. packaging/test brings both, and says by PINWARD_NODE where
+// the modules are: then none may be missing. SHOTS is a folder for pictures of the pages, where somebody wants to look at them.
+func TestBrowser(t *testing.T) {
+	if !*calls || os.Getenv("PINWARD_NODE") == "" {
+		t.Skip("a call in real time: -calls; and playwright-core and axe-core, which packaging/test installs")
+	}
+	runScripts(t, "testdata/browser")
+}
+
 // TestPages walks the pages of packaging/doc: what they tell people to type on the demo, and what comes.
 func TestPages(t *testing.T) { runScripts(t, "testdata/pages") }
 
@@ -70,6 +79,9 @@ func runScripts(t *testing.T, dir string) {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("RECORDINGS", speech)
+			for _, name := range []string{"PINWARD_NODE", "SHOTS"} {
+				env.Setenv(name, os.Getenv(name))
+			}
 			for _, name := range []string{"HTTPS", "MLLP", "LISTEN", "SPARE"} {
 				addr, err := freePort()
 				if err != nil {

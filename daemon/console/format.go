@@ -24,6 +24,7 @@ type link struct {
 var navigation = []link{
 	{"/", "Send a code", access.Verify},
 	{"/contacts", "Patient", access.ContactRead},
+	{"/numbers", "Number", access.ContactRead},
 	{"/messages", "Messages", access.NotifyRead},
 	{"/items", "To do", access.WorkItems},
 	{"/services", "Services", access.StatusRead},
@@ -151,8 +152,37 @@ func minutes(d time.Duration) string {
 	return time.Time{}.Add(d).Format("4:05")
 }
 
+// line is how people call a type of line.
+func line(t contact.LineType) string {
+	switch t {
+	case contact.LineMobile:
+		return "mobile"
+	case contact.LineLandline:
+		return "landline, takes no texts"
+	}
+	return "not known"
+}
+
+// lineSource tells who said what a line is, without the names of clients and engines.
+func lineSource(source string) string {
+	switch kind, _, _ := strings.Cut(source, ":"); kind {
+	case deskSource:
+		return "said at a desk"
+	case "api":
+		return "said by a portal"
+	case "hl7":
+		return "by the hospital's record"
+	case contact.SourceNetwork:
+		return "texts did not come, and calls were heard"
+	case "plan":
+		return "by the numbering plan"
+	}
+	return source
+}
+
 func parsePages() map[string]*template.Template {
 	funcs := template.FuncMap{
+		"line": line, "lineSource": lineSource,
 		"clock":   func(t time.Time, zone *time.Location) string { return t.In(zone).Format("15:04:05") },
 		"day":     func(t time.Time, zone *time.Location) string { return t.In(zone).Format("2006-01-02 15:04:05") },
 		"visit":   func(t time.Time, zone *time.Location) string { return t.In(zone).Format("Mon 2 Jan 2006, 15:04") },
@@ -165,7 +195,7 @@ func parsePages() map[string]*template.Template {
 	}
 	base := template.Must(template.New("").Funcs(funcs).ParseFS(files, "pages/layout.html"))
 	made := map[string]*template.Template{}
-	for _, name := range []string{"login", "desk", "verification", "messages", "contacts", "work", "services", "audit", "reports", "health", "alarms", "error"} {
+	for _, name := range []string{"login", "desk", "verification", "messages", "contacts", "number", "work", "services", "audit", "reports", "health", "alarms", "error"} {
 		made[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "pages/"+name+".html", "pages/sent.html"))
 	}
 	frame := template.Must(template.New("").Funcs(funcs).ParseFS(files, "pages/frame.html", "pages/sent.html"))

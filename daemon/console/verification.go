@@ -35,6 +35,19 @@ type sentView struct {
 	Modem   string
 }
 
+// Says is how it stands, in words for a call where it is one.
+func (s sentView) Says() string {
+	switch {
+	case s.Channel == outbox.Call && s.State == outbox.Sending:
+		return "calling"
+	case s.Channel == outbox.Call && s.State == outbox.Delivered:
+		return "heard"
+	case s.Channel == outbox.Call && s.State == outbox.Undelivered:
+		return "not heard"
+	}
+	return say(s.State)
+}
+
 // Pending tells whether a code can still be typed in.
 func (v verificationView) Pending() bool { return v.State == otp.Pending }
 
