@@ -1,12 +1,13 @@
 package directory
 
 import (
-	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,16 +22,31 @@ import (
 // fake is a server that answers what a test wants: as Active Directory does, or as no honest server would.
 type fake struct {
 	t    *testing.T
-	addr string
 	opts Options
 	// bind and search answer a request; nil is success, and no entry.
 	bind   func(dn, password string) (code int64, text string)
 	search func(base, filter string) (entries []entry, code int64)
 	raw    func(net.Conn) // instead of LDAP, once TLS stands
 
+	// dialled carries what a connection is answered by, as it is when it is dialled: a test may change it between two.
+	dialled chan answers
+
 	mu    sync.Mutex
-	asked []string // filters and bases, in order
 	binds []string // DNs
+}
+
+// answers are those of one connection.
+type answers struct {
+	bind   func(dn, password string) (code int64, text string)
+	search func(base, filter string) (entries []entry, code int64)
+	raw    func(net.Conn)
+}
+
+// loggedIn are the DNs that were logged in, or tried to.
+func (f *fake) loggedIn() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.binds)
 }
 
 // entry is one that a search finds; with only dn = "ref" it is a reference to another server.
@@ -54,10 +70,14 @@ func newFake(t *testing.T) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{t: t, addr: l.Addr().String()}
+	f := &fake{t: t, dialled: make(chan answers, 64)}
+	dial := at(l.Addr().String())
 	f.opts = Options{
-		Servers: []Server{{Name: "dc1", Dial: at(f.addr), TLS: trust(t, ca, directorytest.ServerName)}},
-		Kind:    AD, Base: "DC=hospital,DC=example", User: "pinward@hospital.example", Password: password("service"), Timeout: 5 * time.Second,
+		Servers: []Server{{Name: "dc1", Dial: func(ctx context.Context) (net.Conn, error) {
+			f.dialled <- answers{f.bind, f.search, f.raw}
+			return dial(ctx)
+		}, TLS: trust(t, ca, directorytest.ServerName)}},
+		Kind: AD, Base: "DC=hospital,DC=example", User: "pinward@hospital.example", Password: password("service"), Timeout: 5 * time.Second,
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -69,11 +89,12 @@ func newFake(t *testing.T) *fake {
 			serving.Go(func() {
 				defer c.Close()
 				c.SetDeadline(time.Now().Add(20 * time.Second))
-				if f.raw != nil {
-					f.raw(c)
+				by := <-f.dialled
+				if by.raw != nil {
+					by.raw(c)
 					return
 				}
-				f.serve(c)
+				f.serve(c, by)
 			})
 		}
 	})
@@ -81,7 +102,7 @@ func newFake(t *testing.T) *fake {
 	return f
 }
 
-func (f *fake) serve(c net.Conn) {
+func (f *fake) serve(c net.Conn, by answers) {
 	for {
 		p, err := ber.ReadPacket(c)
 		if err != nil || len(p.Children) < 2 {
@@ -91,10 +112,12 @@ func (f *fake) serve(c net.Conn) {
 		switch op.Tag {
 		case ldap.ApplicationBindRequest:
 			dn, password := op.Children[1].Value.(string), op.Children[2].Data.String()
-			f.note(&f.binds, dn)
+			f.mu.Lock()
+			f.binds = append(f.binds, dn)
+			f.mu.Unlock()
 			code, text := int64(0), ""
-			if f.bind != nil {
-				code, text = f.bind(dn, password)
+			if by.bind != nil {
+				code, text = by.bind(dn, password)
 			}
 			if code < 0 {
 				return // closes in the middle
@@ -106,11 +129,10 @@ func (f *fake) serve(c net.Conn) {
 				f.t.Errorf("filter: %v", err)
 			}
 			base := op.Children[0].Value.(string)
-			f.note(&f.asked, base+" "+filter)
 			var found []entry
 			code := int64(0)
-			if f.search != nil {
-				found, code = f.search(base, filter)
+			if by.search != nil {
+				found, code = by.search(base, filter)
 			}
 			for _, e := range found {
 				f.entry(c, id, e)
@@ -120,12 +142,6 @@ func (f *fake) serve(c net.Conn) {
 			return
 		}
 	}
-}
-
-func (f *fake) note(list *[]string, s string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	*list = append(*list, s)
 }
 
 func message(id int64, op *ber.Packet) []byte {
@@ -213,8 +229,4 @@ func domain(who entry, chains map[string][]string) func(base, filter string) ([]
 		}
 		return references, 0
 	}
-}
-
-func contains(list []string, part string) bool {
-	return bytes.Contains([]byte(strings.Join(list, "\n")), []byte(part))
 }
