@@ -33,7 +33,7 @@ NFT
 attempts() { ip netns exec "$run-box" nft list counter inet exits attempts | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
 captured() { tshark -r "$work/exits.pcap" -Y "$1" 2>/dev/null | wc -l; }
 leaked() { captured '(ip && !(ip.dst==10.77.0.0/24)) || (ipv6 && !(ipv6.dst==fd00:77::/64 || ipv6.dst==fe80::/10 || ipv6.dst==ff02::/16))'; }
-dialled() { captured "tcp.flags.syn==1 && tcp.flags.ack==0 && ip.src==$box && !(ip.dst==$lan && tcp.dstport==6514)"; }
+dialled() { captured "tcp.flags.syn==1 && tcp.flags.ack==0 && ip.src==$box && !(ip.dst==$lan && tcp.dstport in {6514,8444,2525})"; }
 
 # chip starts the TPM; its state stays over a power cut, as a real one's does.
 chip() {
@@ -58,6 +58,27 @@ air() {
 log_server() {
   spawn "${lan_exec[@]}" socat -u "OPENSSL-LISTEN:6514,bind=$lan,reuseaddr,fork,cert=$work/siem.pem,key=$work/siem-key.pem,verify=0" \
     "OPEN:$work/siem.log,creat,append" >"$work/socat" 2>&1
+}
+
+# pager and mail_server are the hospital's, which keep what they get.
+pager() {
+  cat >"$work/pager.py" <<'PYTHON'
+import http.server, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(204)
+        self.end_headers()
+server = http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[3], sys.argv[4])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+PYTHON
+  spawn "${lan_exec[@]}" /usr/bin/python3 -u "$work/pager.py" $lan 8444 "$work/siem.pem" "$work/siem-key.pem" >"$work/pager.log" 2>"$work/pager"
+}
+mail_server() {
+  spawn "${lan_exec[@]}" /usr/bin/python3 daemon/testdata/smtpd.py 2525 "$work/siem.pem" "$work/siem-key.pem" starttls '' '' $lan >"$work/mail.log" 2>"$work/mail"
 }
 
 # certificate NAME ALTERNATIVE makes $work/NAME.pem and its key, good for a day and its own authority.
@@ -96,6 +117,21 @@ kind = "syslog"
 relay = "siem"
 tls = "siem.hospital.example"
 ca = "/etc/pinward/siem.pem"
+[mail]
+relay = "mail"
+tls = "mail.hospital.example"
+ca = "/etc/pinward/siem.pem"
+from = "pinward@hospital.example"
+to = ["it@hospital.example"]
+[[webhook]]
+name = "pager"
+relay = "pager"
+url = "https://pager.hospital.example/alarms"
+ca = "/etc/pinward/siem.pem"
+[[webhook]]
+name = "ticket"
+relay = "ticket"
+url = "https://ticket.hospital.example/"
 TOML
 }
 
