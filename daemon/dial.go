@@ -19,8 +19,8 @@ type Dial func(ctx context.Context, name string) (net.Conn, error)
 // ErrRelay is what the relay answers when it will not or cannot connect.
 var ErrRelay = errors.New("relay refused")
 
-// dialLocal reaches a socket in this machine's file system: a log server's, the control socket.
-func dialLocal(ctx context.Context, network, path string) (net.Conn, error) {
+// DialLocal reaches a socket in this machine's file system: a log server's, the control socket.
+func DialLocal(ctx context.Context, network, path string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, network, path)
 }
@@ -36,7 +36,7 @@ func RelayDial(socket string) Dial {
 	return func(ctx context.Context, name string) (net.Conn, error) {
 		asking, enough := context.WithTimeout(ctx, 5*time.Second)
 		defer enough()
-		c, err := dialLocal(asking, "unixpacket", socket)
+		c, err := DialLocal(asking, "unixpacket", socket)
 		if err != nil {
 			return nil, fmt.Errorf("reach relay: %w", err)
 		}

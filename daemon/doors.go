@@ -166,7 +166,7 @@ func clearSocket(path string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if c, err := dialLocal(ctx, "unix", path); err == nil {
+	if c, err := DialLocal(ctx, "unix", path); err == nil {
 		c.Close()
 		return fmt.Errorf("control socket: another daemon answers on %s", path)
 	}

@@ -76,7 +76,7 @@ func (w WitnessTarget) give(out Dial) func(context.Context, string) error {
 		return record.FileWitness(w.File)
 	case w.Socket != "":
 		return record.SyslogWitness(func(ctx context.Context) (net.Conn, error) {
-			return dialLocal(ctx, "unixgram", w.Socket)
+			return DialLocal(ctx, "unixgram", w.Socket)
 		})
 	case w.Relay != "":
 		return record.SyslogWitness(w.dial(out))

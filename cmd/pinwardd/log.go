@@ -18,11 +18,11 @@ func newLog(c daemon.Log, level *slog.LevelVar) *slog.Logger {
 	case "json":
 		return slog.New(slog.NewJSONHandler(os.Stderr, options))
 	case "journal":
-		return slog.New(newJournal(journal.Send, text))
+		return slog.New(newJournal((&journalSocket{path: journalPath}).Send, text))
 	case "auto":
 		// Only where stderr is the journal's: in a terminal under systemd a person wants to read it there.
 		if ours, err := journal.StderrIsJournalStream(); err == nil && ours {
-			return slog.New(newJournal(journal.Send, text))
+			return slog.New(newJournal((&journalSocket{path: journalPath}).Send, text))
 		}
 	}
 	return slog.New(text)

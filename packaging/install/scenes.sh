@@ -97,6 +97,7 @@ scene_code() {
   step "the first code"
   ok "it is read on the handset and checked" one_code 1234
   audit_verifies
+  says "journald has the log with its fields" '"MESSAGE_ID" ?: ?"[0-9a-f]{32}"' in_box journalctl -b -u pinward.service _TRANSPORT=journal PRIORITY=6 -o json -n 1
   by_relay
   sleep 2
   note "memory at rest (VmRSS)" "$(in_box sh -c "grep VmRSS /proc/$(prop MainPID pinward.service)/status" | awk '{print int($2/1024)}') MB"
