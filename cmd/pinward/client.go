@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,8 @@ import (
 type client struct {
 	socket string
 	json   bool
+	// silence is after how long without an answer a person is told why that may be; 0 is never.
+	silence time.Duration
 }
 
 // answerLimit bounds what is read of an answer that is not a stream.
@@ -50,14 +53,9 @@ func (c *client) stream(ctx context.Context, method, path, kind string, send io.
 	if token, err := os.ReadFile(sessionFile(c.socket)); err == nil {
 		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
-	hc := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			d := net.Dialer{Timeout: 5 * time.Second}
-			return d.DialContext(ctx, "unix", c.socket)
-		},
-	}}
-	resp, err := hc.Do(req)
+	answered := c.explainSilence(ctx)
+	resp, err := c.transport().Do(req)
+	answered()
 	if err != nil {
 		return nil, reachError(c.socket, err)
 	}
@@ -66,6 +64,47 @@ func (c *client) stream(ctx context.Context, method, path, kind string, send io.
 		return nil, said(resp)
 	}
 	return resp, nil
+}
+
+func (c *client) transport() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			d := net.Dialer{Timeout: 5 * time.Second}
+			return d.DialContext(ctx, "unix", c.socket)
+		},
+	}}
+}
+
+// explainSilence tells a person who waits for a daemon that answers nothing at all: systemd holds the socket, so
+// that what a daemon that cannot start is asked waits until it can. A daemon that works on something long answers
+// others meanwhile. Whoever gave ctx a deadline tells it in their own way. The function that it returns ends the watch.
+func (c *client) explainSilence(ctx context.Context) (answered func()) {
+	if _, bounded := ctx.Deadline(); bounded || c.silence == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(c.silence):
+		}
+		asking, end := context.WithTimeout(ctx, 2*time.Second)
+		defer end()
+		req, err := http.NewRequestWithContext(asking, http.MethodGet, "http://control/healthz", nil)
+		if err != nil {
+			return
+		}
+		resp, err := c.transport().Do(req)
+		if err == nil {
+			resp.Body.Close()
+		} else if ctx.Err() == nil {
+			fmt.Fprintln(os.Stderr, "pinward: the daemon does not answer; systemctl status pinward.service says why. Waiting for it ...")
+		}
+	})
+	return func() { cancel(); watch.Wait() }
 }
 
 func reachError(socket string, err error) error {

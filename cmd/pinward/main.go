@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -45,7 +46,7 @@ func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 
 // newRoot is the whole command, so that a test can run it.
 func newRoot() *cobra.Command {
-	c := &client{}
+	c := &client{silence: 5 * time.Second}
 	root := &cobra.Command{
 		Use:           "pinward",
 		Version:       version,
