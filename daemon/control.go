@@ -1,17 +1,11 @@
 package daemon
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -69,25 +63,4 @@ func monotonicMicros() int64 {
 		return 0 // systemd then waits for READY=1 alone
 	}
 	return ts.Nano() / 1000
-}
-
-// credential reads a SIM's PIN or a password from systemd's credential folder each time it is wanted, so that it
-// stays in memory no longer than that.
-func credential(name string) func(context.Context) (string, error) {
-	if name == "" {
-		return nil
-	}
-	return func(context.Context) (string, error) {
-		dir := os.Getenv("CREDENTIALS_DIRECTORY")
-		if dir == "" {
-			return "", errors.New("read credential: the service was given none")
-		}
-		f, err := os.Open(filepath.Join(dir, filepath.Base(name)))
-		if err != nil {
-			return "", fmt.Errorf("read credential: %w", err)
-		}
-		defer f.Close()
-		pin, err := io.ReadAll(io.LimitReader(f, 1024))
-		return strings.TrimSpace(string(pin)), err
-	}
 }
