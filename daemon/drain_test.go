@@ -158,11 +158,16 @@ func TestTrapShutdownDropsWhoHasOnlyJustCome(t *testing.T) {
 	t.Run("bare", func(t *testing.T) {
 		t.Parallel()
 		s := newDrainable(t)
-		c, h2 := s.guest(t, "http/1.1"), s.guest(t, "h2")
-		hello(t, h2)
+		c := s.guest(t, "http/1.1")
 		s.ending(t, s.Shutdown)
 		if answer, _, err := one(c, "/"); err == nil {
 			t.Errorf("net/http answers %q: drained has no reason any more", answer)
+		}
+		s = newDrainable(t)
+		h2 := s.guest(t, "h2")
+		hello(t, h2)
+		if err := <-s.ending(t, s.Shutdown); err != nil { // it waits for nobody, so it is over before the client has asked
+			t.Fatal(err)
 		}
 		if ok, _, err := two(h2); err == nil {
 			t.Errorf("net/http answers by HTTP/2 (%v): drained has half its reason left", ok)

@@ -149,7 +149,7 @@ func (s *Store) scrubIfDue(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	since := last.Started
+	since := last.Finished // not Started: one that was interrupted for weeks would be followed by the next at once
 	if since.IsZero() {
 		since = s.began
 	}
