@@ -132,6 +132,9 @@ func (d *door) ask(ctx context.Context, secure bool) error {
 	return nil
 }
 
+// ownQuestion tells whether it is ask who asks: nobody's request, to be counted or logged.
+func ownQuestion(r *http.Request) bool { return r.RemoteAddr == "pipe" } // the address of a net.Pipe
+
 // keepAsking lets p beat with each answer, until ctx ends. A question that is not answered is asked again only when it
 // ends with ctx: the silence is what the watchdog sees.
 func (d *door) keepAsking(ctx context.Context, p *pulse, secure bool) {
