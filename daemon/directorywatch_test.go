@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,12 +23,17 @@ func TestTheDirectoryIsAskedAtIntervals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := storetest.Open(t)
 		person := access.Person{ID: "01", Name: "jdoe", Groups: []string{"cn=nurses"}}
-		var asked []time.Time
+		var mu sync.Mutex // guards what the loop asks with
+		var times []time.Time
 		var answer error
+		asked := func() []time.Time { mu.Lock(); defer mu.Unlock(); return slices.Clone(times) }
+		say := func(err error) { mu.Lock(); defer mu.Unlock(); answer = err }
 		target := DirectoryTarget{Servers: []DirectoryServer{{"ldap", "ldap.example"}}, Kind: "ldap", Password: "none", Roles: DirectoryRoles{Nurse: []string{"cn=nurses"}}}
 		d := newHospitalDirectory(target, func(context.Context, string) (net.Conn, error) { return nil, errors.New("unplugged") })
 		d.findID = func(context.Context, string) (directory.Person, error) {
-			asked = append(asked, time.Now())
+			mu.Lock()
+			defer mu.Unlock()
+			times = append(times, time.Now())
 			return directory.Person{ID: person.ID, Name: person.Name, Groups: person.Groups}, answer
 		}
 		d.access.Login = func(context.Context, string, string) (access.Answer, error) {
@@ -71,33 +78,35 @@ func TestTheDirectoryIsAskedAtIntervals(t *testing.T) {
 		token := login()
 		began := time.Now()
 		stay(token, time.Hour)
-		if len(asked) != 4 && len(asked) != 5 || asked[0].Sub(began) > 61*time.Second {
-			t.Fatalf("asked %d times in an hour, first after %s", len(asked), asked[0].Sub(began))
+		at := asked()
+		if len(at) != 4 && len(at) != 5 || at[0].Sub(began) > 61*time.Second {
+			t.Fatalf("asked %d times in an hour: %v after %v", len(at), at, began)
 		}
-		for i := 1; i < len(asked); i++ {
-			if gap := asked[i].Sub(asked[i-1]); gap < 15*time.Minute || gap > 16*time.Minute {
+		for i := 1; i < len(at); i++ {
+			if gap := at[i].Sub(at[i-1]); gap < 15*time.Minute || gap > 16*time.Minute {
 				t.Errorf("asked after %s", gap)
 			}
 		}
 		// It does not answer, or a setting is wrong: she stays, and is asked for each minute until it does.
-		for _, answer = range []error{directory.ErrUnavailable, directory.ErrBusy, directory.ErrUnusable} {
-			n := len(asked)
+		for _, err := range []error{directory.ErrUnavailable, directory.ErrBusy, directory.ErrUnusable} {
+			say(err)
+			n := len(asked())
 			stay(token, 30*time.Minute)
-			if err := in(token); err != nil || len(asked) < n+14 {
-				t.Errorf("%v: %v, asked %d times", answer, err, len(asked)-n)
+			if still := in(token); still != nil || len(asked()) < n+14 {
+				t.Errorf("%v: %v, asked %d times", err, still, len(asked())-n)
 			}
 		}
-		answer = directory.ErrNoPerson
+		say(directory.ErrNoPerson)
 		stay(token, 2*time.Minute)
 		if err := in(token); !errors.Is(err, access.ErrDenied) {
 			t.Errorf("gone from the directory: %v", err)
 		}
-		answer = nil
+		say(nil)
 		token = login()
-		n := len(asked)
+		n := len(asked())
 		stay(token, 3*time.Minute)
-		if err := in(token); err != nil || len(asked) != n+1 {
-			t.Errorf("back again: %v, asked %d times", err, len(asked)-n)
+		if err := in(token); err != nil || len(asked()) != n+1 {
+			t.Errorf("back again: %v, asked %d times", err, len(asked())-n)
 		}
 		b.directory.Store(nil)
 		stay(token, 2*time.Minute)
