@@ -107,7 +107,7 @@ by_relay() {
   printf '{"alarms":{"steps":[{"by":"webhook","to":["pager","ticket"]},{"by":"mail","to":["it@hospital.example"]}]}}\n' >"$work/alarms.json"
   into "$work/alarms.json" /root/alarms.json
   in_box pinward config apply /root/alarms.json --yes >"$work/applied" 2>&1 || die "alarms: $(cat "$work/applied")"
-  no "a name that is not on the relay's list is no way out" in_box pinward alarm test --wait 3s
+  no "a name that is not on the relay's list is no way out" in_box pinward alarm test --wait "${alarm_wait-3s}"
   said "and it is said which" 'webhook to ticket: .*dial ticket by relay: relay refused: unknown-name'
   said "the pager's webhook goes by the relay" 'webhook to pager: sent'
   said "so does mail" 'mail to it@hospital.example: sent'
