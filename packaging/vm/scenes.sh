@@ -151,10 +151,11 @@ scene_replug() {
   was=$(in_box sh -c 'basename /sys/bus/usb-serial/drivers/ftdi_sio/ttyUSB*')
   # Who still has the old node open keeps its number from the next.
   in_box systemd-run -q --unit=holder sh -c "trap '' HUP; exec sleep 600 <>/dev/$was"
+  within 20 held_open "$was" || die "nobody holds $was"
   monitor device_del modem1
   ok "it is gone" within 10 away modem1
   monitor device_add usb-serial,chardev=modem1,id=modem1,bus=usb.0,port=1
-  ok "it is back" within 10 ready_modem modem1
+  ok "it is back" within 60 ready_modem modem1
   no "under another name" in_box test -e "/sys/bus/usb-serial/drivers/ftdi_sio/$was"
   ok "a code arrives by it" one_code 1501
   in_box systemctl stop holder.service
@@ -162,6 +163,7 @@ scene_replug() {
   ok "the other one is back too" within 20 both_ready
 }
 away() { ! ready_modem "$1"; }
+held_open() { in_box sh -c "ls -l /proc/$(prop MainPID holder.service)/fd" | grep -q "/dev/$1\$"; }
 
 scene_outage() {
   step "the power fails, under load"
