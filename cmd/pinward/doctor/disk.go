@@ -65,8 +65,15 @@ var networks = map[int64]string{0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "
 func (h *Host) examineDisk(_ context.Context, c Config) []Finding {
 	r := report{area: "disk"}
 	folder := h.path(c.Box.State)
+	statfs, fsync := h.Statfs, h.Fsync
+	if statfs == nil {
+		statfs = unix.Statfs
+	}
+	if fsync == nil {
+		fsync = Fsync
+	}
 	var st unix.Statfs_t
-	switch err := unix.Statfs(folder, &st); {
+	switch err := statfs(folder, &st); {
 	case errors.Is(err, os.ErrNotExist):
 		r.add(c.Box.State, Fail, "run: systemctl start pinward, which makes it", "the state folder is not there")
 		return r.list
@@ -89,10 +96,10 @@ func (h *Host) examineDisk(_ context.Context, c Config) []Finding {
 	if st.Files > 0 && st.Ffree*50 < st.Files {
 		r.add(c.Box.State, Warn, "look for a folder with very many small files", "fewer than 2 in 100 inodes are free")
 	}
-	if name := networks[int64(st.Type)]; name != "" && h.Root == "" {
+	if name := networks[int64(st.Type)]; name != "" {
 		r.add(c.Box.State, Fail, "put the state folder on a disk of this machine", "is on %s, where a commit is not durable", name)
 	}
-	m, err := Fsync(folder)
+	m, err := fsync(folder)
 	if err != nil {
 		if errors.Is(err, os.ErrPermission) {
 			return r.list // the daemon measures it, where it runs

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // State is how bad a finding is.
@@ -46,6 +48,10 @@ type Host struct {
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
 	// LookupHost finds the addresses of a name; nil asks this machine's resolver.
 	LookupHost func(ctx context.Context, name string) ([]string, error)
+	// Statfs tells a file system's kind and room; nil asks the kernel.
+	Statfs func(path string, st *unix.Statfs_t) error
+	// Fsync measures a folder's disk; nil is this package's Fsync.
+	Fsync func(folder string) (Measured, error)
 	// Now is the time to judge certificates by; zero is the real one.
 	Now time.Time
 }

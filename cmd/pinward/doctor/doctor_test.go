@@ -3,6 +3,7 @@ package doctor
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -72,6 +73,11 @@ func TestFindings(t *testing.T) {
 		"clock of a dead battery": {func(m *machine) { m.Now = time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC) }, "clock", "", Fail, "2010-01-01", "battery"},
 
 		"no state folder": {func(m *machine) { m.remove("var/lib/pinward") }, "disk", "/var/lib/pinward", Fail, "not there", "systemctl start"},
+		"disk soon full":  {func(m *machine) { m.disk.Bavail = 3 << 20 / 4 }, "disk", "/var/lib/pinward", Warn, "3072 MB are free", "before 2048 MB"},
+		"disk full":       {func(m *machine) { m.disk.Bavail = 1 << 18 }, "disk", "/var/lib/pinward", Fail, "below 2048 MB", "make space"},
+		"inodes":          {func(m *machine) { m.disk.Ffree = m.disk.Files / 100 }, "disk", "/var/lib/pinward", Warn, "inodes", "small files"},
+		"disk of others":  {func(m *machine) { m.disk.Type = 0x6969 }, "disk", "/var/lib/pinward", Fail, "NFS", "of this machine"},
+		"disk is slow":    {func(m *machine) { m.sync.Median = 30 * time.Millisecond }, "disk", "fsync", Warn, "30ms", "SSD"},
 
 		"no TPM":              {func(m *machine) { m.remove("dev/tpmrm0", "sys/class/tpm") }, "tpm", "/dev/tpmrm0", Fail, "shows no TPM", "firmware"},
 		"no resource manager": {func(m *machine) { m.remove("dev/tpmrm0") }, "tpm", "/dev/tpmrm0", Fail, "knows a TPM", "modprobe"},
@@ -184,5 +190,19 @@ func TestFsyncIsJudged(t *testing.T) {
 		if s, _, next := JudgeFsync(Measured{median, median}); s != want || s != OK && next == "" {
 			t.Errorf("%s is %s, want %s", median, s, want)
 		}
+	}
+}
+
+// TestThisMachine: the kernel is asked where nothing stands in for it.
+func TestThisMachine(t *testing.T) {
+	h := &Host{Root: t.TempDir(), Now: today}
+	if err := os.MkdirAll(h.path("/var/lib/pinward"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var c Config
+	c.Box.State = "/var/lib/pinward"
+	list := h.examineDisk(t.Context(), c)
+	if len(list) < 2 || !strings.Contains(list[0].What, "MB") || !strings.Contains(list[len(list)-1].What, "4 KB are durable after") {
+		t.Errorf("this disk: %+v", list)
 	}
 }

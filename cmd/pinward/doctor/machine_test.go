@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/sys/unix"
 )
 
 // machine is a machine in a folder: its files, and what its programs say, from testdata/machine.txtar. It is
@@ -28,6 +29,8 @@ type machine struct {
 	t    *testing.T
 	says map[string]string // by command line
 	ran  []string
+	disk unix.Statfs_t // 20 of 40 GB are free
+	sync Measured      // what a measurement gives after its writes, whatever else writes here
 }
 
 var today = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -52,6 +55,17 @@ func newMachine(t *testing.T) *machine {
 		m.write(f.Name, text)
 	}
 	m.certificate("etc/pinward/server.pem", "etc/pinward/server-key.pem", today.Add(-time.Hour), today.AddDate(0, 6, 0))
+	m.disk = unix.Statfs_t{Type: 0xef53, Bsize: 4096, Blocks: 10 << 20, Bavail: 5 << 20, Files: 1 << 20, Ffree: 1 << 19}
+	m.sync = Measured{time.Millisecond, 2 * time.Millisecond}
+	m.Statfs = func(path string, st *unix.Statfs_t) error {
+		_, err := os.Stat(path)
+		*st = m.disk
+		return err
+	}
+	m.Fsync = func(folder string) (Measured, error) {
+		_, err := Fsync(folder)
+		return m.sync, err
+	}
 	m.Run = m.run
 	m.LookupHost = func(_ context.Context, name string) ([]string, error) {
 		if name == "siem.hospital.example" {
