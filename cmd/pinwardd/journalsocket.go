@@ -22,8 +22,12 @@ import (
 // journalPath is where journald takes lines with fields (systemd.io/JOURNAL_NATIVE_PROTOCOL).
 const journalPath = "/run/systemd/journal/socket"
 
-// journalPatience is how long a line may wait for a journald that takes none. Whoever logs waits with it.
-const journalPatience = time.Second
+// A journald that hangs takes no line, and whoever logs waits with it: a sender, with a patient's code in its hand. So one
+// line waits, and those of the next seconds are counted, not sent. They do not go to stderr either: that is the same journald's.
+const (
+	journalPatience = time.Second
+	journalRest     = 10 * time.Second
+)
 
 // journalSocket sends lines to journald. It does what go-systemd's journal.Send does, over a socket that is
 // connected: the one there has itself given an address, by bind(2), which our unit denies.
@@ -31,9 +35,12 @@ type journalSocket struct {
 	path string
 	mu   sync.Mutex
 	conn *net.UnixConn // nil before the first line, and after a failure
+	deaf time.Time     // until then nothing is sent: journald let a line wait
+	lost int           // lines since it did
 }
 
-// Send gives journald one line; fields are by their names there.
+// Send gives journald one line; fields are by their names there. An error means that journald is not there; while it is and
+// hangs, the line is lost, and the first one after it says how many were.
 func (j *journalSocket) Send(message string, p journal.Priority, fields map[string]string) error {
 	line := appendField(nil, "PRIORITY", strconv.Itoa(int(p)))
 	line = appendField(line, "MESSAGE", message)
@@ -42,14 +49,32 @@ func (j *journalSocket) Send(message string, p journal.Priority, fields map[stri
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if time.Now().Before(j.deaf) {
+		j.lost++
+		return nil
+	}
 	err := j.write(line)
-	if err != nil { // a journald that started anew has another socket
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // a journald that started anew has another socket
 		j.close()
 		err = j.write(line)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		j.lost++
+		j.deaf = time.Now().Add(journalRest)
+		return nil
+	case err != nil:
 		j.close()
 		return fmt.Errorf("write to journal: %w", err)
+	case j.lost > 0:
+		const words = "the journal took no lines for a time"
+		note := appendField(nil, "PRIORITY", strconv.Itoa(int(journal.PriWarning)))
+		note = appendField(note, "MESSAGE", fmt.Sprintf("%s lost=%d", words, j.lost))
+		note = appendField(note, "MESSAGE_ID", messageID(words))
+		note = appendField(note, "SYSLOG_IDENTIFIER", "pinwardd")
+		if j.write(appendField(note, "LOST", strconv.Itoa(j.lost))) == nil {
+			j.lost = 0
+		}
 	}
 	return nil
 }

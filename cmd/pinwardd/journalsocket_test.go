@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
 )
@@ -101,5 +103,42 @@ func TestJournalSocket(t *testing.T) {
 	journald.Close()
 	if err := j.Send("gone", journal.PriInfo, nil); err == nil {
 		t.Error("a line that nobody took counts as sent")
+	}
+}
+
+// TestJournalHangs: one line waits for a journald that takes none, no other does, and when it takes lines again it is told
+// how many it has not seen.
+func TestJournalHangs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	journald := listenJournal(t, path)
+	j := &journalSocket{path: path}
+	defer j.close()
+	waited := 0
+	for range 2000 { // more than its queue holds
+		began := time.Now()
+		if err := j.Send("line", journal.PriInfo, nil); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(began) > journalPatience/2 {
+			waited++
+		}
+	}
+	if waited != 1 || j.lost == 0 {
+		t.Fatalf("%d lines waited, %d were lost", waited, j.lost)
+	}
+	lost := j.lost
+	for range 2000 - lost {
+		takeLine(t, journald)
+	}
+	j.deaf = time.Now() // its rest is over
+	for _, message := range []string{"next", "last"} {
+		if err := j.Send(message, journal.PriInfo, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"MESSAGE=next\n", fmt.Sprintf("LOST=%d\n", lost), "MESSAGE=last\n"} {
+		if line, _, _ := takeLine(t, journald); !bytes.Contains(line, []byte(want)) {
+			t.Errorf("%q, want %q", line, want)
+		}
 	}
 }
