@@ -65,7 +65,7 @@ func (p portal) code(ctx context.Context, handset int) error {
 	p.seen.waited(&p.seen.LongestText, began)
 	var checked struct{ Valid bool }
 	code := map[string]string{"code": sixDigits.FindString(shown[len(before)].Text)}
-	if err := p.until(context.WithoutCancel(ctx), p.box+"/v1/verifications/"+v.ID+"/check", "", code, &checked, http.StatusOK); err != nil {
+	if err := p.until(context.WithoutCancel(ctx), p.box+"/v1/verifications/"+v.ID+"/check", fmt.Sprint("check-", handset), code, &checked, http.StatusOK); err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
 	if !checked.Valid {
@@ -75,7 +75,7 @@ func (p portal) code(ctx context.Context, handset int) error {
 	return nil
 }
 
-// until posts until there is an answer. A code that was right once is right again: a check may be asked twice as well.
+// until posts until there is an answer. A code is right once: a check too has its key, or the second one would find nothing.
 func (p portal) until(ctx context.Context, url, key string, body, out any, want int) error {
 	for end := time.Now().Add(2 * patience); ; time.Sleep(100 * time.Millisecond) {
 		status, err := p.do(http.MethodPost, url, key, body, out)
