@@ -166,7 +166,8 @@ func (m *Modem) beginCall(c Call) (*calling, error) {
 	}
 	k := &calling{
 		m: m, s: s, h: hold{m, s, m.lives, m.giveUps, m.identity}, p: p, v: p.Voice, c: c, t: m.o.CallTiming,
-		ways: slices.Clone(s.ways), keys: voice.NewKeys(), hint: make(chan struct{}, 1), played: make(chan struct{}, 1), over: make(chan struct{}),
+		ways: slices.Clone(s.ways), starts: s.starts.Load(), keys: voice.NewKeys(),
+		hint: make(chan struct{}, 1), played: make(chan struct{}, 1), over: make(chan struct{}),
 		result: CallResult{ICCID: m.identity.iccid},
 	}
 	m.inCall = k

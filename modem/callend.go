@@ -19,7 +19,7 @@ func (k *calling) hangUp() error {
 	start := time.Now()
 	since := start // when the hang-up last had to wait for others
 	for i := 0; ; i++ {
-		if !k.h.lasts() || k.s.ctx.Err() != nil {
+		if k.lost() {
 			return errCallLost
 		}
 		waits := k.s.l.Sending() && time.Since(start) < sendPatience

@@ -21,7 +21,8 @@ type calling struct {
 	c Call
 	t CallTiming
 
-	ways []way // of the session, when the call began
+	ways   []way // of the session, when the call began
+	starts int64 // of the session, when the call began
 
 	keys   *voice.Keys
 	hint   chan struct{} // from hear: look at +CLCC now
@@ -180,7 +181,7 @@ func (k *calling) attend(ctx context.Context, snd *sound) error {
 			return errCallLost
 		}
 		poll.Reset(k.t.Poll)
-		if !k.h.lasts() {
+		if k.lost() {
 			return errCallLost
 		}
 		calls, err := k.s.voiceCalls(looking)
@@ -202,6 +203,9 @@ func (k *calling) attend(ctx context.Context, snd *sound) error {
 			}
 			if k.step(calls) {
 				k.after = time.Since(k.dialed)
+				if k.s.catchUp(); k.lost() { // of course there is no call: it has just started
+					return errCallLost
+				}
 				return nil
 			}
 			if k.result.Answered && said == nil {
@@ -216,6 +220,11 @@ func (k *calling) attend(ctx context.Context, snd *sound) error {
 			return nil
 		}
 	}
+}
+
+// lost says that the modem went away, or started anew, since we dialed.
+func (k *calling) lost() bool {
+	return !k.h.lasts() || k.s.ctx.Err() != nil || k.s.starts.Load() != k.starts
 }
 
 // heal has the session prove that its line is clean again.

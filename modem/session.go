@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pinward/modem/line"
@@ -30,6 +31,8 @@ type session struct {
 	cancel context.CancelFunc
 
 	rebooted  chan struct{}   // from watch: the modem told that it started
+	starts    atomic.Int64    // how often it told so
+	caught    chan func()     // to watch, from catchUp
 	kick      chan struct{}   // the line is dirty
 	look      chan struct{}   // look at the storage
 	regs      chan struct{}   // look at the registration
@@ -62,6 +65,7 @@ func newSession(m *Modem, rw io.ReadWriteCloser) *session {
 	s := &session{
 		m:         m,
 		rebooted:  make(chan struct{}, 1),
+		caught:    make(chan func()),
 		kick:      make(chan struct{}, 1),
 		look:      make(chan struct{}, 1),
 		regs:      make(chan struct{}, 1),

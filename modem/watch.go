@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -34,6 +35,13 @@ func (s *session) watch() {
 			s.heard(u, clip)
 		case <-clip.C:
 			s.tellRing("")
+		case done := <-s.caught:
+			for len(s.l.URCs()) > 0 {
+				if u, ok := <-s.l.URCs(); ok {
+					s.heard(u, clip)
+				}
+			}
+			done()
 		case done := <-s.m.resets:
 			select {
 			case s.ordered <- done:
@@ -43,6 +51,19 @@ func (s *session) watch() {
 				done <- nil // one is under way
 			}
 		}
+	}
+}
+
+// catchUp waits until watch has acted on all that the modem said until now. An answer goes to whoever asked, by another way than what
+// came unasked before it.
+func (s *session) catchUp() {
+	ctx, done := context.WithCancel(s.ctx)
+	defer done()
+	select {
+	case s.caught <- done:
+		<-ctx.Done()
+	case <-s.l.Ended():
+	case <-ctx.Done():
 	}
 }
 
@@ -111,6 +132,7 @@ func (s *session) boots() {
 	if p := s.m.Status().Phase; p != PhaseStarting && p != PhaseDown {
 		s.m.rebooted()
 	}
+	s.starts.Add(1)
 	signal(s.rebooted)
 	s.l.Abort()
 }
