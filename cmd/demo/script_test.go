@@ -193,7 +193,13 @@ func hl7Message(ts *testscript.TestScript, _ bool, args []string) {
 func within(ts *testscript.TestScript, _ bool, args []string) {
 	limit, err := time.ParseDuration(args[0])
 	ts.Check(err)
-	eventually(ts, limit, strings.Join(args[1:], " "), func() bool { return ts.Exec(args[1], args[2:]...) == nil })
+	eventually(ts, limit, strings.Join(args[1:], " "), func() bool {
+		if ts.Exec(args[1], args[2:]...) == nil {
+			return true
+		}
+		time.Sleep(250 * time.Millisecond) // what looks is a shell with curl and jq: others need the processor
+		return false
+	})
 }
 
 // grepdir fails (or with ! succeeds) if any file below a folder holds a string.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -27,6 +28,18 @@ import (
 // TestScripts is what an operator lives through with the real programs: pinwardd, pinward, a TPM and
 // a network with handsets.
 func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+
+// faults asks for the scripts of faults, which take a minute; packaging/test does.
+var faults = flag.Bool("faults", false, "run the scripts of faults as well")
+
+// TestFaults cuts off the long works of a box, set-up, rotation and its end, at each of their writes: by kill -9 there, and by a call
+// that fails.
+func TestFaults(t *testing.T) {
+	if !*faults {
+		t.Skip("a minute of killed daemons: -faults")
+	}
+	runScripts(t, "testdata/faults")
+}
 
 // TestPages walks the pages of packaging/doc that need a box with a TPM.
 func TestPages(t *testing.T) { runScripts(t, "testdata/pages") }

@@ -47,10 +47,15 @@ func (p *program) Start(service.Service) error {
 	log := newLog(p.cfg.Log, level)
 	go func() {
 		defer close(p.done)
-		p.err = daemon.Run(ctx, p.cfg, daemon.Options{Reload: hup, Config: p.config, Version: buildVersion(), Log: log, Level: level})
+		p.err = daemon.Run(ctx, p.cfg, daemon.Options{
+			Reload: hup, Config: p.config, Version: buildVersion(), Log: log, Level: level, PasswordWork: passwordWork,
+		})
 	}()
 	return nil
 }
+
+// passwordWork is how many iterations a password's hash takes, 0 the real figure. Nothing but the tests sets it.
+var passwordWork int
 
 // config reads the file again, for a reload.
 func (p *program) config() (daemon.Config, error) { return daemon.LoadConfig(p.path) }

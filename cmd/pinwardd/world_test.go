@@ -32,7 +32,10 @@ var built string
 
 // TestMain lets this binary be pinwardd, so that tests run the real main, and builds the others once.
 func TestMain(m *testing.M) {
-	testscript.Main(withPrograms{m}, map[string]func(){"pinwardd": main})
+	testscript.Main(withPrograms{m}, map[string]func(){"pinwardd": func() {
+		passwordWork = 1000 // the real one takes a fifth of a second of a core, some 250 times; daemon/access tests that
+		main()
+	}})
 }
 
 type withPrograms struct{ m *testing.M }

@@ -56,7 +56,10 @@ type Passwords struct {
 }
 
 // NewPasswords returns a Passwords with so many places to wait.
-func NewPasswords(waiting int) *Passwords {
+func NewPasswords(waiting int) *Passwords { return NewQuickPasswords(waiting, iterations) }
+
+// NewQuickPasswords is for tests of whole programs, in which hundreds log in: its hashes take so many iterations.
+func NewQuickPasswords(waiting, iterations int) *Passwords {
 	p := &Passwords{turn: make(chan struct{}, 1), queue: make(chan struct{}, waiting+1), iterations: iterations}
 	p.turn <- struct{}{}
 	return p
