@@ -34,7 +34,10 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs what a person can do with the demo, as the README shows it.
-func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "testdata/script")
+}
 
 // calls asks for the scripts of calls in real time, which take two minutes; packaging/test does.
 var calls = flag.Bool("calls", false, "run the scripts of calls as well")
@@ -56,7 +59,10 @@ func TestBrowser(t *testing.T) {
 }
 
 // TestPages walks the pages of packaging/doc: what they tell people to type on the demo, and what comes.
-func TestPages(t *testing.T) { runScripts(t, "testdata/pages") }
+func TestPages(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "testdata/pages")
+}
 
 func runScripts(t *testing.T, dir string) {
 	t.Helper()

@@ -27,7 +27,10 @@ import (
 
 // TestScripts is what an operator lives through with the real programs: pinwardd, pinward, a TPM and
 // a network with handsets.
-func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "testdata/script")
+}
 
 // faults asks for the scripts of faults, which take a minute; packaging/test does.
 var faults = flag.Bool("faults", false, "run the scripts of faults as well")
@@ -42,7 +45,10 @@ func TestFaults(t *testing.T) {
 }
 
 // TestPages walks the pages of packaging/doc that need a box with a TPM.
-func TestPages(t *testing.T) { runScripts(t, "testdata/pages") }
+func TestPages(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "testdata/pages")
+}
 
 func runScripts(t *testing.T, dir string) {
 	t.Helper()
