@@ -66,6 +66,7 @@ func (k *calling) needsRestart(why string) {
 
 // clear ends what is up before we call: a call that rings, or one that nobody listens to any more.
 func (k *calling) clear() error {
+	k.s.rested()
 	for _, cmd := range append([]string{""}, k.v.HangUp...) {
 		k.best(cmd)
 		calls, err := k.s.voiceCalls(k.s.ctx)

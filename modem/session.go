@@ -56,9 +56,9 @@ type session struct {
 
 	ring ringState // owned by watch
 
-	mu      sync.Mutex // guards what follows
-	mems    []string   // memories named by +CMTI and +CDSI, for extra
-	hanging bool       // a hang-up is on its way
+	mu      sync.Mutex    // guards what follows
+	mems    []string      // memories named by +CMTI and +CDSI, for extra
+	hanging chan struct{} // open while the hang-up of a call that rang is on its way, else nil
 }
 
 func newSession(m *Modem, rw io.ReadWriteCloser) *session {

@@ -149,19 +149,31 @@ func (m *Modem) rebooted() {
 func (s *session) hangUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hanging {
+	if s.hanging != nil {
 		return
 	}
-	s.hanging = true
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
+	done := make(chan struct{})
+	s.hanging = done
+	s.wg.Go(func() {
 		// A failure needs nothing here: a dirty line is seen by serve, and a call that rings on is heard again.
 		_, _ = s.l.Do(s.ctx, line.Cmd{Text: "+CHUP", Class: line.HangUp}, s.m.o.Timing.Step)
 		s.mu.Lock()
-		s.hanging = false
+		s.hanging = nil
 		s.mu.Unlock()
-	}()
+		close(done)
+	})
+}
+
+// rested waits until no hang-up is on its way: of a call that rang before ours, it would end ours. Once ours is the modem's current
+// call, none begins any more.
+func (s *session) rested() {
+	s.catchUp()
+	s.mu.Lock()
+	done := s.hanging
+	s.mu.Unlock()
+	if done != nil {
+		<-done // it has a time limit
+	}
 }
 
 func (s *session) tellRing(from string) {
