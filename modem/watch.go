@@ -172,7 +172,7 @@ func (s *session) rested() {
 	done := s.hanging
 	s.mu.Unlock()
 	if done != nil {
-		<-done // it has a time limit
+		<-done // at the latest with the session, as the commands that a dial gives next
 	}
 }
 

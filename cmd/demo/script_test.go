@@ -199,13 +199,8 @@ func hl7Message(ts *testscript.TestScript, _ bool, args []string) {
 func within(ts *testscript.TestScript, _ bool, args []string) {
 	limit, err := time.ParseDuration(args[0])
 	ts.Check(err)
-	eventually(ts, limit, strings.Join(args[1:], " "), func() bool {
-		if ts.Exec(args[1], args[2:]...) == nil {
-			return true
-		}
-		time.Sleep(250 * time.Millisecond) // what looks is a shell with curl and jq: others need the processor
-		return false
-	})
+	// What looks is a shell with curl and jq, and others need the processor: seldom.
+	every(ts, 300*time.Millisecond, limit, strings.Join(args[1:], " "), func() bool { return ts.Exec(args[1], args[2:]...) == nil })
 }
 
 // grepdir fails (or with ! succeeds) if any file below a folder holds a string.
@@ -254,7 +249,12 @@ func killed(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func eventually(ts *testscript.TestScript, limit time.Duration, what string, ok func() bool) {
-	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
+	every(ts, 50*time.Millisecond, limit, what, ok)
+}
+
+// every is eventually with its pause between two looks.
+func every(ts *testscript.TestScript, pause, limit time.Duration, what string, ok func() bool) {
+	for end := time.Now().Add(limit); ; time.Sleep(pause) {
 		if ok() {
 			return
 		}
