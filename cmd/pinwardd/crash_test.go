@@ -252,7 +252,8 @@ func (c *crash) request(n int) (acknowledged, error) {
 	return acknowledged{aRequest, mrn, to}, c.deliver(admit("Z"+mrn, mrn, to[2:]) + "ZNT|1|OTP^patient-signup|REQ-" + mrn + "|SMS|en\n")
 }
 
-// drain waits until nothing is due and nothing on air.
+// drain waits until no message is under way. One that is due later, as a code is that a crash cut off, is in
+// no lane; one that is sending and in no modem's hand stays so for ever.
 func (c *crash) drain() {
 	c.t.Helper()
 	var v struct {
@@ -261,25 +262,26 @@ func (c *crash) drain() {
 			OnAir int `json:"on_air"`
 		}
 	}
+	under := map[string]int{}
 	err := c.await(theBox, func() bool {
+		clear(under)
 		if err := call(c.control(), c.admin, http.MethodGet, "http://control/outbox", nil, &v); err != nil {
 			c.t.Error(err)
 			return true
 		}
 		for _, l := range v.Lanes {
-			if l.Due+l.OnAir > 0 {
-				return false
-			}
+			under["due"] += l.Due
+			under["on air"] += l.OnAir
 		}
-		return true
+		for _, state := range []string{"queued", "sending"} {
+			var list struct{ Items []struct{ ID string } }
+			c.get("/v1/messages?state="+state, &list)
+			under[state] = len(list.Items)
+		}
+		return c.t.Failed() || under["due"]+under["on air"]+under["queued"]+under["sending"] == 0
 	})
 	if err != nil {
-		c.t.Fatalf("the outbox does not drain: %v, %+v", err, v)
-	}
-	var sending struct{ Items []struct{ ID string } }
-	c.get("/v1/messages?state=sending", &sending)
-	if len(sending.Items) > 0 {
-		c.t.Errorf("%d messages are in the middle of it, and no modem has them", len(sending.Items))
+		c.t.Fatalf("the outbox does not drain: %v, %v", err, under)
 	}
 }
 

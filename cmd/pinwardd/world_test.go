@@ -70,7 +70,7 @@ const (
 
 const (
 	adminPassword = "correct horse battery" // what the first person of every world logs in with
-	readyWithin   = 30 * time.Second        // bounds every wait; nothing is expected to take that long
+	readyWithin   = time.Minute             // bounds every wait; what a dead network gave back is due again after 15 to 19 s
 )
 
 // world is a box and what stands around it: a TPM, a mobile network with handsets and the daemon,
