@@ -17,7 +17,7 @@ import (
 // errOver ends a call that nobody waits for any more.
 var errOver = errors.New("the call is not wanted any more")
 
-// callOut makes one call and settles what became of it. It lasts two minutes at most, which the modem sees to. If we
+// callOut makes one call and settles what became of it. It lasts five minutes at most, which the modem sees to. If we
 // crash between the two the message is still marked sending: the next start makes it unknown, and the modem's bring-up
 // hangs up what is left of the call.
 func (s *sender) callOut(ctx context.Context, job outbox.Job) error {

@@ -147,6 +147,18 @@ func TestFlowCallThatNobodyTakes(t *testing.T) {
 	}
 }
 
+// What is said to who presses no key is said to its end, also where it rang for long before.
+func TestFlowCallIsToldToItsEnd(t *testing.T) {
+	inFlowOf(t, calling(), func(f *flow) {
+		f.withSpeech()
+		f.phone(modemsim.HandsetChange{Answers: new(true), AnswerAfter: new(modemsim.Duration(40 * time.Second))})
+		f.state(f.call("patient-signup"), outbox.Undelivered, 4*time.Minute)
+		if said := f.heard(); !strings.HasSuffix(said, " press-9 brand call-us 6175551000 no-key goodbye") {
+			t.Errorf("heard %q", said)
+		}
+	})
+}
+
 // A key 9 ends the verification and is a sign of fraud: an entry, and a warning in health.
 func TestFlowCallDeclined(t *testing.T) {
 	inFlowOf(t, calling(), func(f *flow) {

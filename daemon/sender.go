@@ -29,9 +29,9 @@ const (
 	// is 10 s; what is cut off becomes unknown, as after a crash.
 	stopPatience = 5 * time.Second
 	// partAtMost and callAtMost are how long a hand-over may be silent: what the modem's own limits add up to, and
-	// some. A network may take 300 s to answer for a part; a call is two minutes, with its set-up and its end.
+	// some. A network may take 300 s to answer for a part; a call rings for 75 s and talks for four minutes at most, with its end.
 	partAtMost = 6 * time.Minute
-	callAtMost = 5 * time.Minute
+	callAtMost = 8 * time.Minute
 	// firstPartTime is what a part is taken to need before this modem has shown it (5.1 of the
 	// modem reference: about 3 s, seldom 14 s).
 	firstPartTime = 4 * time.Second

@@ -93,12 +93,14 @@ func (r CallResult) LogValue() slog.Value {
 		slog.Duration("took", r.Took), slog.Int("underruns", r.Audio.Underruns))
 }
 
-// CallTiming are the times of a call; zero values are replaced by the defaults named here.
+// CallTiming are the times of a call; zero values are replaced by the defaults named here. Talk is only for a script that does not end:
+// the three prompts with their waits, what a voicemail is told, and the code after the last of them need up to three minutes and a half,
+// whenever the call was answered.
 type CallTiming struct {
 	Poll   time.Duration // 500 ms between two looks at +CLCC
 	SetUp  time.Duration // 30 s from the dialing to the ringing
 	Ring   time.Duration // 45 s from the ringing to the answer
-	Whole  time.Duration // 120 s from the dialing; then it is hung up, whatever is being said
+	Talk   time.Duration // 4 min from the answer; then it is hung up, whatever is being said
 	HangUp time.Duration // 5 s in which a hang-up must show; then the module is restarted
 }
 
@@ -107,7 +109,7 @@ func (t CallTiming) withDefaults() CallTiming {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&t.Poll, 500 * time.Millisecond}, {&t.SetUp, 30 * time.Second}, {&t.Ring, 45 * time.Second}, {&t.Whole, 2 * time.Minute},
+		{&t.Poll, 500 * time.Millisecond}, {&t.SetUp, 30 * time.Second}, {&t.Ring, 45 * time.Second}, {&t.Talk, 4 * time.Minute},
 		{&t.HangUp, 5 * time.Second},
 	} {
 		if *d.field == 0 {

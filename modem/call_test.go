@@ -153,8 +153,37 @@ func TestTimesOfACall(t *testing.T) {
 		if r, err := w.m.Dial(context.Background(), Call{To: patient, Script: s}); err != nil || r.Outcome != CallAnswered || r.Talk.Done {
 			w.t.Fatalf("%v, %v", r, err)
 		}
-		if took := time.Since(start); took < 2*time.Minute || took > 2*time.Minute+6*time.Second {
-			w.t.Errorf("whole: %v", took)
+		if took := time.Since(start); took < 4*time.Minute || took > 4*time.Minute+8*time.Second {
+			w.t.Errorf("talk: %v", took)
+		}
+	})
+}
+
+// Three prompts with 20 s for a key behind each, what a voicemail is told, and the code after a key at the last moment are said to
+// their end however long it rang: a relay operator needs the one, and a voicemail, which answers late, has to hear the other.
+func TestALateAnswerIsToldAll(t *testing.T) {
+	c := clips(1)
+	c["prompt"], c["nokey"], c["closing"] = clip("prompt", 10*time.Second), clip("nokey", 30*time.Second), clip("closing", 25*time.Second)
+	onCall(t, setup{}, func(w *world) {
+		last := func() string {
+			w.t.Helper()
+			calls := w.net.Handset(patient).Calls()
+			return heard(w.t, w.net.Recording(calls[len(calls)-1].WAV), c)
+		}
+		w.phone(modemsim.HandsetChange{Answers: new(true), AnswerAfter: new(modemsim.Duration(40 * time.Second))})
+		r, err := w.m.Dial(context.Background(), Call{To: patient, Script: scriptOf(c)})
+		if err != nil || r.Outcome != CallAnswered || !r.Talk.Done {
+			w.t.Errorf("nobody: %v, %v, %+v", r, err, r.Talk)
+		}
+		if said := last(); said != "prompt prompt prompt nokey" {
+			w.t.Errorf("nobody heard %q", said)
+		}
+		w.phone(modemsim.HandsetChange{Presses: new("1"), PressAfter: new(modemsim.Duration(89 * time.Second))})
+		if r, err = w.m.Dial(context.Background(), Call{To: patient, Script: scriptOf(c)}); err != nil || r.Outcome != CallConfirmed || !r.Talk.Done {
+			w.t.Errorf("late key: %v, %v, %+v", r, err, r.Talk)
+		}
+		if said := last(); said != confirmed(3) {
+			w.t.Errorf("late key: heard %q", said)
 		}
 	})
 }

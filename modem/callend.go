@@ -102,7 +102,7 @@ func (k *calling) conclude(snd *sound, err error) {
 		r.Outcome = CallCanceled
 	case k.left == leftRing:
 		r.Outcome = CallNoAnswer
-	case k.left == leftSetUp, k.left == leftWhole:
+	case k.left == leftSetUp:
 		r.Outcome = CallUnreachable
 	default:
 		r.Cause, r.Outcome = k.why()

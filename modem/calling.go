@@ -48,7 +48,7 @@ const (
 	leftSaid   = "said"   // the script came to its end
 	leftSetUp  = "set-up" // it did not ring in time
 	leftRing   = "ring"   // nobody answered in time
-	leftWhole  = "whole"  // it lasted too long
+	leftTalk   = "talk"   // it lasted too long
 	leftAudio  = "audio"  // there is no sound
 	leftBlind  = "blind"  // the modem does not tell of its calls
 	leftCtx    = "ctx"    // the caller wants no call any more
@@ -152,8 +152,7 @@ func (k *calling) dial(ctx context.Context) error {
 func (k *calling) attend(ctx context.Context, snd *sound) error {
 	talking, hush := context.WithCancel(context.Background())
 	defer hush()
-	// A look may have to wait behind a text that is on air, for minutes: not longer than there is something to look for.
-	looking, enough := context.WithDeadline(ctx, k.dialed.Add(k.t.Whole))
+	watching, enough := context.WithCancel(ctx)
 	defer enough()
 	var said chan error // the script's end; nil before the answer
 	defer func() {
@@ -184,10 +183,14 @@ func (k *calling) attend(ctx context.Context, snd *sound) error {
 		if k.lost() {
 			return errCallLost
 		}
+		// A look may have to wait behind a text that is on air, for minutes: not longer than there is something to look for.
+		looking, seen := context.WithDeadline(watching, k.latest())
 		calls, err := k.s.voiceCalls(looking)
+		given := looking.Err() != nil
+		seen()
 		var refused *line.ResultError
 		switch {
-		case looking.Err() != nil:
+		case given:
 		case errors.As(err, &refused):
 			if blind++; blind >= blindLooks {
 				k.left = leftBlind
@@ -259,13 +262,22 @@ func (k *calling) ended() bool {
 	return k.refused || k.word != "" || k.cause != 0
 }
 
+// latest is when the state that the call is in is over at the latest.
+func (k *calling) latest() time.Time {
+	if k.result.Answered {
+		return k.dialed.Add(k.result.AnsweredAfter + k.t.Talk)
+	}
+	return k.dialed.Add(k.t.SetUp + k.t.Ring)
+}
+
 // late says that a time is over, and which.
 func (k *calling) late() bool {
 	since := time.Since(k.dialed)
 	switch {
-	case since >= k.t.Whole:
-		k.left = leftWhole
 	case k.result.Answered:
+		if since-k.result.AnsweredAfter >= k.t.Talk {
+			k.left = leftTalk
+		}
 	case k.result.Rang && since-k.result.RangAfter >= k.t.Ring:
 		k.left = leftRing
 	case !k.result.Rang && since >= k.t.SetUp:

@@ -41,7 +41,7 @@ const (
 	answerTime    = time.Second
 	ringTime      = 30 * time.Second
 	voicemailTime = 15 * time.Second
-	longestCall   = 3 * time.Minute
+	longestCall   = 5 * time.Minute
 	overTime      = time.Second
 )
 
