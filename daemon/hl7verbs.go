@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"pinward/daemon/access"
 	"pinward/daemon/admin"
@@ -30,7 +31,7 @@ func (b *box) hl7Routes() []admin.Route {
 		{Pattern: "GET /hl7/held", May: access.Operate, Do: hl7Held},
 		{Pattern: "POST /hl7/release", May: access.Operate, Do: hl7Release},
 		{Pattern: "POST /hl7/drop", May: access.Operate, Do: hl7Drop},
-		{Pattern: "POST /hl7/pause", May: access.Operate, Do: b.refreshed(hl7Pause)},
+		{Pattern: "POST /hl7/pause", May: access.Operate, Do: b.refreshed(b.hl7Pause)},
 		{Pattern: "POST /hl7/living", May: access.Operate, Do: b.hl7Living},
 		{Pattern: "POST /hl7/live", May: access.SiteWrite, Do: b.refreshed(b.hl7Live)},
 	}
@@ -260,7 +261,7 @@ func endHeld(r *http.Request, s *store.Store, by store.Actor, do func(*store.Tx,
 	return all, nil
 }
 
-func hl7Pause(r *http.Request, s *store.Store, by store.Actor) (any, error) {
+func (b *box) hl7Pause(r *http.Request, s *store.Store, by store.Actor) (any, error) {
 	var req struct {
 		Kind string `json:"kind"` // rule or peer
 		Name string `json:"name"`
@@ -269,11 +270,28 @@ func hl7Pause(r *http.Request, s *store.Store, by store.Actor) (any, error) {
 	if err := ask(r, &req); err != nil {
 		return nil, err
 	}
+	if req.Kind == "peer" && req.On && !b.hasPeer(req.Name) {
+		return nil, fmt.Errorf("%w: there is no peer of this name; pinward hl7 peers lists them", admin.ErrState)
+	}
 	err := s.Update(r.Context(), by, func(tx *store.Tx) error { return intake.Pause(tx, req.Kind, req.Name, req.On) })
 	if errors.Is(err, intake.ErrPolicy) {
 		err = fmt.Errorf("%w: %w", admin.ErrState, err)
 	}
 	return req, err
+}
+
+// hasPeer tells whether a listener has a peer of this name.
+func (b *box) hasPeer(name string) bool {
+	h := b.house.Load()
+	if h == nil {
+		return false
+	}
+	for _, in := range h.intake {
+		if slices.Contains(in.Peers(), name) {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *box) hl7Living(r *http.Request, _ *store.Store, by store.Actor) (any, error) {

@@ -172,11 +172,16 @@ func (h held) sample() Sample {
 // atOnce bounds one transaction of Release and Drop; their callers go on while any is left.
 const atOnce = 200
 
-// Release sends what waits of a rule, as if it came now: consent, numbers and times are looked at again,
+// Release sends what waits of a rule, as if it came now: consent, numbers, times and hours are looked at again,
 // and what is pointless by now is dropped. It takes a few at a time; left tells how many wait still. The
 // breaker closes when none is left.
 func Release(tx *store.Tx, rule string) (sent, dropped, left int, err error) {
+	hours, err := hoursOf(tx, rule)
+	if err != nil {
+		return 0, 0, 0, fmt.Errorf("release texts: %w", err)
+	}
 	err = eachHeld(tx, rule, func(h held) error {
+		h.Text.At = hours(h.Text.At)
 		ok, err := h.release(tx)
 		if ok {
 			sent++
@@ -192,6 +197,30 @@ func Release(tx *store.Tx, rule string) (sent, dropped, left int, err error) {
 		err = closeBreaker(tx, rule, sent)
 	}
 	return sent, dropped, left, errors.Join(err, recordEnd(tx, ActionRelease, rule, sent, dropped))
+}
+
+// hoursOf puts a text off until the hours of its rule, as they are by now.
+func hoursOf(tx *store.Tx, rule string) (func(time.Time) time.Time, error) {
+	p, err := PolicyOf(tx)
+	if err != nil {
+		return nil, err
+	}
+	site, err := contact.SiteOf(tx)
+	if err != nil {
+		return nil, err
+	}
+	var hours Hours
+	for _, r := range p.Rules() {
+		if r.Name == rule {
+			hours = r.Hours
+		}
+	}
+	return func(at time.Time) time.Time {
+		if now := tx.Now(); at.Before(now) {
+			at = now
+		}
+		return hours.next(at, site.Location())
+	}, nil
 }
 
 // Drop forgets what waits of a rule, a few at a time.

@@ -251,3 +251,27 @@ func TestHours(t *testing.T) {
 		t.Errorf("texts %v, explained %+v", texts, b.last())
 	}
 }
+
+// TestReleaseKeepsTheHours: who releases at night what was held by day sends it in the rule's hours.
+func TestReleaseKeepsTheHours(t *testing.T) {
+	b := newBox(t)
+	p := releasing
+	b.policy(p)
+	b.Do(func(tx *store.Tx) error { return Pause(tx, "rule", "oru.result", true) })
+	b.in.ground.Store(nil)
+	sendOK(t, b, result)
+	now := time.Now().In(b.in.ground.Load().site.Location())
+	list := p.Rules()
+	for i := range list {
+		if list[i].Name == "oru.result" {
+			list[i].Hours = Hours{now.Add(2 * time.Hour).Format("15:04"), now.Add(3 * time.Hour).Format("15:04")}
+		}
+	}
+	b.policy(p.WithRules(list))
+	if sent, dropped := b.release("oru.result"); sent != 1 || dropped != 0 {
+		t.Fatalf("released %d, dropped %d", sent, dropped)
+	}
+	if texts := b.texts(); len(texts) != 1 || texts[0].due.Sub(now) < 118*time.Minute || texts[0].due.Sub(now) > 121*time.Minute {
+		t.Errorf("texts %v", texts)
+	}
+}

@@ -220,7 +220,7 @@ func (in *Intake) accept(ctx context.Context, rd *reading) (out outcome, err err
 		if err != nil {
 			return err
 		}
-		if again = kind == repeated; again {
+		if again = kind == repeated && !pardoned(before, rd); again {
 			out = before
 			return nil
 		}
@@ -266,6 +266,12 @@ func (in *Intake) accept(ctx context.Context, rd *reading) (out outcome, err err
 		}
 	})
 	return out, nil
+}
+
+// pardoned tells whether a message that was refused, and so did nothing, would not be any more: somebody has mended
+// what was set, and the engine sends what it could not get rid of, byte by byte.
+func pardoned(before outcome, rd *reading) bool {
+	return before.Wrong != nil && rd.wrong == nil && (before.Wrong.Code != hl7.CodeDuplicateKey || rd.sender.Reused != "AE")
 }
 
 // errReused is what a site's rule says to a control ID that is used for another message.

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -54,25 +55,35 @@ func (w *work) sendNotice() error {
 }
 
 // once gives the key of a text that goes at most once in a span: the days that a span touches are
-// looked at, so that one at night and one in the morning are one.
+// looked at, so that one at night and one in the morning are one. A day has a key for each text of it, in turn.
 func (w *work) once(group string, span time.Duration) (key string, told bool, err error) {
 	const day = 24 * time.Hour
 	now := w.tx.Now()
 	for at := now; at.After(now.Add(-span - day)); at = at.Add(-day) {
-		n, err := notice.FindKey(w.tx, group, at.Format(time.DateOnly))
-		if errors.Is(err, notice.ErrNotFound) {
-			continue
+		this := at.Format(time.DateOnly)
+		for turn := 2; ; turn++ {
+			n, err := notice.FindKey(w.tx, group, this)
+			if errors.Is(err, notice.ErrNotFound) {
+				break
+			}
+			if err != nil {
+				return "", false, err
+			}
+			if now.Sub(n.Created) < span || turn > maxTurns {
+				w.because("%s: the patient was told already", w.rule.Notice.Template)
+				return "", true, nil
+			}
+			this = fmt.Sprintf("%s/%d", at.Format(time.DateOnly), turn)
 		}
-		if err != nil {
-			return "", false, err
-		}
-		if now.Sub(n.Created) < span {
-			w.because("%s: the patient was told already", w.rule.Notice.Template)
-			return "", true, nil
+		if at.Equal(now) {
+			key = this
 		}
 	}
-	return now.Format(time.DateOnly), false, nil
+	return key, false, nil
 }
+
+// maxTurns is how many texts of one rule one person gets in a day, however short its span.
+const maxTurns = 24
 
 // minor tells, and explains, that the patient may be under age and nobody stands for them: who reads a text
 // about their results is for the site to say. The year alone is known, so the eighteenth counts as a whole.

@@ -84,6 +84,9 @@ func (rd *reading) readPerson(whole bool) error {
 	}
 	rd.person.id, rd.person.cx = id, cx
 	rd.person.update = contact.SubjectUpdate{ID: id, At: rd.at, Source: rd.source, Dead: readDeath(rd.m)}
+	if dead := rd.person.update.Dead; dead != nil && !*dead && !strings.HasPrefix(rd.kind, "ADT^") {
+		rd.person.update.Dead = nil // many a laboratory says PID-30 = N of everybody, by what it knew when it was asked
+	}
 	if !whole {
 		return nil
 	}
@@ -141,7 +144,8 @@ func isLetters(s string) bool {
 var expired = []string{"20", "40", "41", "42"}
 
 // readDeath reads PID-30, PID-29 and PV1-36 of any message; nil says nothing. A date of death counts
-// even beside PID-30 = N: one text to the dead is worse than one text too few.
+// even beside PID-30 = N: one text to the dead is worse than one text too few. For the same reason a death
+// counts whoever tells of it, and is taken back only by who registers patients (readPerson).
 func readDeath(m *hl7.Message) *bool {
 	pid := m.Segment("PID", 1)
 	if !pid.Exists() {

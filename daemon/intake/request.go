@@ -286,10 +286,29 @@ type busyError struct{ err error }
 func (e *busyError) Error() string { return "no sender can take a code in time" }
 func (e *busyError) Unwrap() error { return e.err }
 
+// overdue is how long ago the time of a notice was over that somebody asked for: an engine that was down for a
+// night asks for the whole night's at once. Its time begins when it was asked for, or when it was not to go before.
+func (w *work) overdue(r request) time.Duration {
+	begins, use := w.at, DefaultMaxAge
+	if r.notBefore.After(begins) {
+		begins = r.notBefore
+	}
+	if r.life > 0 {
+		use = min(use, max(r.life, time.Minute)) // a minute for clocks that differ, as of a code
+	}
+	if begins.IsZero() {
+		return 0
+	}
+	return w.tx.Now().Sub(begins.Add(use))
+}
+
 func (w *work) requestNotice(r request) error {
 	slots, ok, err := w.noticeSlots(r.name, r.lang)
 	if err != nil || !ok {
 		return err
+	}
+	if late := w.overdue(r); late > 0 {
+		return w.decline(r, fmt.Sprintf("notice: its time is over by %s (or the message's clock or zone is wrong)", late.Round(time.Second)))
 	}
 	req := notice.Request{
 		Template: clip(r.name), Lang: r.lang, Subject: w.person.id, Slots: slots, At: r.notBefore,

@@ -157,6 +157,34 @@ func TestRequestTimes(t *testing.T) {
 	}
 }
 
+// TestRequestOfTheNight: a text that was asked for hours ago, or whose own time is over, is not sent when the engine comes back; one that
+// was asked for long ahead is.
+func TestRequestOfTheNight(t *testing.T) {
+	ago := func(d time.Duration) string { return ts(time.Now().Add(-d)) }
+	for name, c := range map[string]struct {
+		asked time.Duration // ago
+		znt   string
+		want  string
+	}{
+		"an hour ago":              {time.Hour, "", "result.ready"},
+		"in the evening":           {9 * time.Hour, "", ""},
+		"for five minutes":         {10 * time.Minute, "|SMS|en||300", ""},
+		"for an hour":              {10 * time.Minute, "|SMS|en||3600", "result.ready"},
+		"for the evening":          {20 * time.Hour, "|SMS|en|" + ago(9*time.Hour), ""},
+		"for before, five minutes": {20 * time.Hour, "|SMS|en|" + ago(time.Hour) + "|300", ""},
+		"yesterday, for just now":  {20 * time.Hour, "|SMS|en|" + ago(time.Minute), "result.ready"},
+		"yesterday, for tomorrow":  {20 * time.Hour, "|SMS|en|" + ago(-20*time.Hour) + "|600", "result.ready"},
+		"by a clock that is ahead": {-time.Hour, "|SMS|en||60", "result.ready"},
+	} {
+		b := newBox(t)
+		sendOK(t, b, header("ADT^A08", "NIGHT", time.Now().Add(-c.asked))+"\n"+jane+"\nZNT|1|NOTICE^result.ready|R1"+c.znt)
+		e := b.explain("NIGHT")
+		if b.whats() != c.want || c.want == "" && !strings.Contains(e[0].Why, "its time is over") {
+			t.Errorf("%s: texts are %q, explained %+v", name, b.whats(), e)
+		}
+	}
+}
+
 // TestRequestLife: ZNT-7 is how long a code lives, within what its service allows.
 func TestRequestLife(t *testing.T) {
 	b := newBox(t)
