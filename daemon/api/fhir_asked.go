@@ -253,7 +253,8 @@ func (rd *reading) what() {
 	}
 }
 
-// how reads medium, category and priority. Texts are what notices go by; a call says codes alone.
+// how reads medium, category and priority. Texts are what notices go by. That a landline is called in place of one is
+// the box's own choice, and nobody can ask for it: the number may be another one when the notice goes.
 func (rd *reading) how() {
 	is := func(code string) func(fhirConcept) bool {
 		return func(c fhirConcept) bool { return c.has(systemMode, code) }

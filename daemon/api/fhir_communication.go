@@ -42,7 +42,7 @@ func showCommunication(tx *store.Tx, n notice.Notice) (communication, error) {
 	out := communication{
 		ResourceType: fhirCommunicationType, ID: fhirID(n.ID), Status: fhirCode(f.status), StatusReason: f.reason.concept(),
 		Meta:    fhirMeta{VersionID: f.version(), LastUpdated: fhirInstant(stampOf(f.changed))},
-		Medium:  []fhirConcept{concept(systemMode, "SMSWRIT")},
+		Medium:  []fhirConcept{concept(systemMode, mediumOf(n))},
 		Subject: patientRef(n.Subject), Sent: fhirDateTime(stampOf(f.sent)), Received: fhirDateTime(stampOf(f.received)),
 	}
 	if out.Subject != nil {
@@ -53,6 +53,14 @@ func showCommunication(tx *store.Tx, n notice.Notice) (communication, error) {
 		out.Category, out.Priority, out.About = k.Category, k.Priority, k.About
 	}
 	return out, nil
+}
+
+// mediumOf is a code of v3-ParticipationMode: whoever has a landline is called and told that there is a message.
+func mediumOf(n notice.Notice) string {
+	if n.Voice {
+		return "PHONE"
+	}
+	return "SMSWRIT"
 }
 
 func readCommunication(_ *api, r *http.Request, tx *store.Tx, p access.Principal) (any, error) {

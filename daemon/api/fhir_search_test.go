@@ -9,10 +9,31 @@ import (
 	"pinward/daemon/access"
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
+	"pinward/daemon/outbox"
 	"pinward/daemon/record"
 	"pinward/daemon/text"
 	"pinward/store"
 )
+
+// TestFHIRMediumOfALandline: a patient whose number takes no texts is called, and the Communication says so.
+func TestFHIRMediumOfALandline(t *testing.T) {
+	b := fhirBox(t)
+	medium := func() string {
+		id := b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted()).want(201).str("id")
+		m := b.fhir(access.Engine, "GET", "/Communication/"+id, nil).want(200).json()
+		return m["medium"].([]any)[0].(map[string]any)["coding"].([]any)[0].(map[string]any)["code"].(string)
+	}
+	if got := medium(); got != "SMSWRIT" {
+		t.Errorf("to a mobile it goes by %s", got)
+	}
+	b.Do(func(tx *store.Tx) error {
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true, PartTime: time.Second})
+	})
+	b.call(access.Nurse, "POST", "/v1/numbers", fields{"to": patientNumber, "type": "landline"}).want(200)
+	if got := medium(); got != "PHONE" {
+		t.Errorf("to a landline it goes by %s", got)
+	}
+}
 
 // TestFHIRSearchCommunications: by request, by status, page by page, and each client its own.
 func TestFHIRSearchCommunications(t *testing.T) {

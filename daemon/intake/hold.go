@@ -60,7 +60,8 @@ func (w *work) text(req notice.Request, visit contact.Appointment) (fate, error)
 		req.At = now
 	}
 	if w.rule != nil {
-		if at := w.rule.Hours.next(req.At, w.site.Location()); !at.Equal(req.At) {
+		req.Hours = w.rule.Hours
+		if at := req.Hours.Next(req.At, w.site.Location()); !at.Equal(req.At) {
 			req.At = at
 			w.because("%s: waits for the hours of its rule", req.Template)
 		}
@@ -181,7 +182,7 @@ func Release(tx *store.Tx, rule string) (sent, dropped, left int, err error) {
 		return 0, 0, 0, fmt.Errorf("release texts: %w", err)
 	}
 	err = eachHeld(tx, rule, func(h held) error {
-		h.Text.At = hours(h.Text.At)
+		h.Text.Hours = hours
 		ok, err := h.release(tx)
 		if ok {
 			sent++
@@ -199,28 +200,18 @@ func Release(tx *store.Tx, rule string) (sent, dropped, left int, err error) {
 	return sent, dropped, left, errors.Join(err, recordEnd(tx, ActionRelease, rule, sent, dropped))
 }
 
-// hoursOf puts a text off until the hours of its rule, as they are by now.
-func hoursOf(tx *store.Tx, rule string) (func(time.Time) time.Time, error) {
+// hoursOf are the hours of a rule as they are by now.
+func hoursOf(tx *store.Tx, rule string) (Hours, error) {
 	p, err := PolicyOf(tx)
 	if err != nil {
-		return nil, err
+		return Hours{}, err
 	}
-	site, err := contact.SiteOf(tx)
-	if err != nil {
-		return nil, err
-	}
-	var hours Hours
 	for _, r := range p.Rules() {
 		if r.Name == rule {
-			hours = r.Hours
+			return r.Hours, nil
 		}
 	}
-	return func(at time.Time) time.Time {
-		if now := tx.Now(); at.Before(now) {
-			at = now
-		}
-		return hours.next(at, site.Location())
-	}, nil
+	return Hours{}, nil
 }
 
 // Drop forgets what waits of a rule, a few at a time.

@@ -213,7 +213,7 @@ func TestHours(t *testing.T) {
 		}
 		return v
 	}
-	day, night := Hours{"08:00", "20:00"}, Hours{"20:00", "06:00"}
+	day, night := Hours{From: "08:00", To: "20:00"}, Hours{From: "20:00", To: "06:00"}
 	for _, c := range []struct {
 		h        Hours
 		at, want string
@@ -230,7 +230,7 @@ func TestHours(t *testing.T) {
 		{night, "2026-01-05 05:59", "2026-01-05 05:59"},
 		{night, "2026-01-05 06:00", "2026-01-05 20:00"},
 	} {
-		if got := c.h.next(at(c.at), zone); !got.Equal(at(c.want)) {
+		if got := c.h.Next(at(c.at), zone); !got.Equal(at(c.want)) {
 			t.Errorf("%v at %s: %s, want %s", c.h, c.at, got.Format(time.DateTime), c.want)
 		}
 	}
@@ -238,7 +238,7 @@ func TestHours(t *testing.T) {
 	p := releasing
 	list := p.Rules()
 	now := time.Now().In(zone)
-	closed := Hours{now.Add(2 * time.Hour).Format("15:04"), now.Add(3 * time.Hour).Format("15:04")}
+	closed := Hours{From: now.Add(2 * time.Hour).Format("15:04"), To: now.Add(3 * time.Hour).Format("15:04")}
 	for i := range list {
 		if list[i].Name == "oru.result" {
 			list[i].Hours = closed
@@ -264,7 +264,7 @@ func TestReleaseKeepsTheHours(t *testing.T) {
 	list := p.Rules()
 	for i := range list {
 		if list[i].Name == "oru.result" {
-			list[i].Hours = Hours{now.Add(2 * time.Hour).Format("15:04"), now.Add(3 * time.Hour).Format("15:04")}
+			list[i].Hours = Hours{From: now.Add(2 * time.Hour).Format("15:04"), To: now.Add(3 * time.Hour).Format("15:04")}
 		}
 	}
 	b.policy(p.WithRules(list))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pinward/daemon/contact"
+	"pinward/daemon/notice"
 )
 
 // Span is a length of time that reads "2h" where a person writes rules.
@@ -26,45 +27,9 @@ func (s *Span) UnmarshalText(b []byte) error {
 	return err
 }
 
-// Hours are when a rule's texts may go, by the site's clock, "08:00" to "20:00"; from later than to is
-// over midnight. The zero Hours are all day. Texts outside of them wait, are checked again when they go,
-// and are dropped when they are pointless by then.
-type Hours struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-}
-
-var clockForm = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
-
-func (h Hours) validate() error {
-	if h != (Hours{}) && (!clockForm.MatchString(h.From) || !clockForm.MatchString(h.To) || h.From == h.To) {
-		return errors.New("hours are not two different times of day such as 08:00 and 20:00")
-	}
-	return nil
-}
-
-// next is the first moment from at on that is within the hours.
-func (h Hours) next(at time.Time, zone *time.Location) time.Time {
-	if h == (Hours{}) {
-		return at
-	}
-	local := at.In(zone)
-	clock := local.Format("15:04")
-	within := clock >= h.From && clock < h.To
-	if h.From > h.To {
-		within = clock >= h.From || clock < h.To
-	}
-	if within {
-		return at
-	}
-	hour, _ := strconv.Atoi(h.From[:2])
-	minute, _ := strconv.Atoi(h.From[3:])
-	opens := time.Date(local.Year(), local.Month(), local.Day(), hour, minute, 0, 0, zone)
-	if !opens.After(local) {
-		opens = time.Date(local.Year(), local.Month(), local.Day()+1, hour, minute, 0, 0, zone)
-	}
-	return opens
-}
+// Hours are when a rule's texts may go. Texts outside of them wait, are checked again when they go, and are dropped when they are
+// pointless by then.
+type Hours = notice.Hours
 
 // Rules are the rules in force: the site's own first, then the shipped ones, of which the site's take
 // the place by name.
@@ -159,7 +124,7 @@ func (r Rule) validate() error {
 	if r.MaxAge < 0 || r.Max < 0 {
 		return errors.New("max_age or max is negative")
 	}
-	return r.Hours.validate()
+	return r.Hours.Validate()
 }
 
 func (c Condition) validate() error {

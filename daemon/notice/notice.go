@@ -35,6 +35,7 @@ type Notice struct {
 	At         time.Time         `json:"at"`      // not before
 	Expires    time.Time         `json:"expires"` // pointless from here on
 	Urgent     bool              `json:"urgent,omitempty"`
+	Hours      Hours             `json:"hours,omitzero"`
 	Group      string            `json:"group,omitempty"`
 	Key        string            `json:"key,omitempty"`
 	Lane       outbox.Lane       `json:"lane"`

@@ -38,4 +38,6 @@ func noticeFields(f *store.Fields, n *Notice) {
 	store.TextField(f, 29, &n.Door)
 	store.BoolField(f, 30, &n.Voice)
 	store.IntField(f, 31, &n.Tried)
+	store.TextField(f, 32, &n.Hours.From)
+	store.TextField(f, 33, &n.Hours.To)
 }

@@ -28,6 +28,7 @@ type Request struct {
 	At      time.Time // not before; zero = now
 	Expires time.Time // when it is pointless; zero = a day after At
 	Urgent  bool      // goes in quiet hours too: a link to a visit that begins
+	Hours   Hours     // of its kind; zero = all day
 
 	// Group names what the notice is about, as an appointment; Key which notice
 	// about it. A second notice with both is the same notice. Both may hold
@@ -153,7 +154,7 @@ func send(tx *store.Tx, req Request) (Notice, bool, error) {
 func draft(tx *store.Tx, req Request, site contact.Site) (Notice, text.Template, error) {
 	n := Notice{
 		ID: "SM" + tx.RisingID(), Template: req.Template, To: req.To, Subject: req.Subject, Slots: maps.Clone(req.Slots),
-		At: req.At, Expires: req.Expires, Urgent: req.Urgent, Group: req.Group, Key: req.Key, Lane: outbox.Notice,
+		At: req.At, Expires: req.Expires, Urgent: req.Urgent, Hours: req.Hours, Group: req.Group, Key: req.Key, Lane: outbox.Notice,
 		Client: req.Client, OnBehalfOf: req.OnBehalfOf, Staff: req.Staff, Requested: req.Requested, Mode: req.Mode, Order: req.Order,
 		Once: req.Once, Door: req.Door, Created: tx.Now(),
 	}
@@ -258,20 +259,35 @@ func enqueue(tx *store.Tx, n Notice, t text.Template, site contact.Site) (Notice
 	return put(tx, n, t, due)
 }
 
-// due is the first moment from n.At on that the quiet hours allow, or
+// due is the first moment from n.At on that the quiet hours and its own allow, or
 // ErrPointless.
 func (n Notice) due(now time.Time, site contact.Site) (time.Time, error) {
 	at := n.At
+	for range rounds {
+		next := n.mayGoAt(at, site)
+		if !next.Before(n.Expires) || !now.Before(n.Expires) {
+			break
+		}
+		if next.Equal(at) {
+			return at, nil
+		}
+		at = next
+	}
+	return time.Time{}, ErrPointless
+}
+
+// rounds is how often hours that do not agree are asked: they do within two days, or never.
+const rounds = 8
+
+// mayGoAt is at, or a later moment where one of the hours does not allow it; then the others are to be asked of that.
+func (n Notice) mayGoAt(at time.Time, site contact.Site) time.Time {
 	if n.Voice {
 		at = site.Daytime(at) // the urgent ones too: a telephone at home wakes everybody
 	}
 	if until, quiet := site.Quiet(at); quiet && !n.Urgent && n.Class != text.System {
 		at = until
 	}
-	if !at.Before(n.Expires) || !now.Before(n.Expires) {
-		return time.Time{}, ErrPointless
-	}
-	return at, nil
+	return n.Hours.Next(at, site.Location())
 }
 
 func put(tx *store.Tx, n Notice, t text.Template, due time.Time) (Notice, error) {

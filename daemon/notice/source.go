@@ -14,7 +14,7 @@ import (
 )
 
 // Render is the outbox.Source of notices. All that was asked at Send is asked
-// again: consent, the subject's number, quiet hours. Here the text is charged
+// again: consent, the subject's number, the hours. Here the text is charged
 // to the number, once however often it has to be handed over.
 func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	n, err := load(tx, m.Ref)
@@ -98,13 +98,7 @@ func reconsider(tx *store.Tx, n *Notice, site contact.Site) (again bool, err err
 		}
 		again = to != n.To || voice != n.Voice
 	}
-	if _, quiet := site.Quiet(tx.Now()); quiet && !n.Urgent && n.Class != text.System {
-		again = true
-	}
-	if n.Voice && site.Daytime(tx.Now()).After(tx.Now()) {
-		again = true
-	}
-	return again, nil
+	return again || n.mayGoAt(tx.Now(), site).After(tx.Now()), nil
 }
 
 // hold queues the notice anew, for n.At or the first moment after it at which

@@ -56,6 +56,33 @@ func TestFoundInQuietHoursIsQueuedAnew(t *testing.T) {
 	})
 }
 
+// Hours of its own hold when it is handed over, too, and agree with the quiet hours of the site; where they never do, the text is pointless.
+func TestOwnHoursHoldAtTheHandOver(t *testing.T) {
+	inBubble(t, func(b *box) {
+		n := b.mustAsk(Request{To: patient, Hours: Hours{"09:30", "16:00"}})
+		time.Sleep(5 * time.Hour) // 17:00, and no sender took it before
+		if _, ok := b.Send(outbox.Sent); ok {
+			t.Fatal("a text goes out after its hours")
+		}
+		if got, s := b.state(n.ID); s != outbox.Queued || got.Message == n.Message {
+			t.Fatalf("it is %s, same message %t", s, got.Message == n.Message)
+		}
+		time.Sleep(16*time.Hour + 29*time.Minute) // 09:29, when the quiet hours are over
+		b.Do(outbox.Expire)
+		if _, ok := b.Send(outbox.Sent); ok {
+			t.Fatal("a text goes out before its hours")
+		}
+		time.Sleep(time.Minute)
+		b.Do(outbox.Expire)
+		if job, ok := b.Send(outbox.Sent); !ok || job.Message.Ref != n.ID {
+			t.Error("it does not go out in its hours")
+		}
+		if _, _, err := b.ask(Request{To: patient, Hours: Hours{"22:00", "23:00"}, Expires: time.Now().Add(100 * time.Hour)}); !errors.Is(err, ErrPointless) {
+			t.Errorf("with hours that are all quiet: %v", err)
+		}
+	})
+}
+
 func TestTooLateIsRefusedAndCostsNothing(t *testing.T) {
 	inBubble(t, func(b *box) {
 		_, _, err := b.ask(Request{To: patient, At: time.Now().Add(11 * time.Hour), Expires: time.Now().Add(12 * time.Hour)})
