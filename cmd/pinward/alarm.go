@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"strconv"
 )
 
 // alarm is one cause, from when it was found to when it is over.
@@ -214,6 +217,11 @@ func (c *client) alarmTest() *cobra.Command {
 	return cmd
 }
 
+// bears tells whether an open alarm is of a path, or of what is below it.
+func (l alarmList) bears(path string) bool {
+	return slices.ContainsFunc(l.Open, func(a alarm) bool { return a.Path == path || strings.HasPrefix(a.Path, path+"/") })
+}
+
 func (c *client) alarmSilence() *cobra.Command {
 	var span time.Duration
 	var reason string
@@ -232,10 +240,21 @@ func (c *client) alarmSilence() *cobra.Command {
 			}
 			var l alarmList
 			show, err := c.call(cmd.Context(), http.MethodPost, "/alarms/silence", req, &l)
-			if show && err == nil {
-				l.print(false)
+			if !show || err != nil {
+				return err
 			}
-			return err
+			l.print(false)
+			if len(args) == 0 || off {
+				return nil
+			}
+			var st status
+			if err := c.get(cmd.Context(), http.MethodGet, "/status", nil, &st); err != nil {
+				return err
+			}
+			if !l.bears(args[0]) && !st.Health.below("store").bears(args[0]) {
+				fmt.Fprintf(os.Stderr, "note: nothing is called %s now, so nothing is silent: write it as pinward alarm list does, such as modems/NAME\n", args[0])
+			}
+			return nil
 		},
 	}
 	f := cmd.Flags()

@@ -105,14 +105,14 @@ func (c *client) hl7Live(verb, short string, live bool) *cobra.Command {
 	}
 }
 
-// hl7File reads a file of messages; "-" is standard input.
+// hl7File reads a file of messages, or a policy; "-" is standard input.
 func hl7File(name string) ([]byte, error) {
 	if name == "-" {
 		name = "/dev/stdin"
 	}
 	b, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("read messages: %w", err)
+		return nil, fmt.Errorf("read input: %w", err)
 	}
 	return b, nil
 }

@@ -74,6 +74,9 @@ func sayUsage(cmd *cobra.Command) {
 		if wants := sub.Args; wants != nil {
 			sub.Args = func(cmd *cobra.Command, args []string) error {
 				if wants(cmd, args) != nil {
+					if cmd.HasSubCommands() {
+						return pickOne(cmd, args)
+					}
 					return fmt.Errorf("wrong number of arguments; usage: %s; see %s --help", cmd.UseLine(), cmd.CommandPath())
 				}
 				return nil

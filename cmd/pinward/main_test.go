@@ -47,6 +47,18 @@ func TestWrongArguments(t *testing.T) {
 	}
 }
 
+// TestMisspelledCommands: of a group that works alone too, as check and backup do, what is no command of it is told so.
+func TestMisspelledCommands(t *testing.T) {
+	for _, args := range []string{"check nothing", "alarm nothing", "access nothing"} {
+		root := newRoot()
+		root.SetArgs(strings.Fields(args))
+		group, _, _ := strings.Cut(args, " ")
+		if err := root.Execute(); err == nil || !strings.Contains(err.Error(), "pinward "+group+` has no command "nothing"`) {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
 // TestMonitorsAreToldUnknown: a plugin that is called wrongly does not warn of the box.
 func TestMonitorsAreToldUnknown(t *testing.T) {
 	for args, want := range map[string]int{"check modem x": pluginUnknown, "check --nonsense": pluginUnknown, "check modem --nonsense": pluginUnknown, "check nothing": pluginUnknown, "status x": 1, "checks": 1} {

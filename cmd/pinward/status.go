@@ -61,6 +61,25 @@ type node struct {
 	Children           []node
 }
 
+// below is the first node of that name in the tree, an empty one if there is none.
+func (n node) below(name string) node {
+	if n.Name == name {
+		return n
+	}
+	for _, c := range n.Children {
+		if found := c.below(name); found.Name != "" {
+			return found
+		}
+	}
+	return node{}
+}
+
+// bears tells whether the path leads from the node to another one.
+func (n node) bears(path string) bool {
+	name, rest, more := strings.Cut(path, "/")
+	return slices.ContainsFunc(n.Children, func(c node) bool { return c.Name == name && (!more || c.bears(rest)) })
+}
+
 func (c *client) status() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show how the box is; exits 1 unless it would take a code now", Args: cobra.NoArgs,

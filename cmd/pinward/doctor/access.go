@@ -94,7 +94,7 @@ func (h *Host) Allow(ctx context.Context, configPath, socket string, p netip.Pre
 	ch := Change{File: h.accessPath(socket), Advice: h.advice(ctx, configPath, socket, p)}
 	if slices.Contains(list, p.String()) {
 		ch.After = list
-		return ch, nil
+		return ch, h.reload(ctx) // systemd may not have read it the last time
 	}
 	ch.Added, ch.After = []string{p.String()}, append(list, p.String())
 	return ch, h.keep(ctx, socket, ch.After)
@@ -108,6 +108,9 @@ func (h *Host) Remove(ctx context.Context, socket string, p netip.Prefix) (Chang
 	}
 	ch := Change{File: h.accessPath(socket)}
 	if !slices.Contains(list, p.String()) {
+		if err := h.reload(ctx); err != nil { // systemd may hold what the drop-in no longer says
+			return ch, err
+		}
 		return ch, fmt.Errorf("%s is not in %s; pinward access list shows where it comes from", p, ch.File)
 	}
 	ch.Removed = []string{p.String()}

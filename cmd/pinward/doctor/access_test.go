@@ -104,6 +104,29 @@ func TestAllowTellsThatSystemdDidNotRead(t *testing.T) {
 	}
 }
 
+// TestAccessIsReadTheSecondTime: who types it again after systemd did not read it has it read, and is not told that all is
+// well while the old list holds.
+func TestAccessIsReadTheSecondTime(t *testing.T) {
+	m, p := newMachine(t), netip.MustParsePrefix("10.30.0.0/24")
+	reload := m.says["systemctl daemon-reload"]
+	for _, do := range []func() error{
+		func() error { _, err := m.Allow(t.Context(), configFile, systemd.Socket, p); return err },
+		func() error { _, err := m.Remove(t.Context(), systemd.Socket, p); return err },
+	} {
+		delete(m.says, "systemctl daemon-reload")
+		for range 2 {
+			if err := do(); err == nil || !strings.Contains(err.Error(), "run: systemctl daemon-reload") {
+				t.Errorf("systemd does not read: %v", err)
+			}
+		}
+		m.says["systemctl daemon-reload"], m.ran = reload, nil
+		do()
+		if !slices.Contains(m.ran, "systemctl daemon-reload") {
+			t.Errorf("systemd was not told again: %v", m.ran)
+		}
+	}
+}
+
 // TestParseNetwork: what is no network of a hospital is refused with a reason.
 func TestParseNetwork(t *testing.T) {
 	for in, want := range map[string]string{

@@ -97,7 +97,7 @@ func TestFindings(t *testing.T) {
 		"unstable name":                     {func(m *machine) { m.change("etc/pinward/pinward.toml", "/dev/serial/by-path/usb-1", "/dev/ttyUSB2") }, "modem", "modem1", Warn, "another port after the modem resets", "modem probe"},
 		"modem rights":                      {func(m *machine) { m.mode("dev/ttyUSB2", 0o600) }, "modem", "modem1", Fail, "may not open", "udevadm"},
 		"no user":                           {func(m *machine) { m.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n") }, "modem", "modem1", Unknown, "no user pinward", "sysusers"},
-		"modem held by minicom":             {func(m *machine) { m.process(400, "minicom", m.path("/dev/ttyUSB2")) }, "modem", "modem1", Fail, "minicom (pid 400) has", "minicom"},
+		"modem held by minicom":             {func(m *machine) { m.process(400, "minicom", m.path("/dev/ttyUSB2")) }, "modem", "modem1", Fail, "minicom (pid 400) has", "systemctl stop minicom, or: kill 400"},
 		"no udev rules":                     {func(m *machine) { m.remove("usr/lib/udev") }, "modem", "udev", Fail, "not installed", "udevadm"},
 		"an empty file over the rules":      {func(m *machine) { m.write("etc/udev/rules.d/70-pinward.rules", "") }, "modem", "udev", Fail, "stands over", "rm /etc/udev"},
 		"ModemManager without rules":        {func(m *machine) { m.remove("usr/lib/udev"); m.process(400, "ModemManager") }, "modem", "ModemManager", Fail, "garbled", "disable --now"},

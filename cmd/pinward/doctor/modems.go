@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"pinward/modem/port"
@@ -147,7 +148,7 @@ func (h *Host) examineModem(r *report, c Config, m Port, ports []port.Device) {
 	if list, _ := h.holders(node); len(list) > 0 {
 		others := slices.DeleteFunc(list, func(p process) bool { return p.name == "pinwardd" })
 		if len(others) > 0 {
-			r.add(m.Name, Fail, "end it: systemctl stop "+others[0].name+", or: kill "+names(others[:1]), "%s has %s open", names(others), m.Device)
+			r.add(m.Name, Fail, "end it: systemctl stop "+others[0].name+", or: kill "+strconv.Itoa(others[0].pid), "%s has %s open", names(others), m.Device)
 		}
 	}
 	if len(r.list) == before {
