@@ -101,8 +101,7 @@ func measureSync(folder string) (median, worst time.Duration, err error) {
 func (b *box) examineServed() admin.Finding {
 	f := admin.Finding{Area: "certificate", Name: "https served"}
 	served := b.certs.pair.Load()
-	now := b.cfg
-	now.HTTPS = *b.certs.from.Load() // a reload may have named other files
+	now := b.inForce()
 	var disk certificates
 	switch err := disk.load(now.HTTPS); {
 	case err != nil:

@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -314,26 +313,3 @@ func (d *doors) closeControl(ctx context.Context) error {
 	d.waiting.Wait()
 	return err
 }
-
-// certificates are read from their files, and read again on reload without a connection lost.
-type certificates struct {
-	from atomic.Pointer[HTTPS] // the files that they were read from
-	pair atomic.Pointer[tls.Certificate]
-}
-
-func newCertificates(c HTTPS) (*certificates, error) {
-	certs := &certificates{}
-	return certs, certs.load(c)
-}
-
-func (c *certificates) load(files HTTPS) error {
-	pair, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
-	if err != nil {
-		return fmt.Errorf("load certificate: %w", err)
-	}
-	c.pair.Store(&pair)
-	c.from.Store(&files)
-	return nil
-}
-
-func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair.Load(), nil }

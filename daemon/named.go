@@ -62,14 +62,9 @@ func (c Config) dialled() map[string]string {
 // first. A file that cannot be read is not in it.
 func (c Config) expiry() map[string]time.Time {
 	out := map[string]time.Time{}
-	for _, n := range c.valuesOf("certificate") {
-		if at, err := expiryOf(n.value); err == nil {
-			out[n.place] = at
-		}
-	}
-	for _, n := range c.valuesOf("ca") {
-		if at, err := expiryOf(n.value); err == nil {
-			out[n.place+" ca"] = at
+	for _, f := range c.certificateFiles() {
+		if at, err := expiryOf(f.value); err == nil {
+			out[f.place] = at
 		}
 	}
 	return out
@@ -77,6 +72,9 @@ func (c Config) expiry() map[string]time.Time {
 
 // expiryOf is when the first certificate of a PEM file runs out.
 func expiryOf(path string) (at time.Time, err error) {
+	if err := regular(path); err != nil {
+		return at, fmt.Errorf("read certificate: %w", err)
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return at, fmt.Errorf("read certificate: %w", err)
@@ -97,6 +95,15 @@ func expiryOf(path string) (at time.Time, err error) {
 		return at, fmt.Errorf("read certificate: %s holds none", path)
 	}
 	return at, nil
+}
+
+// regular refuses what is no file: who looks at health would wait for somebody to write into a pipe.
+func regular(path string) error {
+	fi, err := os.Stat(path)
+	if err == nil && !fi.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file", path)
+	}
+	return err
 }
 
 // names are the keys of a map in order.

@@ -45,6 +45,7 @@ func (b *box) reloadFiles(d *doors, https HTTPS) {
 		b.log.Error("reload certificates of MLLP: the old ones stay in use", "error", err)
 		b.came("; the last reload kept the old certificates: see the log")
 	}
+	b.certs.lookAgain()
 	b.loadSpeech()
 }
 

@@ -65,7 +65,7 @@ func (b *box) watchProcess(s *scrape) {
 	if fed := b.fed.Load(); fed != 0 {
 		s.gauge("pinward_watchdog_last_seconds", "How long ago every loop last showed life.", time.Since(time.Unix(0, fed)).Seconds())
 	}
-	for place, at := range b.cfg.expiry() {
+	for place, at := range b.inForce().expiry() {
 		s.gauge("pinward_cert_expiry_seconds", "How long the certificate file holds; negative once it has run out.", time.Until(at).Seconds(), "certificate", place)
 	}
 	if synchronised, known := clockSynchronised(); known {

@@ -61,7 +61,7 @@ func makeCertificates(dir string) error {
 	)
 }
 
-// stillGood tells whether a certificate is there and lasts for another day.
+// stillGood tells whether a certificate is there and lasts for longer than health warns of.
 func stillGood(path string) bool {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -72,7 +72,7 @@ func stillGood(path string) bool {
 		return false
 	}
 	c, err := x509.ParseCertificate(block.Bytes)
-	return err == nil && time.Until(c.NotAfter) > 24*time.Hour
+	return err == nil && time.Until(c.NotAfter) > 31*24*time.Hour
 }
 
 func writePEM(path, kind string, der []byte) error {

@@ -21,7 +21,7 @@ func main() {
 
 func run() error {
 	path := flag.String("config", "/etc/pinward/pinward.toml", "the configuration `file`")
-	check := flag.Bool("check", false, "check the configuration and exit")
+	check := flag.Bool("check", false, "check the configuration and the certificates that it names, and exit")
 	sign := flag.Bool("self-signed", false, "make the certificate and key that the configuration names, where there are none, and exit")
 	allowRoot := flag.Bool("allow-root", false, "run although the user is root")
 	told := flag.Bool("version", false, "print the version and exit")
@@ -42,6 +42,9 @@ func run() error {
 		return selfSign(cfg.HTTPS)
 	}
 	if *check {
+		if err := cfg.CheckCertificates(); err != nil {
+			return fmt.Errorf("%s: %w", *path, err)
+		}
 		fmt.Println(*path + ": ok")
 		return nil
 	}

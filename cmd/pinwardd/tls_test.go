@@ -52,7 +52,7 @@ func (a *authority) make(c *x509.Certificate) (*x509.Certificate, crypto.Signer,
 	}
 	c.SerialNumber, c.NotBefore = big.NewInt(time.Now().UnixNano()), time.Now().Add(-2*time.Hour)
 	if c.NotAfter.IsZero() {
-		c.NotAfter = time.Now().Add(time.Hour)
+		c.NotAfter = time.Now().AddDate(1, 0, 0)
 	}
 	parent, signer := c, crypto.Signer(key)
 	if a.cert != nil {

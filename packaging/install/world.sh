@@ -81,9 +81,9 @@ mail_server() {
   spawn "${lan_exec[@]}" /usr/bin/python3 daemon/testdata/smtpd.py 2525 "$work/siem.pem" "$work/siem-key.pem" starttls '' '' $lan >"$work/mail.log" 2>"$work/mail"
 }
 
-# certificate NAME ALTERNATIVE makes $work/NAME.pem and its key, good for a day and its own authority.
+# certificate NAME ALTERNATIVE makes $work/NAME.pem and its key, good for a year (health warns of less than 30 days) and its own authority.
 certificate() {
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj "/CN=$1" -addext "subjectAltName=$2" \
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -subj "/CN=$1" -addext "subjectAltName=$2" \
     -keyout "$work/$1-key.pem" -out "$work/$1.pem" 2>/dev/null
 }
 
