@@ -47,3 +47,47 @@ func TestUnreached(t *testing.T) {
 		})
 	}
 }
+
+// TestUnreachedAtSomeHour: hours at which nobody is on call are found before the alarm that comes then.
+func TestUnreachedAtSomeHour(t *testing.T) {
+	night := Duty{Name: "duty", Mail: "night@hospital.example", From: "18:00", To: "08:00"}
+	day := Duty{Name: "duty", Mail: "day@hospital.example", From: "08:00", To: "18:00"}
+	weekdays := day
+	weekdays.Days = []string{"mon", "tue", "wed", "thu", "fri"}
+	duty := Step{By: Mail, To: []string{"duty"}}
+	for name, c := range map[string]struct {
+		onCall []Duty
+		steps  []Step
+		want   string
+	}{
+		"round the clock":           {[]Duty{night, day}, []Step{duty}, ""},
+		"nobody by day":             {[]Duty{night}, []Step{duty}, "08:00 on sun"},
+		"nobody at the week's end":  {[]Duty{night, weekdays}, []Step{duty}, "08:00 on sun"},
+		"a later step has somebody": {[]Duty{night}, []Step{duty, {By: Mail, To: []string{"it@hospital.example"}}}, ""},
+		"a webhook is always there": {[]Duty{night}, []Step{duty, {By: Webhook, To: []string{"pager"}}}, ""},
+		"a gap of an hour":          {[]Duty{night, {Name: "duty", Mail: "day@hospital.example", From: "08:00", To: "17:00"}}, []Step{duty}, "17:00 on sun"},
+		"only on saturdays":         {[]Duty{{Name: "duty", Mail: "a@hospital.example", Days: []string{"sat"}}}, []Step{duty}, "00:00 on sun"},
+	} {
+		p := Default()
+		p.OnCall, p.Steps = c.onCall, c.steps
+		if err := p.Check(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if at, gap := p.unmanned(); at != c.want || gap != (c.want != "") {
+			t.Errorf("%s: %q, want %q", name, at, c.want)
+		}
+	}
+	s := storetest.Open(t)
+	storetest.Update(t, s, func(tx *store.Tx) error {
+		p := Default()
+		p.OnCall, p.Steps = []Duty{night}, []Step{duty}
+		return SetPolicy(tx, p)
+	})
+	storetest.Update(t, s, func(tx *store.Tx) error {
+		got, err := Unreached(tx, 4)
+		if !strings.HasPrefix(got, "nobody is on call at 08:00 on sun, so that an alarm then reaches nobody") {
+			t.Errorf("%q", got)
+		}
+		return err
+	})
+}
