@@ -10,7 +10,8 @@ import (
 	"pinward/store"
 )
 
-// MayCall tells whether a number may be called at all: not where it is known to want none, not the hospital's own
+// MayCall tells whether a number may be called at all: not where it is known to want none, or where everybody whose
+// it is wants none (who asks for a code often names the number alone), not the hospital's own
 // number, whose switchboard would ring, and not what the site keeps calls from (Site.NoCalls). Emergency and short
 // numbers are no Phone in the first place.
 func MayCall(tx *store.Tx, p Phone) (bool, error) {
@@ -22,7 +23,30 @@ func MayCall(tx *store.Tx, p Phone) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return !c.NoVoice && !site.keepsCallsFrom(p), nil
+	if c.NoVoice || site.keepsCallsFrom(p) {
+		return false, nil
+	}
+	unwanted, err := callsUnwanted(tx, p)
+	return !unwanted, err
+}
+
+// callsUnwanted tells whether each person whose number it is wants no calls. Of a shared phone one who takes calls is enough: who is
+// meant, where that is known, is asked besides.
+func callsUnwanted(tx *store.Tx, p Phone) (bool, error) {
+	ids, err := SubjectsOf(tx, p)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range ids {
+		s, known, err := load(tx, id)
+		if err != nil {
+			return false, err
+		}
+		if known && !s.NoVoice {
+			return false, nil
+		}
+	}
+	return len(ids) > 0, nil
 }
 
 func (s Site) keepsCallsFrom(p Phone) bool {

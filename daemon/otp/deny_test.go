@@ -96,18 +96,47 @@ func TestNoCalls(t *testing.T) {
 	if _, err := b.start(StartRequest{Service: "patient-signup", Channel: ChannelCall, To: patient, Subject: who}); !errors.Is(err, ErrNoCalls) {
 		t.Errorf("a person who wants no calls: %v", err)
 	}
+	// Who asks for a code by the number alone does not call them either, but somebody with whom they share the phone.
+	shared := outboxtest.Phone("+16175551240")
+	b.Do(func(tx *store.Tx) error {
+		_, err := contact.Upsert(tx, contact.SubjectUpdate{ID: who, Phones: &[]contact.Number{{Phone: shared}}, Source: "hl7:ehr"})
+		return err
+	})
+	if _, err := b.start(StartRequest{Service: "patient-signup", Channel: ChannelCall, To: shared}); !errors.Is(err, ErrNoCalls) {
+		t.Errorf("the number of a person who wants no calls: %v", err)
+	}
+	other := contact.SubjectID{Authority: "T", MRN: "voice"}
+	b.Do(func(tx *store.Tx) error {
+		_, err := contact.Upsert(tx, contact.SubjectUpdate{ID: other, Phones: &[]contact.Number{{Phone: shared}}, Source: "hl7:ehr"})
+		return err
+	})
+	gone := func(v Verification, why string) {
+		t.Helper()
+		b.Do(func(tx *store.Tx) error {
+			m, _, err := outbox.Get(tx, v.Sends[0].Message)
+			if err != nil {
+				return err
+			}
+			if _, err := Render(tx, m); !errors.Is(err, outbox.ErrGone) {
+				t.Errorf("rendered for %s: %v", why, err)
+			}
+			return nil
+		})
+	}
+	theirs := b.mustStart(StartRequest{Service: "patient-signup", Channel: ChannelCall, To: shared, Subject: other})
+	b.Do(func(tx *store.Tx) error {
+		_, err := contact.Upsert(tx, contact.SubjectUpdate{ID: other, NoVoice: &yes, Source: "hl7:ehr"})
+		return err
+	})
+	b.Do(func(tx *store.Tx) error {
+		third := contact.SubjectID{Authority: "T", MRN: "third"}
+		_, err := contact.Upsert(tx, contact.SubjectUpdate{ID: third, Phones: &[]contact.Number{{Phone: shared}}, Source: "hl7:ehr"})
+		return err
+	})
+	gone(theirs, "a person who wants no calls any more")
 	v := b.mustStart(StartRequest{Service: "patient-signup", Channel: ChannelCall, To: patient})
 	b.Do(func(tx *store.Tx) error { return contact.Flag(tx, patient, contact.Flags{NoVoice: &yes}, "patient") })
-	b.Do(func(tx *store.Tx) error {
-		m, _, err := outbox.Get(tx, v.Sends[0].Message)
-		if err != nil {
-			return err
-		}
-		if _, err := Render(tx, m); !errors.Is(err, outbox.ErrGone) {
-			t.Errorf("rendered for a number that wants no calls any more: %v", err)
-		}
-		return nil
-	})
+	gone(v, "a number that wants no calls any more")
 }
 
 // A send whose route went on is told as the ways it went, each with its own id and where it stands.

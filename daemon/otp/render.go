@@ -60,9 +60,16 @@ func spoken(tx *store.Tx, v Verification, s Service, site contact.Site, code str
 	if err != nil {
 		return outbox.Rendered{}, err
 	}
-	if may, err := contact.MayCall(tx, v.To); err != nil {
+	may, err := contact.MayCall(tx, v.To)
+	if err == nil && may && !v.Subject.IsZero() {
+		var who contact.Subject
+		who, _, err = contact.Find(tx, v.Subject)
+		may = !who.NoVoice
+	}
+	if err != nil {
 		return outbox.Rendered{}, err
-	} else if !may { // said so while the call waited
+	}
+	if !may { // said so while the call waited
 		return outbox.Rendered{}, outbox.ErrGone
 	}
 	return outbox.Rendered{Report: true, Call: outbox.Spoken{
