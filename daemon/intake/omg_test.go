@@ -150,6 +150,16 @@ func TestEachTextBearsTheIdsOfItsSender(t *testing.T) {
 	}
 }
 
+// What the site's own settings do not allow was asked for by a peer, which hears of it.
+func TestAPeerHearsOfATextThatTheSiteCannotSend(t *testing.T) {
+	b := newBox(t)
+	b.policy(Policy{Portal: "https://elsewhere.example.org/", Peers: map[string]PeerPolicy{"adt": {Back: []string{"failed"}}}})
+	sendOK(t, b, orderer+"ORC|NW|REQ-1\nOBR|1|||result.ready")
+	if list := b.orders(ActionDecline); len(list) != 1 || list[0].Placer != "REQ-1" || strings.Count(b.last().Why, "no portal") != 1 {
+		t.Errorf("%d entries, explained %q", len(list), b.last().Why)
+	}
+}
+
 // What a person drops was asked for by a peer, which hears of it.
 func TestAPeerHearsOfATextThatAPersonDrops(t *testing.T) {
 	b := newBox(t)

@@ -173,6 +173,11 @@ const ActionDecline store.Action = "hl7.request"
 // decline explains why a request is not carried out, to a person and to its peer.
 func (w *work) decline(r request, why string) error {
 	w.because("%s", why)
+	return w.declined(r, why)
+}
+
+// declined is decline where the person knows why already.
+func (w *work) declined(r request, why string) error {
 	order := w.order(r.placer(), w.person.id)
 	if order == "" {
 		return nil
@@ -304,8 +309,11 @@ func (w *work) overdue(r request) time.Duration {
 
 func (w *work) requestNotice(r request) error {
 	slots, ok, err := w.noticeSlots(r.name, r.lang)
-	if err != nil || !ok {
+	if err != nil {
 		return err
+	}
+	if !ok {
+		return w.declined(r, w.why[len(w.why)-1])
 	}
 	if late := w.overdue(r); late > 0 {
 		return w.decline(r, fmt.Sprintf("notice: its time is over by %s (or the message's clock or zone is wrong)", late.Round(time.Second)))

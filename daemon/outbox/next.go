@@ -300,7 +300,7 @@ func rehearse(tx *store.Tx, r *record, src Sources, why string) error {
 	if err != nil {
 		return unrendered(tx, r, err)
 	}
-	return end(tx, r, Canceled, why, attr("parts", max(1, text.Parts)))
+	return end(tx, r, Canceled, why, attr("parts", max(1, text.Parts)), attr("rehearsed", true))
 }
 
 // Rehearse renders and ends what the modes hold back (shadow, and pilot for other numbers): no sender

@@ -188,10 +188,19 @@ func TestModesHoldBack(t *testing.T) {
 		rendered := 0
 		b.src["code"] = func(tx *store.Tx, m Message) (Rendered, error) { rendered++; return say(tx, m) }
 		m := code(1)
-		m.Mode = contact.Shadow
+		m.Mode, m.Order = contact.Shadow, "REQ-1"
 		m = b.put(m)
 		b.none("a")
 		b.do(func(tx *store.Tx) error { return Rehearse(tx, b.src) })
+		b.view(func(tx *store.Tx) error { // who asked for it is told by this entry
+			return tx.Entries(0, func(r store.Record) error {
+				told := slices.Contains(r.Entry.Attrs, store.Attr{Key: "rehearsed", Value: "true"}) && slices.Contains(r.Entry.Attrs, store.Attr{Key: "order", Value: "REQ-1"})
+				if r.Entry.Action == ActionCanceled && !told {
+					t.Errorf("the entry is %v", r.Entry.Attrs)
+				}
+				return nil
+			})
+		})
 		if rendered != 1 {
 			t.Errorf("rendered %d times", rendered)
 		}

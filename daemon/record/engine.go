@@ -186,6 +186,11 @@ func deliveryIn(e store.Entry) (d hl7.Delivery, why string) {
 		return hl7.DeliverySent, ""
 	case "message.delivered":
 		return hl7.DeliveryDelivered, ""
+	case "message.canceled":
+		if Attr(e, "rehearsed") == "true" { // by shadow or pilot; else another message follows, or the request's own entry has said it
+			return hl7.DeliveryCanceled, cause
+		}
+		return "", ""
 	case "message.expired":
 		return hl7.DeliveryExpired, cause
 	case "message.unreadable":

@@ -118,14 +118,15 @@ func TestEngineIsToldOfItsOwnRequestsInOrder(t *testing.T) {
 			{Action: "verification.start", Object: "VE1", Attrs: []store.Attr{own(7)}},
 			{Action: "message.canceled", Object: "M7", Attrs: []store.Attr{own(7)}}, // overtaken by another
 			{Action: "message.sent", Object: "M8", Attrs: []store.Attr{a("order", "no order")}},
+			{Action: "message.canceled", Object: "M9", Attrs: []store.Attr{own(9), a("cause", "shadow mode"), a("rehearsed", "true")}},
 		}
 		r := &receiver{}
 		st := b.tells(r, allStates, entries...)
-		want := []string{"R1 QUEUED", "R1 SENT", "R1 DELIVERED", "R2 REFUSED", "R3 EXPIRED", "R4 UNKNOWN", "R5 CANCELED", "R6 FAILED", "R7 QUEUED"}
+		want := []string{"R1 QUEUED", "R1 SENT", "R1 DELIVERED", "R2 REFUSED", "R3 EXPIRED", "R4 UNKNOWN", "R5 CANCELED", "R6 FAILED", "R7 QUEUED", "R9 CANCELED"}
 		if got := r.statuses(); !slices.Equal(got, want) {
 			t.Errorf("it is told %q", got)
 		}
-		if st.Sent != 9 || st.Refused != 0 || st.Backlog != 0 || st.Last.IsZero() {
+		if st.Sent != 10 || st.Refused != 0 || st.Backlog != 0 || st.Last.IsZero() {
 			t.Errorf("%+v", st)
 		}
 		m, _ := hl7.Parse(r.got[2])
@@ -134,7 +135,7 @@ func TestEngineIsToldOfItsOwnRequestsInOrder(t *testing.T) {
 		}
 		r = &receiver{}
 		b.tells(r, []string{"failed"}, entries...)
-		if got := r.statuses(); !slices.Equal(got, []string{"R2 REFUSED", "R3 EXPIRED", "R4 UNKNOWN", "R5 CANCELED", "R6 FAILED"}) {
+		if got := r.statuses(); !slices.Equal(got, []string{"R2 REFUSED", "R3 EXPIRED", "R4 UNKNOWN", "R5 CANCELED", "R6 FAILED", "R9 CANCELED"}) {
 			t.Errorf("of failures alone it is told %q", got)
 		}
 		r = &receiver{}
