@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"time"
@@ -110,6 +111,9 @@ func (b *box) watchTree(s *scrape) {
 func (h *house) watchStore(s *scrape) {
 	st := h.store.Stats()
 	s.gauge("pinward_store_bytes", "Size of the live file; it grows in steps.", float64(st.Size))
+	if _, least, err := h.store.Room(); err == nil || errors.Is(err, store.ErrFull) {
+		s.gauge("pinward_state_least_free_bytes", "Free space below which nothing new is accepted.", float64(least))
+	}
 	s.gauge("pinward_audit_unsigned_entries", "Entries that no signed head covers yet.", float64(st.Entries-min(st.Headed, st.Entries)))
 	s.count("pinward_store_damaged_reads_total", "Reads that met a damaged value.", st.Rotten)
 	s.gauge("pinward_store_damaged_segments", "Frozen months that cannot be read.", float64(len(st.Damaged)))

@@ -157,6 +157,9 @@ func TestAcceptNeedsSpace(t *testing.T) {
 		if !errors.Is(err, c.want) {
 			t.Errorf("%d of %d MB free: %v", c.free/mb, c.total/mb, err)
 		}
+		if free, least, err := s.Room(); free != c.free || least != max(c.total/20, 512*mb) || !errors.Is(err, c.want) {
+			t.Errorf("%d of %d MB free: room is %d of %d, %v", c.free/mb, c.total/mb, free, least, err)
+		}
 		mustSave(t, s, 1, "an Update")
 	}
 	gone := errors.New("no such disk")
@@ -196,6 +199,9 @@ func TestDiskReallyFull(t *testing.T) {
 	}
 	if err := s.Accept(context.Background(), nurse, func(*Tx) error { return nil }); !errors.Is(err, ErrFull) {
 		t.Errorf("Accept while the disk is full: %v", err)
+	}
+	if _, _, err := s.Room(); !errors.Is(err, ErrFull) {
+		t.Errorf("room while the disk is full: %v", err)
 	}
 	if _, ok := read(t, s, stored); ok {
 		t.Error("the row that was refused is there")

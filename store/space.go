@@ -43,24 +43,41 @@ func (s *space) check() error {
 }
 
 func (s *space) ask() error {
+	free, least, err := s.limits()
+	if err == nil && free < least {
+		err = ErrFull
+	}
+	return err
+}
+
+// limits are what is free, and what has to stay free for what was accepted already.
+func (s *space) limits() (free, least uint64, err error) {
 	free, total, err := s.free(s.dir)
 	if err != nil {
-		return fmt.Errorf("ask for free space: %w", err)
+		return 0, 0, fmt.Errorf("ask for free space: %w", err)
 	}
-	if free < max(total/minFreePart, minFreeBytes) {
-		return ErrFull
+	return free, max(total/minFreePart, minFreeBytes), nil
+}
+
+// Room tells how many bytes are free on the store's disk, and below how many [Store.Accept] takes nothing new. It is for health
+// and monitors.
+//
+// Errors to branch on: [ErrFull], with both figures: Accept would refuse now, also for a commit that found no space.
+func (s *Store) Room() (free, least uint64, err error) {
+	if free, least, err = s.space.limits(); err != nil {
+		return 0, 0, err
 	}
-	return nil
+	return free, least, s.space.check()
 }
 
 // room returns ErrFull if so many bytes more would take half of what is kept free: a copy that the store
 // makes for its own upkeep must not take the last space from commits.
 func (s *space) room(need uint64) error {
-	free, total, err := s.free(s.dir)
+	free, least, err := s.limits()
 	if err != nil {
-		return fmt.Errorf("ask for free space: %w", err)
+		return err
 	}
-	if free < need+max(total/minFreePart, minFreeBytes)/2 {
+	if free < need+least/2 {
 		return fmt.Errorf("%w: %d MB are needed for a copy of the live file, %d MB are free", ErrFull, need>>20, free>>20)
 	}
 	return nil

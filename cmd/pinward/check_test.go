@@ -57,6 +57,7 @@ pinward_cert_expiry_seconds{certificate="atna ca"} 432000
 pinward_clock_trusted 1
 pinward_clock_synchronized 0
 pinward_state_free_bytes 1.073741824e+09
+pinward_state_least_free_bytes 5.36870912e+08
 pinward_cursor_lag_seconds{cursor="witness/siem"} 4000
 pinward_cursor_backlog{cursor="witness/siem"} 17
 pinward_backup_timestamp_seconds 1
@@ -84,7 +85,7 @@ func TestProbes(t *testing.T) {
 		"alarm":     {"CRITICAL: 2 open, 1 of them not acknowledged: 3 critical modems/modem2: un/plugged", "oldest_unseen=", "open=2"},
 		"heartbeat": {"CRITICAL: the last heartbeat was"},
 		"clock":     {"WARNING: the clock is trusted; no time server keeps it"},
-		"disk":      {"WARNING: 1024 MB of", "free=1024MB;2048:;600:;0"},
+		"disk":      {"WARNING: 1024 MB of", "below 512 MB nothing new is accepted", "free=1024MB;2048:;600:;0"},
 		"follower":  {"WARNING: witness/siem is furthest behind, by 17 entries and 4000 s", "witness/siem=4000s;3600;86400;0"},
 	}
 	for _, p := range probes {
@@ -104,6 +105,24 @@ func TestProbes(t *testing.T) {
 		}
 		if strings.Count(line, "|") > 1 || strings.Contains(line, "\n") {
 			t.Errorf("%s is no line of a plugin: %q", p.name, line)
+		}
+	}
+}
+
+// TestDiskOfALargeMachine: what has to stay free grows with the disk, and thresholds in megabytes do not know.
+func TestDiskOfALargeMachine(t *testing.T) {
+	warn, err1 := parseThreshold("2048:")
+	crit, err2 := parseThreshold("600:")
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	for free, want := range map[string]int{"4.9e+10": pluginCritical, "5.05e+10": pluginWarning, "6e+10": pluginOK} {
+		fs, err := parseFigures([]byte("pinward_state_free_bytes " + free + "\npinward_state_size_bytes 1e+12\npinward_state_least_free_bytes 5e+10\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := checkDisk(status{}, fs, warn, crit); v.code != want {
+			t.Errorf("%s bytes free: %s", free, v.line("PINWARD DISK"))
 		}
 	}
 }

@@ -219,6 +219,15 @@ func checkDisk(_ status, fs scrape, warn, crit threshold) (v verdict) {
 	size, _ := fs.one("pinward_state_size_bytes")
 	v.judge(free/(1<<20), warn, crit)
 	v.text = fmt.Sprintf("%.0f MB of %.0f MB are free", free/(1<<20), size/(1<<20))
+	if least, known := fs.one("pinward_state_least_free_bytes"); known { // a twentieth of a large disk is more than any threshold
+		v.text += fmt.Sprintf(", below %.0f MB nothing new is accepted", least/(1<<20))
+		switch {
+		case free < least:
+			v.raise(pluginCritical)
+		case free < least+1<<30:
+			v.raise(pluginWarning)
+		}
+	}
 	store, _ := fs.one("pinward_store_bytes")
 	v.perf = []perf{{label: "free", value: free / (1 << 20), unit: "MB", warn: warn.text, crit: crit.text, min: "0"}, {label: "store", value: store / (1 << 20), unit: "MB", min: "0"}}
 	return v

@@ -206,6 +206,9 @@ func TestDiskFull(t *testing.T) {
 	if a := b.ask(httptest.NewRequest("GET", "/readyz", nil)); a.Code != 503 || !strings.HasPrefix(a.Body.String(), "not ready: the disk is full\n") {
 		t.Errorf("readyz says %d %q", a.Code, a.Body)
 	}
+	if a := b.ask(httptest.NewRequest("GET", "/metrics", nil)); !strings.Contains(a.Body.String(), "\npinward_accepting 0\n") {
+		t.Error("the figures say that a code would be accepted")
+	}
 	b.form("POST", b.path("patient-signup", "/VerificationCheck"), "VerificationSid", v.ID, "Code", outboxtest.Wrong(code)).want(200)
 	if m := b.call(access.Portal, "POST", "/v1/verifications/"+v.ID+"/check", fields{"code": code}).want(200).json(); m["valid"] != true {
 		t.Error("a check does not go on while the disk is full")

@@ -181,7 +181,8 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		if err := g.collectAlarms(tx, ch); err != nil {
 			return err
 		}
-		gauge(descAccepts, one(outbox.Accepting(tx) == nil))
+		_, _, full := g.o.Store.Room()
+		gauge(descAccepts, one(outbox.Accepting(tx) == nil && full == nil))
 		senders, err := outbox.Senders(tx)
 		for _, s := range senders {
 			gauge(descReady, one(s.Ready), s.Name, s.Carrier)

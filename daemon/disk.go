@@ -1,0 +1,36 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+
+	"pinward/daemon/health"
+	"pinward/store"
+)
+
+// diskSoon is how much room above the limit health warns of: what is left for whoever has to make space.
+const diskSoon = 1 << 30
+
+// checkDisk fails when nothing new is accepted for want of space, and warns before.
+func (h *house) checkDisk() health.Check {
+	return health.Check{Name: "disk", Ask: func() (health.State, string) { return judgeDisk(h.store.Room()) }}
+}
+
+// judgeDisk puts what the store says of its room into words.
+func judgeDisk(free, least uint64, err error) (health.State, string) {
+	switch {
+	case errors.Is(err, store.ErrFull):
+		return health.Fail, fmt.Sprintf("it is full: %d MB are free where the store is, and below %d MB nothing new is accepted; make space, it goes on by itself", free>>20, least>>20)
+	case err != nil:
+		return health.Unknown, "the free space where the store is cannot be asked for"
+	case free < least+diskSoon:
+		return health.Warn, fmt.Sprintf("%d MB are free where the store is: make space, below %d MB nothing new is accepted", free>>20, least>>20)
+	}
+	return health.OK, ""
+}
+
+// accepts tells whether the store would take something new.
+func (h *house) accepts() bool {
+	_, _, err := h.store.Room()
+	return err == nil
+}
