@@ -12,6 +12,7 @@ import (
 type ladder struct {
 	started  time.Time   // of the running session
 	failures int         // sessions in a row that were lost within steady
+	why      string      // what ended the last session, in plain words, until one serves; a restart explains nothing that was so before
 	resets   []time.Time // of the last hour
 	limbo    bool        // the session ended with a send unanswered, on a modem that runs on
 	restart  bool        // the next session begins with a restart of the module
@@ -37,6 +38,9 @@ const steady = 5 * time.Minute
 
 // after takes note of a lost session and says how long to wait before the next.
 func (l *ladder) after(err error, t Timing) time.Duration {
+	if !errors.Is(err, errReset) && (l.why == "" || !errors.Is(err, errRebooted)) {
+		l.why = plain(err)
+	}
 	if time.Since(l.started) > steady {
 		l.failures = 0
 	}
@@ -55,6 +59,14 @@ func (l *ladder) after(err error, t Timing) time.Duration {
 		l.restart = true
 	}
 	return l.backoff(t)
+}
+
+// begun is the cause of a start: at night nobody learns anything from "starting" while each of them ends in the same way.
+func (l *ladder) begun(cause string) string {
+	if l.why == "" {
+		return cause
+	}
+	return cause + "; last time: " + l.why
 }
 
 func (l *ladder) backoff(t Timing) time.Duration {

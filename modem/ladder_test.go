@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -21,7 +22,12 @@ func TestSilentModemIsResetWithCaps(t *testing.T) {
 		w.ready()
 		w.faults(modemsim.Faults{Silence: -1})
 		w.until("down", 3*time.Minute, func(s Status) bool { return s.Phase == PhaseDown && s.Cause == "modem does not answer" })
-		time.Sleep(55 * time.Minute)
+		for range 55 { // each look says what is wrong, while it starts and restarts, too
+			time.Sleep(time.Minute)
+			if st := w.m.Status(); !strings.HasSuffix(st.Cause, "modem does not answer") {
+				w.t.Fatalf("%s: %s", st.Phase, st.Cause)
+			}
+		}
 		if st := w.m.Status(); st.Resets != 4 {
 			w.t.Fatalf("%d resets in the first hour, want the cap of 4", st.Resets)
 		}
@@ -30,6 +36,13 @@ func TestSilentModemIsResetWithCaps(t *testing.T) {
 			w.t.Fatalf("%d resets in five hours", st.Resets)
 		}
 		w.faults(modemsim.Faults{})
+		w.ready()
+		if done := w.m.Reset(w.t.Context()); done != nil {
+			w.t.Fatal(done)
+		}
+		if st := w.m.Status(); st.Cause != "modem is restarting" {
+			w.t.Fatalf("what is over is told again: %s", st.Cause)
+		}
 		w.ready()
 		if _, err := w.send("hello"); err != nil {
 			w.t.Fatalf("send after hours of silence: %v", err)

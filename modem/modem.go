@@ -159,6 +159,9 @@ func (m *Modem) Run(ctx context.Context) error {
 		}
 		wait := m.ladder.after(err, m.o.Timing)
 		cause, phase := plain(err), PhaseDown
+		if errors.Is(err, errReset) || errors.Is(err, errRebooted) && cause != m.ladder.why {
+			cause = m.ladder.begun(cause)
+		}
 		// A PIN that came after the SIM had refused the one before it is for the next session, which begins at once.
 		if !isSIM(err) || m.waitingPIN() == typed {
 			m.answerPIN(fmt.Errorf("%w: %s", ErrNotUp, cause))
@@ -287,6 +290,8 @@ func plain(err error) string {
 		return "no modem at the port: unplugged, without power, or restarting"
 	case errors.Is(err, errReset):
 		return "modem is restarting"
+	case errors.Is(err, errRebooted):
+		return "modem restarted by itself"
 	case errors.Is(err, errSilent):
 		return "modem does not answer"
 	case errors.Is(err, port.ErrStuck), errors.Is(err, line.ErrStuck):

@@ -128,7 +128,7 @@ func (s *session) run(ctx context.Context) error {
 		}
 	}
 	for boots := 0; ; boots++ {
-		s.m.phase(PhaseStarting, "starting")
+		s.m.phase(PhaseStarting, s.m.ladder.begun("starting"))
 		err := s.bringUp()
 		if err == nil {
 			s.begin()
@@ -161,6 +161,7 @@ const maxBoots = 10
 
 func (s *session) begin() {
 	s.served = true
+	s.m.ladder.why = ""
 	s.m.mu.Lock()
 	s.m.cur = s
 	s.m.lives++
@@ -339,7 +340,7 @@ func (s *session) restart(why string) error {
 	s.m.update(func(st *Status) {
 		st.Resets++
 		s.m.days.resets.add(time.Now())
-		st.set(PhaseStarting, "modem is restarting", AlarmNone)
+		st.set(PhaseStarting, s.m.ladder.begun("modem is restarting"), AlarmNone)
 	})
 	select {
 	case <-s.rebooted: // of a start before this one
