@@ -36,7 +36,7 @@ func (a *Alarm) text(tx *store.Tx, site contact.Site, t Told) (Told, error) {
 	if err != nil {
 		return fail("the number on record is none")
 	}
-	if site.Mode == contact.Pilot && !site.IsPilot(to) {
+	if site.Mode == contact.Pilot && !site.IsPilot(to, "") {
 		return fail("the site is in pilot mode, and this is not a pilot number")
 	}
 	if any, err := canText(tx); err != nil {

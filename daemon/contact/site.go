@@ -20,7 +20,7 @@ type Mode uint8
 
 const (
 	Shadow Mode = iota // decide, render and record; send nothing
-	Pilot              // send to the site's pilot numbers only
+	Pilot              // send to the site's pilot numbers only, and about its pilot clinics
 	Live               // send
 )
 
@@ -79,7 +79,9 @@ type Site struct {
 	Authority string `json:"authority"`  // assigning authority of MRNs that come without one
 
 	Mode  Mode    `json:"mode"`
-	Pilot []Phone `json:"pilot"` // who is texted in mode pilot
+	Pilot []Phone `json:"pilot"` // who is texted in mode pilot,
+	// PilotPlaces are the clinics about whose visits and orders anybody is, by the names that the HL7 policy gives them.
+	PilotPlaces []string `json:"pilot_places,omitempty"`
 
 	QuietFrom string `json:"quiet_from"` // local "21:00", "08:00": notices wait; equal or empty is none
 	QuietTo   string `json:"quiet_to"`
@@ -104,8 +106,10 @@ type Site struct {
 // Plan is how this site reads phone numbers.
 func (s Site) Plan() Plan { return Plan{Region: s.Region, Area: s.Area, Allowed: s.Countries} }
 
-// IsPilot reports whether p may be texted in mode Pilot.
-func (s Site) IsPilot(p Phone) bool { return slices.Contains(s.Pilot, p) }
+// IsPilot reports whether p may be texted in mode Pilot, about what happens at a place; "" is not known.
+func (s Site) IsPilot(p Phone, place string) bool {
+	return slices.Contains(s.Pilot, p) || place != "" && slices.Contains(s.PilotPlaces, place)
+}
 
 // Language is the language for a person of whom none is known.
 func (s Site) Language() string {
@@ -228,6 +232,9 @@ func (s Site) Check() error {
 	if (s.QuietFrom == "") != (s.QuietTo == "") {
 		return errors.New("quiet hours need both a beginning and an end")
 	}
+	if slices.ContainsFunc(s.PilotPlaces, func(name string) bool { return strings.TrimSpace(name) != name || name == "" }) {
+		return errors.New("pilot_places has an empty name, or one with spaces around it")
+	}
 	if err := s.checkNoCalls(); err != nil {
 		return err
 	}
@@ -270,6 +277,7 @@ func (s Site) differs(o Site) []string {
 		{"authority", s.Authority == o.Authority},
 		{"mode", s.Mode == o.Mode},
 		{"pilot", slices.Equal(s.Pilot, o.Pilot)},
+		{"pilot_places", slices.Equal(s.PilotPlaces, o.PilotPlaces)},
 		{"quiet_hours", s.QuietFrom == o.QuietFrom && s.QuietTo == o.QuietTo},
 		{"call_hours", s.CallFrom == o.CallFrom && s.CallTo == o.CallTo},
 		{"call_tries", s.CallTries == o.CallTries && s.CallAgain == o.CallAgain},

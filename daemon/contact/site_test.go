@@ -32,7 +32,7 @@ func TestSite(t *testing.T) {
 		if err != nil || len(got.differs(want)) != 0 {
 			t.Errorf("kept differs in %v, %v", got.differs(want), err)
 		}
-		if !got.IsPilot(want.Pilot[0]) || got.IsPilot(phone(t, "+16175556789")) || got.Plan().Area != "617" {
+		if !got.IsPilot(want.Pilot[0], "") || got.IsPilot(phone(t, "+16175556789"), "") || got.Plan().Area != "617" {
 			t.Error("pilot or plan")
 		}
 		return nil
@@ -65,6 +65,7 @@ func TestSiteThatCannotBe(t *testing.T) {
 		"many tries":     func(s *Site) { s.CallTries = 6 },
 		"tries at once":  func(s *Site) { s.CallAgain = 9 },
 		"tries far off":  func(s *Site) { s.CallAgain = 721 },
+		"clinic of none": func(s *Site) { s.PilotPlaces = []string{""} },
 		"link host":      func(s *Site) { s.LinkHosts = []string{"https://portal.example.org"} },
 	} {
 		site := goodSite()

@@ -59,6 +59,9 @@ func (w *work) text(req notice.Request, visit contact.Appointment) (fate, error)
 	if req.At.Before(now) {
 		req.At = now
 	}
+	if req.Place = visit.SiteName; visit.ID.IsZero() {
+		req.Place = w.place()
+	}
 	if w.rule != nil {
 		req.Hours = w.rule.Hours
 		if at := req.Hours.Next(req.At, w.site.Location()); !at.Equal(req.At) {

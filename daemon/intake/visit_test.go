@@ -297,3 +297,29 @@ func (b *box) handOver() (words string) {
 		})
 	}
 }
+
+// TestPilotClinic: in pilot mode the texts about what happens at a clinic that takes part go out, to anybody; others, and those of no place,
+// do not. A code that is asked for with a visit there does too.
+func TestPilotClinic(t *testing.T) {
+	b := newBoxIn(t, Listener{Name: "adt", Mode: contact.Pilot})
+	b.policy(Policy{Places: map[string]string{"ELM": "Elm Building", "OAK": "Oak Street"}, Releasable: []string{"*"}})
+	b.site(func(s *contact.Site) { s.PilotPlaces = []string{"Elm Building"} })
+	b.in.ground.Store(nil)
+	visit := func(id, patient, place string) string { // within the last lead, so that a word of it goes at once
+		return fmt.Sprintf("SIU^S12\nSCH||%s|||||||||^^^%s\n%s%s", id, ts(time.Now().Add(time.Hour)), strings.NewReplacer("4711", patient, "5551234", "555"+patient).Replace(jane), place)
+	}
+	for i, c := range []struct{ message, want string }{
+		{visit("P1", "2301", "\nAIL|1||ELM"), "Riverside: "},
+		{visit("P2", "2302", "\nAIL|1||OAK"), ""},
+		{visit("P3", "2303", ""), ""},
+		{strings.Replace(result, "\nORC", "\nPV1|1|O|OAK\nORC", 1), ""},
+		{strings.Replace(resultOf(1), "\nORC", "\nPV1|1|O|ELM\nORC", 1), "Riverside: "},
+		{"ADT^A08\n" + jane + "\nPV1|1|O|OAK\nZNT|1|OTP^login|R1", ""},
+		{"ADT^A08\n" + strings.Replace(jane, "5551234", "5552299", 1) + "\nPV1|1|O|ELM\nZNT|1|OTP^login|R2", "Riverside: "},
+	} {
+		sendOK(t, b, c.message)
+		if got := b.handOver(); !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("message %d: %q went, want %q; %s", i, got, c.want, b.last().Why)
+		}
+	}
+}

@@ -45,6 +45,7 @@ type Notice struct {
 	Staff      bool              `json:"staff,omitempty"`
 	Requested  bool              `json:"requested,omitempty"`
 	Mode       contact.Mode      `json:"mode"`
+	Place      string            `json:"place,omitempty"` // as outbox.Message has it
 	Created    time.Time         `json:"created"`
 	Message    string            `json:"message"`           // id of the latest message in the outbox
 	Tried      int               `json:"tried,omitempty"`   // calls that nobody heard, made by messages before the latest

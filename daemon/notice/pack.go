@@ -40,4 +40,5 @@ func noticeFields(f *store.Fields, n *Notice) {
 	store.IntField(f, 31, &n.Tried)
 	store.TextField(f, 32, &n.Hours.From)
 	store.TextField(f, 33, &n.Hours.To)
+	store.TextField(f, 34, &n.Place)
 }

@@ -32,6 +32,9 @@ func again(tx *store.Tx, p policy, req StartRequest, v Verification) (Verificati
 		}
 	}
 	v.Mode = contact.Strictest(v.Mode, req.Mode)
+	if req.Place != "" {
+		v.Place = req.Place
+	}
 	m := message(tx, v, p.route, s)
 	m.Client, m.Staff = req.Client, req.Staff
 	if err := takeSend(tx, req, p.limits, m, true); err != nil {
@@ -59,7 +62,7 @@ func again(tx *store.Tx, p policy, req StartRequest, v Verification) (Verificati
 func message(tx *store.Tx, v Verification, route []outbox.Step, s Service) outbox.Message {
 	m := outbox.Message{
 		Kind: Kind, Ref: v.ID, Lane: outbox.OTP, To: v.To, Client: v.Client, Staff: v.Staff, Route: route,
-		Due: tx.Now(), Expires: v.Expires, Repeat: true, Mode: v.Mode, Order: v.Order,
+		Due: tx.Now(), Expires: v.Expires, Repeat: true, Mode: v.Mode, Order: v.Order, Place: v.Place,
 	}
 	if s.Replace {
 		// A handset replaces a text only by one of the same type (3GPP 23.040

@@ -25,6 +25,7 @@ type StartRequest struct {
 	Subject    contact.SubjectID // whom it is about, if known
 	OnBehalfOf string            // the person for whom a machine speaks
 	Order      string            // as outbox.Message has it
+	Place      string            // as outbox.Message has it
 	Locale     string            // BCP 47 tag; "" = the subject's language, then the site's
 	Channel    string            // ChannelSMS, ChannelCall or ChannelAuto; "" = auto
 	Reference  string            // the action that the code is bound to; at most MaxReference bytes
@@ -345,7 +346,7 @@ func first(tx *store.Tx, p policy, req StartRequest) (Verification, error) {
 	v := Verification{
 		ID: newVerificationID(now), Service: s.Name, ServiceSID: s.SID, To: req.To, Subject: req.Subject,
 		OnBehalfOf: req.OnBehalfOf, Order: req.Order, Reference: req.Reference, Request: req.Request, Locale: req.Locale, Channel: req.Channel,
-		Amount: req.Amount, Payee: req.Payee, State: Pending, Client: req.Client, Staff: req.Staff, Custom: req.CustomCode, Mode: req.Mode,
+		Amount: req.Amount, Payee: req.Payee, State: Pending, Client: req.Client, Staff: req.Staff, Custom: req.CustomCode, Mode: req.Mode, Place: req.Place,
 		Salt: make([]byte, 16), Epoch: tx.CodeEpoch(),
 		Created: now, Expires: now.Add(s.life(req.Life)), Updated: now,
 	}

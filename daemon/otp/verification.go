@@ -59,6 +59,7 @@ type Verification struct {
 	Asserted   bool              `json:"asserted,omitempty"` // proven by the client's word only
 	Custom     string            `json:"custom,omitempty"`   // a code that the client brought; dropped at the end
 	Mode       contact.Mode      `json:"mode"`
+	Place      string            `json:"place,omitempty"` // as outbox.Message has it
 
 	Salt       []byte `json:"salt"`
 	Generation int    `json:"generation"` // grows when a resend carries a new code

@@ -136,6 +136,8 @@ type Message struct {
 	Repeat bool `json:"repeat,omitempty"`
 	// Mode is the strictest of what client and listener allow; Put adds the site's.
 	Mode contact.Mode `json:"mode"`
+	// Place is where what it is about happens, by the name that the site gave it: mode pilot may let a clinic out. "" is not known.
+	Place string `json:"place,omitempty"`
 	// Essential messages go by any SIM, as codes do: an alarm to the operator, a self-test, the one
 	// answer that a person's own text earns. All others but codes need a SIM with permission on record.
 	Essential bool `json:"essential,omitempty"`

@@ -215,12 +215,35 @@ func TestModesHoldBack(t *testing.T) {
 		b.mode(contact.Pilot, phone(1))
 		b.report(modem("a", "red"))
 		other := b.put(code(2))
+		elsewhere := code(3)
+		elsewhere.Place = "Main Street"
+		elsewhere = b.put(elsewhere)
 		m := b.put(code(1))
 		if job := b.must("a"); job.Message.ID != m.ID {
 			t.Fatal("wrong message")
 		}
 		b.do(func(tx *store.Tx) error { return Rehearse(tx, b.src) })
 		b.state(other.ID, Canceled)
+		b.state(elsewhere.ID, Canceled)
+	})
+	t.Run("pilot clinic", func(t *testing.T) {
+		b := newBox(t)
+		b.mode(contact.Pilot)
+		b.do(func(tx *store.Tx) error {
+			site, err := contact.SiteOf(tx)
+			if err != nil {
+				return err
+			}
+			site.PilotPlaces = []string{"Elm Building"}
+			return contact.SetSite(tx, site)
+		})
+		b.report(modem("a", "red"))
+		m := code(1)
+		m.Place = "Elm Building"
+		m = b.put(m)
+		if job := b.must("a"); job.Message.ID != m.ID {
+			t.Fatal("wrong message")
+		}
 	})
 	t.Run("made stricter while it waits", func(t *testing.T) {
 		b := newBox(t)

@@ -38,6 +38,7 @@ func recordFields(f *store.Fields, r *record) {
 	store.TimeField(f, 28, &r.Ended)
 	store.IntField(f, 29, &r.Redials)
 	store.IntField(f, 30, &r.RedialAfter)
+	store.TextField(f, 31, &r.Place)
 }
 
 func stepFields(f *store.Fields, s *Step) {

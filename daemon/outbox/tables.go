@@ -294,7 +294,7 @@ func letsOut(site contact.Site, r *record) (live bool, why string) {
 		return true, ""
 	case contact.Pilot:
 		// What only one SIM may take and is essential is a self-test: no patient's number.
-		return site.IsPilot(r.To) || r.SIM != "" && r.Essential, "not a pilot number"
+		return site.IsPilot(r.To, r.Place) || r.SIM != "" && r.Essential, "not a pilot number, nor a pilot clinic"
 	}
 	return false, "shadow mode"
 }
