@@ -314,7 +314,7 @@ func (h *house) askWriter(ctx context.Context, p *pulse) {
 
 // check is what hangs on the keys: the store, and on it the modems.
 func (h *house) check(b *box) health.Check {
-	return health.Check{Name: "store", Children: []health.Check{h.checkDisk(), b.checkBackup(h), h.checkModems(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms(), b.checkDirectory(), b.checkCertificates(), h.checkOnCall(b), h.checkSite(), h.checkMaintenance()}, Ask: func() (health.State, string) {
+	return health.Check{Name: "store", Children: []health.Check{h.checkDisk(), b.checkBackup(h), h.checkModems(), h.checkLanes(), h.checkCalls(), h.checkAnchors(), h.checkWitnesses(), h.checkHolders(), h.checkClock(), h.checkRepository(), h.checkHL7(), h.checkBack(), h.checkAlarms(), b.checkDirectory(), b.checkCertificates(), h.checkOnCall(b), h.checkSite(), h.checkMaintenance()}, Ask: func() (health.State, string) {
 		if h.store.Err() != nil {
 			return health.Fail, "the store stopped; the process is about to end"
 		}

@@ -112,6 +112,20 @@ func hold(tx *store.Tx, l Lane, on bool) error {
 	return tx.Record(store.Entry{Action: action, Outcome: store.OK, Object: l.String()})
 }
 
+// Held lists the lanes that are held, the most urgent first.
+func Held(tx *store.Tx) (list []Lane, err error) {
+	for _, l := range lanes {
+		on, err := isPaused(tx, l)
+		if err != nil {
+			return nil, err
+		}
+		if on {
+			list = append(list, l)
+		}
+	}
+	return list, nil
+}
+
 func isPaused(tx *store.Tx, l Lane) (bool, error) {
 	_, on, err := held.Get(tx, []byte{byte(l)})
 	if err != nil {
