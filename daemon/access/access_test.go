@@ -197,14 +197,15 @@ func TestBadAccountsAreRefused(t *testing.T) {
 			roles []Role
 			want  error
 		}{
-			{"MARY", []Role{Nurse}, ErrUserExists}, {"", []Role{Nurse}, ErrInvalid}, {"a b", []Role{Nurse}, ErrInvalid},
-			{"john", nil, ErrInvalid}, {"john", []Role{"king"}, ErrInvalid}, {"jo\nhn", []Role{Nurse}, ErrInvalid},
+			{"MARY", []Role{Nurse}, ErrUserExists}, {"", []Role{Nurse}, errUserName}, {"a b", []Role{Nurse}, errUserName},
+			{"john", nil, errRoles}, {"john", []Role{"king"}, errRoles}, {"jo\nhn", []Role{Nurse}, errUserName},
 		} {
 			if _, err := CreateUser(tx, try.name, quick, try.roles); !errors.Is(err, try.want) {
 				t.Errorf("user %q as %v: %v", try.name, try.roles, err)
 			}
 		}
-		if _, _, err := CreateClient(tx, "portal", []Role{"king"}); !errors.Is(err, ErrInvalid) {
+		if _, _, err := CreateClient(tx, "portal", []Role{"king"}); !errors.Is(err, ErrInvalid) ||
+			err.Error() != "invalid account: it needs at least one of the roles admin auditor engine nurse operator portal witness" {
 			t.Errorf("client with an unknown role: %v", err)
 		}
 		return nil

@@ -76,8 +76,11 @@ func secretMAC(tx *store.Tx, secret string) []byte { return tx.Blind("access.sec
 // CreateClient makes a client and its secret, which is shown this once. New
 // clients are in shadow until SetClient says otherwise.
 func CreateClient(tx *store.Tx, name string, scopes []Role) (Client, string, error) {
-	if !validName(name) || !validRoles(scopes) {
-		return Client{}, "", ErrInvalid
+	if !validName(name) {
+		return Client{}, "", errName
+	}
+	if !validRoles(scopes) {
+		return Client{}, "", errRoles
 	}
 	c := Client{SID: newID("AC"), Name: name, Scopes: scopes, Created: tx.Now()}
 	if err := clients.Put(tx, []byte(c.SID), c); err != nil {

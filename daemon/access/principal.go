@@ -2,6 +2,8 @@ package access
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 
 	"pinward/store"
@@ -108,6 +110,13 @@ func FromContext(ctx context.Context) (p Principal, ok bool) {
 func staffRoles(roles []Role) bool {
 	return slices.ContainsFunc(roles, func(r Role) bool { return r == Nurse || r == Operator || r == Admin })
 }
+
+// What is wrong with an account, for who makes one.
+var (
+	errRoles    = fmt.Errorf("%w: it needs at least one of the roles %s", ErrInvalid, joinRoles(slices.Sorted(maps.Keys(grants))))
+	errName     = fmt.Errorf("%w: its name has 1 to 64 bytes, and no space at its ends", ErrInvalid)
+	errUserName = fmt.Errorf("%w: its name has 1 to 64 bytes, without spaces and ~", ErrInvalid)
+)
 
 func validRoles(roles []Role) bool {
 	for _, r := range roles {

@@ -78,7 +78,12 @@ func fold(name string) string { return strings.ToLower(strings.TrimSpace(name)) 
 // transaction.
 func CreateUser(tx *store.Tx, name string, password PasswordHash, roles []Role) (User, error) {
 	name = fold(name)
-	if !validName(name) || strings.ContainsAny(name, " ~") || !validRoles(roles) || len(password.Hash) == 0 {
+	switch {
+	case !validName(name) || strings.ContainsAny(name, " ~"):
+		return User{}, errUserName
+	case !validRoles(roles):
+		return User{}, errRoles
+	case len(password.Hash) == 0:
 		return User{}, ErrInvalid
 	}
 	if _, ok, err := users.Get(tx, userKey(tx, name)); err != nil {
@@ -127,7 +132,7 @@ func SetUser(tx *store.Tx, u User) error {
 		return err
 	}
 	if !validRoles(u.Roles) {
-		return ErrInvalid
+		return errRoles
 	}
 	if old.OfDirectory() && !slices.Equal(old.Roles, u.Roles) {
 		return ErrOfDirectory
