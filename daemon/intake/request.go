@@ -316,6 +316,14 @@ func (w *work) requestNotice(r request) error {
 		return w.declined(r, w.why[len(w.why)-1])
 	}
 	if late := w.overdue(r); late > 0 {
+		// One that is served is told of by what becomes of it: a repeat does not take that back.
+		switch _, err := notice.FindKey(w.tx, w.group("request", w.peer), r.id); {
+		case err == nil:
+			w.because("notice: this request was made before")
+			return nil
+		case !errors.Is(err, notice.ErrNotFound):
+			return err
+		}
 		return w.decline(r, fmt.Sprintf("notice: its time is over by %s (or the message's clock or zone is wrong)", late.Round(time.Second)))
 	}
 	req := notice.Request{

@@ -185,6 +185,21 @@ func TestRequestOfTheNight(t *testing.T) {
 	}
 }
 
+// TestRepeatOfAServedRequestIsNotDeclined: a text that went is not said to be refused when its request comes again, in another message,
+// hours later.
+func TestRepeatOfAServedRequestIsNotDeclined(t *testing.T) {
+	b := newBox(t)
+	b.policy(Policy{Peers: map[string]PeerPolicy{"adt": {Back: []string{"failed"}}}})
+	ask := func(control string, ago time.Duration) {
+		sendOK(t, b, header("ADT^A08", control, time.Now().Add(-ago))+"\n"+jane+"\nZNT|1|NOTICE^result.ready|R1")
+	}
+	ask("N1", 0)
+	ask("N2", 9*time.Hour)
+	if e := b.explain("N2"); len(b.texts()) != 1 || len(b.orders(ActionDecline)) != 0 || !strings.Contains(e[0].Why, "made before") {
+		t.Errorf("texts %v, explained %+v", b.texts(), e)
+	}
+}
+
 // TestRequestLife: ZNT-7 is how long a code lives, within what its service allows.
 func TestRequestLife(t *testing.T) {
 	b := newBox(t)
