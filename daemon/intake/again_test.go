@@ -82,3 +82,30 @@ func TestOnceInLessThanADay(t *testing.T) {
 		}
 	})
 }
+
+// TestADayOfManyTextsHoldsNoneOfTheNext: how many texts of a rule one day has says nothing of the day after.
+func TestADayOfManyTextsHoldsNoneOfTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBox(t)
+		p := releasing
+		list := p.Rules()
+		for i := range list {
+			if list[i].Name == "oru.result" {
+				list[i].Notice.Once = Span(30 * time.Minute)
+			}
+		}
+		b.policy(p.WithRules(list))
+		for range 26 {
+			sendOK(t, b, result)
+			time.Sleep(30 * time.Minute)
+		}
+		if got := b.count(notice.ActionSend); got != maxTurns {
+			t.Errorf("%d texts in a day, want %d", got, maxTurns)
+		}
+		time.Sleep(12 * time.Hour) // past midnight
+		sendOK(t, b, result)
+		if got := b.count(notice.ActionSend); got != maxTurns+1 {
+			t.Errorf("%d texts, want one more; %s", got, b.last().Why)
+		}
+	})
+}

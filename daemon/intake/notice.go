@@ -69,7 +69,7 @@ func (w *work) once(group string, span time.Duration) (key string, told bool, er
 			if err != nil {
 				return "", false, err
 			}
-			if now.Sub(n.Created) < span || turn > maxTurns {
+			if now.Sub(n.Created) < span || at.Equal(now) && turn > maxTurns {
 				w.because("%s: the patient was told already", w.rule.Notice.Template)
 				return "", true, nil
 			}
