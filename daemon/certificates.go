@@ -147,10 +147,15 @@ func (c Config) certificateFiles() (list []certificateFile) {
 	return list
 }
 
-// load tells when the file runs out, if it can be used: a key has to be there, and of this certificate.
+// load tells when the file runs out, if it can be used: a key has to be there, and of this certificate. Of authorities that is the last
+// of them: whoever trades one has both in the file for a while, and a bundle has always one that is about to run out.
 func (f certificateFile) load() (at time.Time, err error) {
-	if at, err = expiryOf(f.value); err != nil || f.ca {
+	at, last, err := expiryOf(f.value)
+	if err != nil {
 		return at, err
+	}
+	if f.ca {
+		return last, nil
 	}
 	if err := regular(f.key); err != nil {
 		return at, fmt.Errorf("read key: %w", err)

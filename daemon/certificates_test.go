@@ -42,6 +42,22 @@ func writeCertificate(t *testing.T, dir, name string, until time.Time) (cert, ke
 	return cert, key
 }
 
+// appendFile appends a file to another one.
+func appendFile(t *testing.T, to, from string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := os.ReadFile(to)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, append(all, b...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestCertificatesAreJudged: what runs out is warned of a month before; over is a failure where it is our own, since then
 // portals and engines are gone; and what is put there but not in use is told apart.
 func TestCertificatesAreJudged(t *testing.T) {
@@ -50,6 +66,10 @@ func TestCertificatesAreJudged(t *testing.T) {
 	year, yearKey := writeCertificate(t, dir, "year", day(365))
 	soon, soonKey := writeCertificate(t, dir, "soon", day(29))
 	over, overKey := writeCertificate(t, dir, "over", day(-1))
+	both := filepath.Join(dir, "both.pem")
+	for _, path := range []string{over, soon, year} {
+		appendFile(t, both, path)
+	}
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
@@ -72,6 +92,8 @@ func TestCertificatesAreJudged(t *testing.T) {
 			day(365), health.Fail, "hl7 mllp ran out on 2026-03-01"},
 		"an authority": {Config{HTTPS: HTTPS{Certificate: year, Key: yearKey}, HL7: []HL7Listener{{Name: "mllp", Certificate: year, Key: yearKey, CA: over}}},
 			day(365), health.Warn, "hl7 mllp ca ran out on 2026-03-01: get the new one from those who run that server"},
+		"an authority in trade": {Config{HTTPS: HTTPS{Certificate: year, Key: yearKey}, HL7: []HL7Listener{{Name: "mllp", Certificate: year, Key: yearKey, CA: both}}},
+			day(365), health.OK, ""},
 	} {
 		state, words := c.cfg.judgeCertificates(c.served, now)
 		if state != c.want || !strings.HasPrefix(words, c.words) || c.words == "" && words != "" {

@@ -63,21 +63,21 @@ func (c Config) dialled() map[string]string {
 func (c Config) expiry() map[string]time.Time {
 	out := map[string]time.Time{}
 	for _, f := range c.certificateFiles() {
-		if at, err := expiryOf(f.value); err == nil {
+		if at, _, err := expiryOf(f.value); err == nil {
 			out[f.place] = at
 		}
 	}
 	return out
 }
 
-// expiryOf is when the first certificate of a PEM file runs out.
-func expiryOf(path string) (at time.Time, err error) {
+// expiryOf is when the certificates of a PEM file run out: the one that does so first, and the last of them.
+func expiryOf(path string) (first, last time.Time, err error) {
 	if err := regular(path); err != nil {
-		return at, fmt.Errorf("read certificate: %w", err)
+		return first, last, fmt.Errorf("read certificate: %w", err)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return at, fmt.Errorf("read certificate: %w", err)
+		return first, last, fmt.Errorf("read certificate: %w", err)
 	}
 	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
@@ -85,16 +85,19 @@ func expiryOf(path string) (at time.Time, err error) {
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return at, fmt.Errorf("read certificate: %w", err)
+			return first, last, fmt.Errorf("read certificate: %w", err)
 		}
-		if at.IsZero() || cert.NotAfter.Before(at) {
-			at = cert.NotAfter
+		if first.IsZero() || cert.NotAfter.Before(first) {
+			first = cert.NotAfter
+		}
+		if cert.NotAfter.After(last) {
+			last = cert.NotAfter
 		}
 	}
-	if at.IsZero() {
-		return at, fmt.Errorf("read certificate: %s holds none", path)
+	if first.IsZero() {
+		return first, last, fmt.Errorf("read certificate: %s holds none", path)
 	}
-	return at, nil
+	return first, last, nil
 }
 
 // regular refuses what is no file: who looks at health would wait for somebody to write into a pipe.
