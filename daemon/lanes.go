@@ -14,7 +14,11 @@ import (
 func (h *house) checkLanes() health.Check {
 	return health.Check{Name: "lanes", Ask: func() (health.State, string) {
 		var held []outbox.Lane
+		ending := false
 		if err := h.store.View(context.Background(), func(tx *store.Tx) (err error) {
+			if _, ending, err = endingOf(tx); err != nil {
+				return err
+			}
 			held, err = outbox.Held(tx)
 			return err
 		}); err != nil {
@@ -22,6 +26,9 @@ func (h *house) checkLanes() health.Check {
 		}
 		if len(held) == 0 {
 			return health.OK, ""
+		}
+		if ending { // nobody is to resume them
+			return health.Warn, "all texts are held: the box is being decommissioned; go on with pinward decommission"
 		}
 		var names, resume []string
 		for _, l := range held {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,13 @@ func TestFlowHeldLanesAreTold(t *testing.T) {
 		hold(outbox.Resume, outbox.Notice)
 		if got := found(); len(got) != 0 {
 			t.Errorf("nothing is held any more, and health says %+v", got)
+		}
+		hold(outbox.Pause, outbox.OTP)
+		f.must(f.store.Update(t.Context(), self, func(tx *store.Tx) error {
+			return keepEnding(tx, ending{At: tx.Now(), By: []string{"a", "b"}, Reason: "worn out"}, actDecommission, nil)
+		}))
+		if got := found(); len(got) != 1 || got[0].Severity != alarm.Warning || strings.Contains(got[0].Cause, "resume") {
+			t.Errorf("the box is being decommissioned: %+v", got)
 		}
 	})
 }
