@@ -8,8 +8,9 @@ import (
 	"pinward/store"
 )
 
-// diskSoon is how much room above the limit health warns of: what is left for whoever has to make space.
-const diskSoon = 1 << 30
+// diskSoon is how much must be free or health warns: above the limit there has to be room for whoever is to make space, as much as the
+// limit on a small disk and a gigabyte on any other.
+func diskSoon(least uint64) uint64 { return least + min(least, 1<<30) }
 
 // checkDisk fails when nothing new is accepted for want of space, and warns before.
 func (h *house) checkDisk() health.Check {
@@ -24,8 +25,8 @@ func judgeDisk(free, least uint64, err error) (health.State, string) {
 		return health.Fail, fmt.Sprintf("it is full: below %d MB free where the store is nothing new is accepted; make space, it goes on by itself (pinward check disk says how much is free)", least>>20)
 	case err != nil:
 		return health.Unknown, "the free space where the store is cannot be asked for"
-	case free < least+diskSoon:
-		return health.Warn, fmt.Sprintf("less than %d MB are free where the store is: make space, below %d MB nothing new is accepted (pinward check disk says how much is free)", (least+diskSoon)>>20, least>>20)
+	case free < diskSoon(least):
+		return health.Warn, fmt.Sprintf("less than %d MB are free where the store is: make space, below %d MB nothing new is accepted (pinward check disk says how much is free)", diskSoon(least)>>20, least>>20)
 	}
 	return health.OK, ""
 }

@@ -224,7 +224,7 @@ func checkDisk(_ status, fs scrape, warn, crit threshold) (v verdict) {
 		switch {
 		case free < least:
 			v.raise(pluginCritical)
-		case free < least+1<<30:
+		case free < least+min(least, 1<<30): // as health does
 			v.raise(pluginWarning)
 		}
 	}
