@@ -61,18 +61,24 @@ func TestALaboratoryRevivesNobody(t *testing.T) {
 	}
 }
 
+// onceIn is a box that tells a patient of results once in a span.
+func onceIn(t *testing.T, span time.Duration) *box {
+	t.Helper()
+	b := newBox(t)
+	list := releasing.Rules()
+	for i := range list {
+		if list[i].Name == "oru.result" {
+			list[i].Notice.Once = Span(span)
+		}
+	}
+	b.policy(releasing.WithRules(list))
+	return b
+}
+
 // TestOnceInLessThanADay: the span of a rule is its own, within a day as well.
 func TestOnceInLessThanADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBox(t)
-		p := releasing
-		list := p.Rules()
-		for i := range list {
-			if list[i].Name == "oru.result" {
-				list[i].Notice.Once = Span(4 * time.Hour)
-			}
-		}
-		b.policy(p.WithRules(list))
+		b := onceIn(t, 4*time.Hour)
 		for i, want := range []int{1, 1, 2, 2, 3} { // two hours apart
 			sendOK(t, b, result)
 			if got := b.count(notice.ActionSend); got != want {
@@ -86,15 +92,7 @@ func TestOnceInLessThanADay(t *testing.T) {
 // TestADayOfManyTextsHoldsNoneOfTheNext: how many texts of a rule one day has says nothing of the day after.
 func TestADayOfManyTextsHoldsNoneOfTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBox(t)
-		p := releasing
-		list := p.Rules()
-		for i := range list {
-			if list[i].Name == "oru.result" {
-				list[i].Notice.Once = Span(30 * time.Minute)
-			}
-		}
-		b.policy(p.WithRules(list))
+		b := onceIn(t, 30*time.Minute)
 		for range 26 {
 			sendOK(t, b, result)
 			time.Sleep(30 * time.Minute)
