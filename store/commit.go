@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -12,11 +13,26 @@ import (
 	"pinward/store/audit"
 )
 
-// commitLoop is the one writer: it makes batch after batch durable, until the store is closed and
-// nothing waits any more.
+// commitLoop makes batch after batch durable, until the store is closed and nothing waits any more.
+//
+// There is one committer at a time: whoever has put a token into Store.committer. As long as there is much to do that
+// is the loop. A transaction that comes while nothing is going on commits by itself (commitAlone): to wake the loop, and
+// to be woken by it, takes as long as a third of the commit.
 func (s *Store) commitLoop() {
+	for over := false; !over; {
+		s.committer <- struct{}{}
+		over = s.commitAll()
+		<-s.committer
+		if !over {
+			s.idle()
+		}
+	}
+}
+
+// commitAll makes all durable that waits, and tells whether the store is closed.
+func (s *Store) commitAll() (over bool) {
 	for {
-		s.mu.Lock()
+		s.lockNext()
 		for len(s.interludes) > 0 {
 			fn, failed := s.interludes[0], s.err
 			s.interludes = s.interludes[1:]
@@ -28,16 +44,12 @@ func (s *Store) commitLoop() {
 		if b.empty() {
 			closed, failed := s.closed, s.err
 			s.mu.Unlock()
-			if !closed {
-				s.idle()
-				continue
-			}
-			if failed == nil {
+			if closed && failed == nil {
 				if err := s.mergeAll(); err != nil { // the next Open finds it in the journal
 					s.log.Warn("journal of the store not merged", "error", err)
 				}
 			}
-			return
+			return closed
 		}
 		if s.err != nil { // it is open which file is the live one: nothing more goes into either
 			s.batch = newBatch(b.previous)
@@ -45,13 +57,52 @@ func (s *Store) commitLoop() {
 			b.finish(s.err)
 			continue
 		}
-		s.committing, s.batch = b, newBatch(b.state)
+		s.take()
 		s.mu.Unlock()
 
 		d, fatal, err := s.commit(b)
 		s.publish(b, d, fatal, err)
 		s.mergeBehind()
 		s.gather(b)
+	}
+}
+
+// take begins to commit what waits. The caller holds mu, and is the committer.
+func (s *Store) take() { s.committing, s.batch = s.batch, s.batch.after() }
+
+// mayCommitAlone makes the caller, who holds mu, the committer of what waits, if nothing else is going on.
+func (s *Store) mayCommitAlone() bool {
+	if len(s.interludes) > 0 {
+		return false
+	}
+	select {
+	case s.committer <- struct{}{}:
+		s.take()
+		return true
+	default:
+		return false
+	}
+}
+
+// commitAlone makes a batch durable on behalf of the transaction that made it.
+func (s *Store) commitAlone(b *batch) {
+	defer func() {
+		if v := recover(); v != nil { // it must end the process as it does in the loop, whoever guards the caller
+			why := fmt.Sprintf("%v\n\n%s", v, debug.Stack())
+			go panic(why)
+			select {}
+		}
+	}()
+	before := s.durable.Load().pending.size()
+	var d *durable
+	fatal, err := false, s.Err() // the transaction may have found out that the file is damaged
+	if err == nil {
+		d, fatal, err = s.commit(b)
+	}
+	s.publish(b, d, fatal, err)
+	<-s.committer
+	if n := s.durable.Load().pending.size(); before == 0 && n > 0 || n >= s.mergeFrom {
+		s.wakeUp() // to merge, at once or when nothing comes for a while
 	}
 }
 
@@ -66,7 +117,7 @@ const gatherMost = 2 * time.Millisecond
 func (s *Store) gather(told *batch) {
 	before := -1
 	for start := time.Now(); time.Since(start) < gatherMost; {
-		s.mu.Lock()
+		s.lockNext()
 		n := s.batch.txs
 		s.mu.Unlock()
 		if told.txs+n < 2 || n == before {
@@ -79,7 +130,7 @@ func (s *Store) gather(told *batch) {
 
 // publish ends a batch. What was run on top of a batch that failed fails with it.
 func (s *Store) publish(b *batch, d *durable, fatal bool, err error) {
-	s.mu.Lock()
+	s.lockNext()
 	s.committing = nil
 	if err == nil {
 		s.durable.Store(d)

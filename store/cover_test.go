@@ -140,7 +140,16 @@ func compareCovered(tx *Tx, m model, r Range) error {
 	if err == nil && !slices.Equal(got, want) {
 		err = fmt.Errorf("prefix %q from %q reverse %v: got %q, want %q", r.Prefix, r.From, r.Reverse, got, want)
 	}
-	return err
+	return errors.Join(err, compareAny(tx, testCovered, m, r.Prefix))
+}
+
+// compareAny asks whether anything begins with a prefix.
+func compareAny(tx *Tx, t *Table[int], m model, prefix []byte) error {
+	want := len(m.walk(Range{Prefix: prefix})) > 0
+	if got, err := t.Any(tx, prefix); err != nil || got != want {
+		return fmt.Errorf("prefix %q: any is %v, %w, want %v", prefix, got, err, want)
+	}
+	return nil
 }
 
 // TestRangeWithinABlindedValue is an error and never a wrong answer.

@@ -11,7 +11,8 @@
 // A transaction's function runs under one lock over an overlay. When it returns nil the overlay joins
 // the batch that waits. The committer takes a batch, seals its values, hashes its entries, writes all
 // of it in one bbolt transaction, syncs, and only then are the callers told. Meanwhile the next batch
-// fills: its functions see the batch that is being committed, and share its fate if it fails.
+// fills: its functions see the batch that is being committed, and share its fate if it fails. The committer is a
+// loop while there is much to do, and the caller itself while it is alone.
 //
 // Entries go where they belong. Values go into a journal in the same file, and into their tables later,
 // many at a time: by then they are in memory as well, so everybody reads them as if they were there. At

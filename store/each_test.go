@@ -78,6 +78,9 @@ func TestEachAgainstModel(t *testing.T) {
 				if err != nil {
 					return err
 				}
+				if err := compareAny(tx, testCursor, m, r.Prefix); err != nil {
+					return fmt.Errorf("seed %d: %w", seed, err)
+				}
 				if want := m.walk(r); !slices.Equal(got, want) {
 					return fmt.Errorf("seed %d, prefix %q from %q reverse %v: got %q, want %q", seed, r.Prefix, r.From, r.Reverse, got, want)
 				}

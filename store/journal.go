@@ -39,8 +39,8 @@ const (
 )
 
 // rows are the pending changes of one table by key as it stands in the file, the values sealed; nil is
-// a deletion.
-type rows = btree.Map[string, []byte]
+// a deletion. They stand behind pointers: a commit copies nodes, for each change one or two.
+type rows = btree.Map[string, *[]byte]
 
 // pending is what the journal holds over the tables of its file. It never changes: a commit and a merge
 // make the next one, and share with it what stays.
@@ -82,8 +82,10 @@ func (p *pending) with(values []sealedPut) *pending {
 		return p
 	}
 	e := p.edit()
+	sealed := make([][]byte, len(values))
 	for i := range values {
-		e.set(values[i].table.bucket, values[i].laid, values[i].value)
+		sealed[i] = values[i].value
+		e.set(values[i].table.bucket, values[i].laid, &sealed[i])
 	}
 	return e.pending
 }
@@ -113,14 +115,14 @@ func (e *pendingEdit) table(bucket string) *rows {
 		e.rows = e.tables[i].rows.Copy()
 		e.tables[i].rows = e.rows
 	} else {
-		e.rows = btree.NewMap[string, []byte](pendingDegree)
+		e.rows = btree.NewMap[string, *[]byte](pendingDegree)
 		e.tables = slices.Insert(e.tables, i, pendingTable{bucket, e.rows})
 	}
 	e.bucket = bucket
 	return e.rows
 }
 
-func (e *pendingEdit) set(bucket, key string, value []byte) {
+func (e *pendingEdit) set(bucket, key string, value *[]byte) {
 	if _, was := e.table(bucket).Set(key, value); !was {
 		e.n++
 	}
@@ -165,7 +167,7 @@ func (p *pending) after(bucket, key string, most int) (list []mergedRow, over bo
 			if len(list) == most {
 				return list, false
 			}
-			list = append(list, mergedRow{t.bucket, it.Key(), it.Value()})
+			list = append(list, mergedRow{t.bucket, it.Key(), *it.Value()})
 		}
 	}
 	return list, true
@@ -292,7 +294,7 @@ func (s *Store) loadJournal(tx *bolt.Tx, d *durable) error {
 				return fmt.Errorf("%w: the journal has a gap", ErrCorrupt)
 			}
 			next++
-			return eachChange(bytes.Clone(plain), func(bucket string, key, value []byte) { e.set(bucket, string(key), value) })
+			return eachChange(bytes.Clone(plain), func(bucket string, key, value []byte) { e.set(bucket, string(key), &value) })
 		})
 		s.journal = journal{generation: generation + 1}
 		return err

@@ -136,6 +136,13 @@ func newBatch(s state) *batch {
 	return &batch{layer: &layer{}, topics: map[*Topic]struct{}{}, state: s, previous: s, done: make(chan struct{})}
 }
 
+// after is a batch with room for about as many entries as the one before had.
+func (b *batch) after() *batch {
+	n := newBatch(b.state)
+	n.entries = make([]pendingEntry, 0, min(len(b.entries), 512))
+	return n
+}
+
 // empty reports whether there is nothing to commit.
 func (b *batch) empty() bool {
 	return len(b.layer.tables) == 0 && len(b.entries) == 0 && len(b.raw) == 0 && len(b.indexed) == 0 && len(b.topics) == 0 && !b.ringNew

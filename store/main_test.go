@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 		if point := os.Getenv(mergeEnv); point != "" {
 			killedInMerge(dir, point)
 		}
+		if os.Getenv(aloneEnv) != "" {
+			panicsAlone(dir)
+		}
 		if os.Getenv(busyEnv) != "" {
 			busyChild(dir)
 		}

@@ -33,7 +33,8 @@ func (s *Store) mergeIdly() int { return max(1, s.mergeAtOnce()/4) }
 // commits fail, too.
 func (s *Store) maxPending() int { return 2 * s.mergeFrom }
 
-// journal is where the committer stands in writing the journal and in merging it. The committer owns it.
+// journal is where the committer stands in writing the journal and in merging it. The committer owns it; rest and told
+// are the loop's.
 type journal struct {
 	generation uint64 // into which commits write
 	next       uint32 // the next chunk in it
@@ -107,7 +108,7 @@ func (s *Store) merge(most int) error {
 		j.generation, j.next = j.generation+1, 0
 	}
 	d.txid = txid
-	s.mu.Lock()
+	s.lockNext()
 	s.durable.Store(&d)
 	s.mu.Unlock()
 	ticket.finish(nil)
@@ -185,27 +186,33 @@ func (s *Store) tryMerge(most int) bool {
 	return err == nil
 }
 
-// idle waits until there is something to do, and merges what is pending when nothing comes for a while.
+// idle waits until there is something to do for the loop, and merges what is pending when nothing comes for a while.
 func (s *Store) idle() {
-	if s.durable.Load().pending.size() == 0 || s.Err() != nil {
-		<-s.wake
-		return
-	}
-	wait := max(mergeIdle, time.Until(s.journal.rest))
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-s.wake:
-		return
-	case <-timer.C:
-	}
-	for s.durable.Load().pending.size() > 0 && s.tryMerge(s.mergeIdly()) {
-		s.mu.Lock()
-		waits := !s.batch.empty() || len(s.interludes) > 0 || s.closed || s.err != nil
-		s.mu.Unlock()
-		if waits {
+	for {
+		d := s.durable.Load()
+		size := d.pending.size()
+		if size == 0 || s.Err() != nil {
+			<-s.wake
 			return
 		}
+		// No longer than that, whatever the clock says of the last commit.
+		wait, most := min(mergeIdle, mergeIdle-time.Since(later(d.when, s.since))), s.mergeIdly()
+		if size >= s.mergeFrom {
+			wait, most = 0, s.mergeAtOnce()
+		}
+		timer := time.NewTimer(max(0, wait, time.Until(s.journal.rest)))
+		select {
+		case <-s.wake:
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		if now := s.durable.Load(); now.when != d.when && size < s.mergeFrom {
+			continue // something came meanwhile
+		}
+		s.committer <- struct{}{}
+		s.tryMerge(most)
+		<-s.committer
 	}
 }
 

@@ -81,7 +81,11 @@ type Store struct {
 
 	// turn is taken before mu by transactions alone, so that the committer and the Views, which need
 	// mu for a moment, wait for one transaction and not for all that wait for their turn.
-	turn       sync.Mutex
+	turn sync.Mutex
+	// first is held by who takes mu next. A mutex goes to whoever runs when it is free, and that is the
+	// next transaction and not the committer, which has to be woken: it would lose a millisecond each time,
+	// and a commit needs mu five times.
+	first      sync.Mutex
 	mu         sync.Mutex
 	batch      *batch // what waits; never nil
 	committing *batch // what the committer is writing; nil if it is idle
@@ -104,13 +108,14 @@ type Store struct {
 	interludes []func(error)      // what the committer does before the next batch, or why not; owned by mu
 	crash      func(string) error // in tests of crashes: fails or ends the process
 
-	wake    chan struct{} // the batch is no longer empty
-	sign    chan struct{} // many entries have no head yet
-	failed  chan struct{}
-	cancel  func()         // ends these
-	wg      sync.WaitGroup // head signer, anchors and upkeep
-	wgc     sync.WaitGroup // committer
-	heading sync.Mutex     // one head at a time
+	committer chan struct{} // holds a token while somebody commits, merges or runs an interlude
+	wake      chan struct{} // the loop has something to do
+	sign      chan struct{} // many entries have no head yet
+	failed    chan struct{}
+	cancel    func()         // ends these
+	wg        sync.WaitGroup // head signer, anchors and upkeep
+	wgc       sync.WaitGroup // the loop that commits
+	heading   sync.Mutex     // one head at a time
 
 	began       time.Time // when the log began, or its first part was frozen
 	keepFor     time.Duration
@@ -194,8 +199,9 @@ func newStore(dir string, o Options) *Store {
 		keepFor: o.Keep,
 		keys:    hold(o.Keys), log: o.Log, since: time.Now().UTC().Round(0), every: o.HeadEvery, write: (*bolt.Tx).Commit, writeMerge: o.writeMerge, rename: os.Rename,
 		rollAt: rollBytes, rollLeast: rollEntries, compactAt: compactBytes, coverAtOnce: coverAtOnce, mergeFrom: o.mergeFrom,
-		names: map[[2]string]audit.Pseudonym{},
-		wake:  make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
+		names:     map[[2]string]audit.Pseudonym{},
+		committer: make(chan struct{}, 1),
+		wake:      make(chan struct{}, 1), sign: make(chan struct{}, 1), failed: make(chan struct{}),
 	}
 	if s.upkeep = o.upkeep; s.upkeep == 0 {
 		s.upkeep = keepEvery
@@ -246,7 +252,7 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.close())
 }
 
-// close ends the committer and closes the file.
+// close ends the loop that commits and closes the file.
 func (s *Store) close() error {
 	s.mu.Lock()
 	s.closing, s.closed = true, true
@@ -263,7 +269,7 @@ func (s *Store) close() error {
 	return nil
 }
 
-// wakeUp lets the committer look again.
+// wakeUp lets the loop look again.
 func (s *Store) wakeUp() {
 	select {
 	case s.wake <- struct{}{}:

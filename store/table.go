@@ -232,6 +232,9 @@ func (t *Table[T]) encode(v *T) ([]byte, error) {
 	if t.packing != nil {
 		return Pack(v, t.packing), nil
 	}
+	if plain := quickJSON(v); plain != nil {
+		return plain, nil
+	}
 	plain, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("encode a value of %s: its type %T cannot be JSON", t.info.name, *v)
@@ -244,6 +247,9 @@ func (t *Table[T]) decode(plain []byte) (v T, err error) {
 		if v, err = Unpack(plain, t.packing); err != nil {
 			return v, fmt.Errorf("%w: a value of %s: %w", ErrCorrupt, t.info.name, err)
 		}
+		return v, nil
+	}
+	if readQuickJSON(plain, &v) {
 		return v, nil
 	}
 	if err := json.Unmarshal(plain, &v); err != nil {

@@ -39,6 +39,7 @@ type Tx struct {
 	buckets []openBucket // of snap, looked up so far
 	blinds  []blinded    // made so far
 	known   known        // values of tables that are DecodedOnce
+	looked  looked       // what the last keys hold beneath its own overlay
 
 	size     uint64 // entries that are durable
 	seq      uint64 // the next entry's place
@@ -115,6 +116,9 @@ func (tx *Tx) record(by audit.Actor, e audit.Entry) error {
 	}
 	if e.Attrs = slices.Clone(e.Attrs); tx.untrusted && len(e.Attrs) < audit.MaxAttrs {
 		e.Attrs = append(e.Attrs, audit.Attr{Key: "clock", Value: "untrusted"})
+	}
+	if tx.entries == nil {
+		tx.entries = make([]pendingEntry, 0, 4)
 	}
 	tx.entries = append(tx.entries, pendingEntry{
 		seq: tx.seq, at: tx.now, actor: by, name: tx.store.pseudonym(tx.ring, by), entry: e, key: last(tx.ring.keys[PurposeAudit]),
@@ -234,7 +238,25 @@ func (tx *Tx) get(t *tableInfo, key []byte) (value []byte, sealed bool, err erro
 	if len(key) == 0 {
 		return nil, false, fmt.Errorf("read from %s: the key is empty", t.name)
 	}
-	for _, l := range tx.layers {
+	below := tx.layers
+	if len(below) > 0 { // in an Update the first is its own, and alone changes under it
+		if plain, ok := below[0].get(t, key); ok {
+			return plain, false, nil
+		}
+		below = below[1:]
+	}
+	if l := tx.looked.find(t, key); l != nil {
+		return l.value, l.sealed, nil
+	}
+	if value, sealed, err = tx.getBelow(t, key, below); err == nil {
+		tx.looked.note(t, key, value, sealed)
+	}
+	return value, sealed, err
+}
+
+// getBelow is get beneath the transaction's own overlay.
+func (tx *Tx) getBelow(t *tableInfo, key []byte, layers []*layer) (value []byte, sealed bool, err error) {
+	for _, l := range layers {
 		if plain, ok := l.get(t, key); ok {
 			return plain, false, nil
 		}
@@ -246,7 +268,7 @@ func (tx *Tx) get(t *tableInfo, key []byte) (value []byte, sealed bool, err erro
 	laid := tx.file.cover.lay(b.at, key)
 	if b.rows != nil {
 		if sealed, ok := b.rows.Get(string(laid)); ok {
-			return sealed, true, nil
+			return *sealed, true, nil
 		}
 	}
 	c := tx.takeCursor(t)

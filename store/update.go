@@ -36,8 +36,11 @@ func (s *Store) update(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	wait, err := s.apply(tx, fn)
+	wait, alone, err := s.apply(tx, fn)
 	s.notice(err)
+	if alone {
+		s.commitAlone(wait)
+	}
 	if wait != nil {
 		<-wait.done
 		if wait.err != nil {
@@ -48,17 +51,17 @@ func (s *Store) update(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
 }
 
 // apply runs the transaction and adds it to the batch that waits. It returns the batch that has to be
-// durable before the caller is told, if any.
-func (s *Store) apply(tx *Tx, fn func(*Tx) error) (wait *batch, err error) {
+// durable before the caller is told, if any; alone says that the caller is the committer and has to make it so.
+func (s *Store) apply(tx *Tx, fn func(*Tx) error) (wait *batch, alone bool, err error) {
 	s.turn.Lock()
 	defer s.turn.Unlock() // also when fn ends its goroutine, as t.FailNow does
-	s.mu.Lock()
+	s.lockNext()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return nil, s.err
+		return nil, false, s.err
 	}
 	if s.closed || s.closing && !tx.own {
-		return nil, ErrClosed
+		return nil, false, ErrClosed
 	}
 	now := time.Now().UTC().Round(0)
 	if !tx.renews {
@@ -67,11 +70,21 @@ func (s *Store) apply(tx *Tx, fn func(*Tx) error) (wait *batch, err error) {
 	if err == nil {
 		err = s.run(tx, now, fn)
 	}
-	if !s.batch.empty() {
-		s.wakeUp()
-		return s.batch, err
+	if s.batch.empty() {
+		return s.committing, false, err
 	}
-	return s.committing, err
+	wait = s.batch
+	if alone = s.mayCommitAlone(); !alone {
+		s.wakeUp()
+	}
+	return wait, alone, err
+}
+
+// lockNext takes mu, after whoever waited for it before.
+func (s *Store) lockNext() {
+	s.first.Lock()
+	s.mu.Lock()
+	s.first.Unlock()
 }
 
 // Settled returns when what had been given to the writer before is durable or has failed: at once where

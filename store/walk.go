@@ -138,7 +138,7 @@ func newCoveredSource(c *changes, r, laid *Range, cover *cover, at []int) layerS
 
 // pendingSource walks the pending changes of a table.
 type pendingSource struct {
-	it      btree.MapIter[string, []byte]
+	it      btree.MapIter[string, *[]byte]
 	started bool
 }
 
@@ -159,7 +159,7 @@ func (s *pendingSource) next(r *Range) (key, value []byte) {
 	if key = []byte(s.it.Key()); !r.in(key) {
 		return nil, nil
 	}
-	return key, s.it.Value()
+	return key, *s.it.Value()
 }
 
 // first finds the first key of the walk.
