@@ -2,7 +2,9 @@ package hl7
 
 import (
 	"crypto/sha256"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // MSH gives a field of the header as the standard counts it: MSH(1) is the field
@@ -17,8 +19,7 @@ func (m *Message) MSH(n int) Field {
 // Type is MSH-9: message code, trigger event and structure. Structure is often
 // missing (and never needed), event is missing in an ACK of v2.1 to v2.3.
 func (m *Message) Type() (code, event, structure string) {
-	f := m.MSH(9)
-	return f.Comp(1).String(), f.Comp(2).String(), f.Comp(3).String()
+	return m.kind[0], m.kind[1], m.kind[2]
 }
 
 // ControlID is MSH-10, which the acknowledgment gives back in MSA-2.
@@ -77,7 +78,12 @@ func (m *Message) CheckHeader() error {
 // sender that had no acknowledgment sends the same message again, with a new time at
 // most. It covers PHI that can be guessed, and is to be kept like it.
 func (m *Message) Fingerprint() [32]byte {
-	b := make([]byte, 0, len(m.data)+1) // in one piece: a hash takes bytes, and would copy each segment anew
+	// In one piece: a hash takes bytes, and would copy each segment anew.
+	scratch, _ := fingerprints.Get().(*[]byte)
+	if scratch == nil {
+		scratch = new([]byte)
+	}
+	b := slices.Grow((*scratch)[:0], len(m.data)+1)
 	time := m.MSH(7)
 	for i, s := range m.segs {
 		text := m.data[s.start:s.end]
@@ -87,5 +93,14 @@ func (m *Message) Fingerprint() [32]byte {
 		}
 		b = append(append(b, text...), '\r')
 	}
-	return sha256.Sum256(b)
+	sum := sha256.Sum256(b)
+	if cap(b) <= 16<<10 { // a large one is seldom wanted again
+		clear(b) // PHI
+		*scratch = b
+		fingerprints.Put(scratch)
+	}
+	return sum
 }
+
+// fingerprints are what messages are laid out in to be hashed.
+var fingerprints sync.Pool

@@ -3,6 +3,7 @@ package hl7
 import (
 	"fmt"
 	"iter"
+	"math"
 	"strings"
 )
 
@@ -26,13 +27,25 @@ const (
 // change, and may be read from several goroutines at once.
 type Message struct {
 	redact
-	data string // MSH is at its start, if there is one
-	segs []span
-	enc  encoding
+	data  string // MSH is at its start, if there is one
+	segs  []span
+	enc   encoding
+	kind  [3]string        // MSH-9 decoded: asked for by everybody
+	marks [maxMarks]uint16 // offsets of field separators, each in its segment
 }
 
 // span is where a segment stands in data; payloads are at most MaxBytes long.
-type span struct{ start, end uint32 }
+type span struct {
+	start, end uint32
+	mark, upTo uint16 // its separators in the message's marks; none if it is not indexed
+}
+
+// maxMarks is how many field separators are indexed: all of the segments out of which most is read, and by
+// several readers. In the others fields are looked for.
+const maxMarks = 128
+
+// many tells whether many fields are read out of the segments of a name.
+func many(name string) bool { return name == "MSH" || name == "PID" || name == "PV1" }
 
 // Options are what a listener knows about its peer's messages before it has read
 // one. The zero value is right for a peer of which nothing is known.
@@ -74,6 +87,7 @@ func (o Options) Parse(payload []byte) (*Message, error) {
 	}
 	if marked {
 		m.enc.charset = charsetUTF8
+		m.readKind()
 	}
 	return m, nil
 }
@@ -96,6 +110,7 @@ func (m *Message) split(text string) error {
 		term = '\n'
 	}
 	m.segs = make([]span, 0, min(strings.Count(text, string(term))+1, MaxSegments))
+	marked := uint16(0) // separators that are indexed
 	for pos, n := 0, 0; pos < len(text); {
 		end := strings.IndexByte(text[pos:], term)
 		next := len(text)
@@ -121,9 +136,42 @@ func (m *Message) split(text string) error {
 		if err := m.check(seg, n); err != nil {
 			return err
 		}
-		m.segs = append(m.segs, span{uint32(start), uint32(end)})
+		s := span{start: uint32(start), end: uint32(end)}
+		if many(seg[:3]) && marked < maxMarks {
+			s.mark, s.upTo = m.index(seg, marked)
+			marked = max(marked, s.upTo)
+		}
+		m.segs = append(m.segs, s)
+		if len(m.segs) == 1 {
+			m.readKind()
+		}
 	}
 	return nil
+}
+
+func (m *Message) readKind() {
+	f := m.MSH(9)
+	m.kind = [3]string{f.Comp(1).String(), f.Comp(2).String(), f.Comp(3).String()}
+}
+
+// index notes where the field separators of a segment stand, from a place on; nothing is noted where there is no
+// room for all of them.
+func (m *Message) index(seg string, from uint16) (begin, end uint16) {
+	if len(seg) > math.MaxUint16 {
+		return 0, 0
+	}
+	n := from
+	for i := range len(seg) {
+		if seg[i] != m.enc.field {
+			continue
+		}
+		if n == maxMarks {
+			return 0, 0
+		}
+		m.marks[n] = uint16(i)
+		n++
+	}
+	return from, n
 }
 
 // header reads delimiters and character set from MSH, which is at the start of data.
@@ -132,7 +180,7 @@ func (m *Message) header(seg string) {
 	fallback := m.enc.charset
 	m.enc = parseEncoding(seg[3], seg[4:4+end])
 	m.enc.charset = fallback
-	msh := Segment{m: m, end: uint32(len(seg))}
+	msh := Segment{m: m, span: span{end: uint32(len(seg))}}
 	if set := msh.Field(18).Rep(1); set.Valued() {
 		m.enc.charset = lookupCharset(set.Raw())
 	}
@@ -184,7 +232,7 @@ func blank(seg string) bool {
 }
 
 func (m *Message) at(i int) Segment {
-	return Segment{m: m, start: m.segs[i].start, end: m.segs[i].end}
+	return Segment{m: m, span: m.segs[i]}
 }
 
 // Segments ranges over all segments in order.

@@ -388,3 +388,11 @@ func TestFingerprint(t *testing.T) {
 		seen[f] = true
 	}
 }
+
+// TestTypeUnderAMark: a byte order mark decides how MSH-9 is read, too.
+func TestTypeUnderAMark(t *testing.T) {
+	m, err := Options{Charset: "8859/1"}.Parse([]byte("\xef\xbb\xbfMSH|^~\\&|||||||ADT^Ä01|1|P|2.5\r"))
+	if _, event, _ := m.Type(); err != nil || event != "Ä01" {
+		t.Errorf("the event is %q, %v", event, err)
+	}
+}

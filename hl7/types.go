@@ -40,13 +40,15 @@ type CX struct {
 
 // CX reads the repetition as an identifier, such as one of PID-3.
 func (r Repetition) CX() CX {
+	var parts [6]Value
+	r.cut(compSep, parts[:])
 	return CX{
-		ID:          r.Comp(1).Sub(1).String(),
-		CheckDigit:  r.Comp(2).String(),
-		CheckScheme: r.Comp(3).String(),
-		Authority:   r.Comp(4).HD(),
-		Type:        r.Comp(5).String(),
-		Facility:    r.Comp(6).HD(),
+		ID:          Component{parts[0]}.Sub(1).String(),
+		CheckDigit:  parts[1].String(),
+		CheckScheme: parts[2].String(),
+		Authority:   Component{parts[3]}.HD(),
+		Type:        parts[4].String(),
+		Facility:    Component{parts[5]}.HD(),
 	}
 }
 

@@ -94,6 +94,27 @@ func (v Value) sub(start, end int) Value {
 	return Value{m: v.m, start: v.start + uint32(start), end: v.start + uint32(end), literal: v.literal}
 }
 
+// cut fills parts with the first pieces of the value, and leaves absent what is not there.
+func (v Value) cut(sep func(*encoding) byte, parts []Value) {
+	if v.m == nil {
+		return
+	}
+	raw, c, at := v.Raw(), sep(v.encoding()), 0
+	for i := range parts {
+		end := len(raw)
+		if c != 0 {
+			if n := strings.IndexByte(raw[at:], c); n >= 0 {
+				end = at + n
+			}
+		}
+		parts[i] = v.sub(at, end)
+		if end == len(raw) {
+			return
+		}
+		at = end + 1
+	}
+}
+
 func compSep(e *encoding) byte { return e.comp }
 func subSep(e *encoding) byte  { return e.sub }
 func repSep(e *encoding) byte  { return e.rep }
@@ -101,8 +122,8 @@ func repSep(e *encoding) byte  { return e.rep }
 // Segment is one segment of a message. The zero value has no name and no fields.
 type Segment struct {
 	redact
-	m          *Message // nil for the zero value
-	start, end uint32   // in m.data
+	m *Message // nil for the zero value
+	span
 }
 
 // Exists tells whether the message has this segment.
@@ -140,11 +161,27 @@ func (s Segment) Field(n int) Field {
 		v.literal = n == 2
 		n--
 	}
+	if s.mark < s.upTo {
+		return s.indexed(v, n)
+	}
 	start, end, ok := piece(s.Raw(), s.m.enc.field, n+1)
 	if !ok {
 		return Field{}
 	}
 	return Field{v.sub(start, end)}
+}
+
+// indexed is what stands behind the nth separator, where v is the whole segment.
+func (s Segment) indexed(v Value, n int) Field {
+	marks := s.m.marks[s.mark:s.upTo]
+	if n > len(marks) {
+		return Field{}
+	}
+	end := int(s.end - s.start)
+	if n < len(marks) {
+		end = int(marks[n])
+	}
+	return Field{v.sub(int(marks[n-1])+1, end)}
 }
 
 // header tells whether this is MSH, whose first field is the separator after its name.

@@ -22,7 +22,9 @@ type XTN struct {
 
 // XTN reads the repetition as a telecommunication number, such as one of PID-13.
 func (r Repetition) XTN() XTN {
-	c := func(n int) string { return r.Comp(n).String() }
+	var parts [12]Value
+	r.cut(compSep, parts[:])
+	c := func(n int) string { return parts[n-1].String() }
 	return XTN{
 		Text: c(1), Use: c(2), Equipment: c(3), Email: c(4), Country: c(5), Area: c(6), Local: c(7),
 		Extension: c(8), AnyText: c(9), ExtPrefix: c(10), SpeedDial: c(11), Unformatted: c(12),
