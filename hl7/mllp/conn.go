@@ -29,13 +29,15 @@ var (
 	errCut   = errors.New("read frame: not whole")
 	errLate  = errors.New("handle message: reply is too late to be sent")
 	errPanic = errors.New("handle message: handler panicked")
+	// errFailed ends a connection whose last frame was not answered.
+	errFailed = errors.New("handle message: not answered")
 )
 
 // past is a deadline that ends reads at once.
 var past = time.Unix(1, 0)
 
-// conn is one connection: a goroutine that reads frames, owned and waited for by
-// the one that handles them.
+// conn is one connection and one goroutine, which reads a frame, has it handled and answers it before
+// it reads the next: what a sender has sent ahead waits where TCP keeps it.
 type conn struct {
 	srv    *Server
 	limits Limits
@@ -45,8 +47,8 @@ type conn struct {
 	tally  *tally
 	ctx    context.Context
 	cancel context.CancelFunc
-	out    []byte    // the last reply's frame, kept for its space; owned by serve
-	by     time.Time // when the frame that is being read has to be whole; owned by read
+	out    []byte    // the last reply's frame, kept for its space
+	by     time.Time // when the frame that is being read has to be whole
 
 	mu       sync.Mutex
 	stopping bool                 // under mu: reads have ended for good
@@ -110,31 +112,8 @@ func (c *conn) serve() {
 	if err := c.handshake(); err != nil {
 		return
 	}
-	frames := make(chan received, c.limits.Pipeline-1)
-	var head []byte // of a frame that is too large; set before frames is closed
-	var readErr error
-	var reader sync.WaitGroup
-	reader.Go(func() {
-		defer close(frames)
-		head, readErr = c.read(frames)
-	})
-	failed := false
-	for f := range frames {
-		failed = !c.handle(f.payload)
-		c.srv.rooms.give(c.tally, f.held)
-		if failed {
-			// The reader ends by either of these; what it has read stays without an
-			// answer, and the sender sends it again.
-			c.abort()
-			break
-		}
-	}
-	reader.Wait()
-	for f := range frames {
-		c.srv.rooms.give(c.tally, f.held) // read, and left behind by a failure
-	}
-	if !failed {
-		c.end(head, readErr)
+	if head, err := c.frames(); !errors.Is(err, errFailed) {
+		c.end(head, err)
 	}
 }
 
@@ -186,9 +165,10 @@ func (c *conn) isStopping() bool {
 	return c.stopping
 }
 
-// read hands frames over until the stream ends, and says how it ended.
-func (c *conn) read(frames chan<- received) (head []byte, err error) {
-	held := 0 // of the frame that is being read
+// frames has frames handled until the stream ends or one fails, and says how it ended; head is what was read of a
+// frame that is too large.
+func (c *conn) frames() (head []byte, err error) {
+	held := 0 // of the frame that is being read or handled
 	defer func() { c.srv.rooms.give(c.tally, held) }()
 	r := NewReader(c.nc, c.limits.MaxFrame)
 	r.formFeedEnd = c.srv.FormFeedEnd
@@ -223,12 +203,13 @@ func (c *conn) read(frames chan<- received) (head []byte, err error) {
 			}
 			return frame, err
 		}
-		select {
-		case frames <- received{frame, held}:
-			held = 0
-		case <-c.ctx.Done():
-			return nil, c.ctx.Err()
+		if !c.handle(frame) {
+			// What was sent behind it stays without an answer, and the sender sends it again.
+			c.abort()
+			return nil, errFailed
 		}
+		c.srv.rooms.give(c.tally, held)
+		held = 0
 	}
 }
 
@@ -244,8 +225,8 @@ func (c *conn) repaired(all Repairs) {
 // be closed.
 func (c *conn) handle(frame []byte) bool {
 	c.tally.bump(func(n *Counts) *uint64 { return &n.Frames })
-	ctx, cancel := context.WithTimeout(c.ctx, c.limits.Reply)
-	defer cancel()
+	ctx := newUntil(c.ctx, c.limits.Reply)
+	defer ctx.stop()
 	reply, err := c.call(ctx, frame)
 	switch {
 	case errors.Is(err, errPanic):

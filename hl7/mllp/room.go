@@ -47,13 +47,7 @@ func (r *rooms) give(t *tally, n int) {
 	}
 }
 
-// received is a frame that was read and is to be handled.
-type received struct {
-	payload []byte
-	held    int // booked in rooms; given back when it was handled
-}
-
-// hold books what a frame takes beyond smallFrame, in steps, as it comes in; read owns held.
+// hold books what a frame takes beyond smallFrame, in steps, as it comes in.
 func (c *conn) hold(held *int, total int) error {
 	const step = 64 << 10
 	if total <= smallFrame || total <= *held {

@@ -52,9 +52,6 @@ type Limits struct {
 	// Total and PerPeer are how many connections there may be, in all and from one
 	// address: 512 and 128.
 	Total, PerPeer int
-	// Pipeline is how many frames of a connection are read ahead while one is
-	// handled: 1.
-	Pipeline int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -67,7 +64,6 @@ func (l Limits) withDefaults() Limits {
 	l.Memory = max(cmp.Or(l.Memory, 48<<20), 2*l.MaxFrame+128<<10)
 	l.Total = cmp.Or(l.Total, 512)
 	l.PerPeer = cmp.Or(l.PerPeer, 128)
-	l.Pipeline = cmp.Or(l.Pipeline, 1)
 	return l
 }
 

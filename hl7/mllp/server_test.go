@@ -144,7 +144,7 @@ func TestPipelinedInOrder(t *testing.T) {
 		most.Store(max(most.Load(), running.Add(1)))
 		defer running.Add(-1)
 		return accept(ctx, p, f)
-	}, Limits: Limits{Pipeline: 8}}
+	}}
 	c := dial(t, start(t, s))
 	var all strings.Builder
 	for i := range 50 {
@@ -159,22 +159,23 @@ func TestPipelinedInOrder(t *testing.T) {
 	}
 }
 
-// TestReadsAhead: the next frame is read while one is handled, and no more than that.
-func TestReadsAhead(t *testing.T) {
-	release := make(chan struct{})
+// TestOneAtATime: what is sent ahead is not read, and so takes no memory, before its turn comes.
+func TestOneAtATime(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
 	s := &Server{Handler: func(ctx context.Context, p hl7.Peer, f []byte) ([]byte, error) {
+		begun <- struct{}{}
 		<-release
 		return accept(ctx, p, f)
 	}}
 	c := dial(t, start(t, s))
 	// A repair is counted when its frame is read.
 	c.send(framed(message("1")), vt, framed(message("2")), vt, framed(message("3")))
-	eventually(t, "second frame is read", func() bool { return s.Counts().DoubledStart >= 1 })
-	if n := s.Counts(); n.Frames != 1 || n.DoubledStart != 1 {
-		t.Errorf("%d handled, %d read ahead, want 1 and 1", n.Frames, n.DoubledStart)
-	}
-	close(release)
-	for _, id := range []string{"1", "2", "3"} {
+	for i, id := range []string{"1", "2", "3"} {
+		<-begun
+		if n := s.Counts(); n.Frames != uint64(i+1) || n.DoubledStart != uint64(i) {
+			t.Errorf("%d handled, %d of those behind the first read, want %d and %d", n.Frames, n.DoubledStart, i+1, i)
+		}
+		release <- struct{}{}
 		c.want(hl7.AA, id)
 	}
 }
