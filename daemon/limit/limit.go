@@ -7,6 +7,7 @@
 package limit
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -63,8 +64,36 @@ type used struct {
 	Until int64 // nothing of it counts from here on
 }
 
-var counters = store.NewTable[used]("limit.counters", store.Blinded(0),
+var counters = store.NewTable[used]("limit.counters", store.Blinded(0), store.Schema(1), store.Packed(usedFields),
 	store.Bookkeeping("how often something was done lately; what was done is an entry of its own"))
+
+// usedFields are the packed form of a counter: its takes in one piece, each as the instant, counted from the one
+// before, and how many.
+func usedFields(f *store.Fields, u *used) {
+	var b []byte
+	if !f.Reading() {
+		at := int64(0)
+		for i := range u.At {
+			b = binary.AppendUvarint(binary.AppendVarint(b, u.At[i]-at), uint64(u.N[i]))
+			at = u.At[i]
+		}
+	}
+	store.TextField(f, 1, &b)
+	store.IntField(f, 2, &u.Until)
+	if !f.Reading() {
+		return
+	}
+	for at := int64(0); len(b) > 0; {
+		step, size := binary.Varint(b)
+		n, more := binary.Uvarint(b[max(0, size):])
+		if size <= 0 || more <= 0 {
+			f.Refuse()
+			return
+		}
+		b, at = b[size+more:], at+step
+		u.At, u.N = append(u.At, at), append(u.N, int(n))
+	}
+}
 
 func (b Budget) exact() bool { return b.Max <= exactMax }
 
