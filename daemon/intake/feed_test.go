@@ -2,7 +2,6 @@ package intake
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -28,7 +27,10 @@ const (
 )
 
 // feed is message n of kind "mix", or one that repeats one event, "A04" or "S12".
-func feed(kind string, n uint64, at time.Time) []byte {
+func feed(kind string, n uint64, at time.Time) []byte { return appendFeed(nil, kind, n, at) }
+
+// appendFeed is feed behind what stands in b: who sends shares the processors with who is measured.
+func appendFeed(b []byte, kind string, n uint64, at time.Time) []byte {
 	event, patient := kind, n
 	if kind == "mix" {
 		event = feedEvents[n%feedRound]
@@ -39,9 +41,8 @@ func feed(kind string, n uint64, at time.Time) []byte {
 			patient = n - n%feedRound + feedCancelled - min(feedBack, n-n%feedRound)
 		}
 	}
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r", args...) }
-	id := fmt.Sprint(n)
+	line := func(format string, args ...any) { b = append(fmt.Appendf(b, format, args...), '\r') }
+	id, stamp := fmt.Sprint(n), at.Format("20060102150405-0700")
 	switch event[0] {
 	case 'S':
 		line("%s", header("SIU^"+event+"^SIU_S12", id, at))
@@ -55,13 +56,13 @@ func feed(kind string, n uint64, at time.Time) []byte {
 		line("%s", header("ORU^R01^ORU_R01", id, at))
 	default:
 		line("%s", header("ADT^"+event+"^ADT_A01", id, at))
-		line("EVN|%s|%s|||REG1^CLERK^ANN^^^^^^RIV|%s", event, at.Format("20060102150405-0700"), at.Format("20060102150405-0700"))
+		line("EVN|%s|%s|||REG1^CLERK^ANN^^^^^^RIV|%s", event, stamp, stamp)
 	}
 	line("PID|1||%d^^^RIV^MR~900-11-%04d^^^SSA^SS||DOE^JANE^Q^^MS^^L||19700101|F||2106-3^White^HL70005|1 ELM ST^^BOSTON^MA^02110^USA^H~PO BOX 9^^BOSTON^MA^02110^USA^M|SUFFOLK|(617)%03d-%04d^PRN^CP~^NET^Internet^jane%d@example.org|(617)%03d-%04d^WPN^PH|en^English^ISO639|M^Married^HL70002|CHR|A%d^^^RIV^VN|||||||N||||||N",
 		patient, patient%10000, 200+patient%700, 2000+patient%7000, patient, 200+(patient+350)%700, 2000+(patient*7)%7000, patient)
 	line("PD1|||RIVERSIDE^^4711|1234^HOUSE^GREGORY^^^DR^MD^^RIV|||||||02^Reminder/recall-any method^HL70215|N|20250101")
 	line("NK1|1|DOE^JOHN^^^MR|SPO^Spouse^HL70063|1 ELM ST^^BOSTON^MA^02110^USA|^PRN^PH^^1^617^5559876|^WPN^PH^^1^617^5557654|EC^Emergency contact^HL70131")
-	line("PV1|1|O|CLINIC^ROOM2^BED3^RIV^^N^MAIN^2^SOUTH|R|||1234^HOUSE^GREGORY^^^DR^MD^^RIV|4712^REFER^RITA^^^DR^MD^^RIV|4713^CONSULT^CARL^^^DR^MD^^RIV|MED||||7|A0||1234^HOUSE^GREGORY^^^DR^MD^^RIV|OUT|V%d^^^RIV^VN|SELF|||||||||||||||||||||RIV||ACTIVE|||%s", patient, at.Format("20060102150405-0700"))
+	line("PV1|1|O|CLINIC^ROOM2^BED3^RIV^^N^MAIN^2^SOUTH|R|||1234^HOUSE^GREGORY^^^DR^MD^^RIV|4712^REFER^RITA^^^DR^MD^^RIV|4713^CONSULT^CARL^^^DR^MD^^RIV|MED||||7|A0||1234^HOUSE^GREGORY^^^DR^MD^^RIV|OUT|V%d^^^RIV^VN|SELF|||||||||||||||||||||RIV||ACTIVE|||%s", patient, stamp)
 	switch event[0] {
 	case 'S':
 		line("RGS|1|A|CLINIC^Clinic")
@@ -69,16 +70,16 @@ func feed(kind string, n uint64, at time.Time) []byte {
 		line("AIL|1|A|CLINIC^ROOM2^^RIV|OFF^Office^L")
 		line("AIP|1|A|1234^HOUSE^GREGORY^^^DR^MD^^RIV|ATT^Attending^L")
 	case 'R':
-		line("ORC|RE|O%d^EPIC|F%d^LAB||CM||||%s|||1234^HOUSE^GREGORY^^^DR^MD^^RIV", n, n, at.Format("20060102150405-0700"))
-		line("OBR|1|O%d^EPIC|F%d^LAB|24356-8^Urinalysis^LN|||%s|||||||||1234^HOUSE^GREGORY^^^DR^MD^^RIV||||||%s||LAB|F", n, n, at.Format("20060102150405-0700"), at.Format("20060102150405-0700"))
+		line("ORC|RE|O%d^EPIC|F%d^LAB||CM||||%s|||1234^HOUSE^GREGORY^^^DR^MD^^RIV", n, n, stamp)
+		line("OBR|1|O%d^EPIC|F%d^LAB|24356-8^Urinalysis^LN|||%s|||||||||1234^HOUSE^GREGORY^^^DR^MD^^RIV||||||%s||LAB|F", n, n, stamp, stamp)
 	}
 	for i, o := range []string{"NM|8867-4^Heart rate^LN||72|/min^per minute^UCUM|60-100|N", "NM|8302-2^Body height^LN||170|cm^centimeter^UCUM||N", "NM|29463-7^Body weight^LN||68|kg^kilogram^UCUM||N"} {
-		line("OBX|%d|%s|||F|||%s", i+1, o, at.Format("20060102150405-0700"))
+		line("OBX|%d|%s|||F|||%s", i+1, o, stamp)
 	}
 	if event[0] != 'R' {
 		line("AL1|1|DA^Drug allergy^HL70127|^PENICILLIN|MO^Moderate^HL70128|HIVES|20100101")
 		line("DG1|1||Z00.00^General adult examination^I10||20260101|A")
 		line("IN1|1|HMO1^Health plan^L|777|EXAMPLE HEALTH|PO BOX 1^^BOSTON^MA^02110^USA|||G%d|||||20200101||||DOE^JANE^Q|SEL^Self^HL70063|19700101|1 ELM ST^^BOSTON^MA^02110^USA", patient)
 	}
-	return []byte(b.String())
+	return b
 }

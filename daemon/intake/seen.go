@@ -62,13 +62,9 @@ func lookUp(tx *store.Tx, rd *reading) (outcome, acquaintance, error) {
 	now := weekOf(tx.Now())
 	for _, n := range []uint16{now, now - 1} {
 		prefix := append(weekKey(n), control...)
-		found := false
 		// One look at the range first: nearly every message is new, and some senders give all theirs
 		// the same control ID.
-		err := seen.Each(tx, store.Range{Prefix: prefix}, func([]byte, outcome) error {
-			found = true
-			return store.Stop
-		})
+		found, err := seen.Any(tx, prefix)
 		if err != nil {
 			return outcome{}, unknown, fmt.Errorf("look for message: %w", err)
 		}
