@@ -126,7 +126,7 @@ func lock(dir string) (*os.File, error) {
 func (d *demo) addModems() error {
 	var err error
 	d.network, err = modemsim.NewNetwork(modemsim.NetworkOptions{
-		Dir: filepath.Join(d.dir, "handsets"), Latency: partTime, Log: d.log,
+		Dir: filepath.Join(d.dir, "handsets"), Latency: partTime, Jitter: d.jitter, Log: d.log,
 	})
 	if err != nil {
 		return fmt.Errorf("make network: %w", err)

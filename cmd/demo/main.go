@@ -13,12 +13,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // options are the demo's flags.
 type options struct {
 	dir, https, mllp, handsets string
 	modems                     int
+	jitter                     time.Duration
 	verbose                    bool
 }
 
@@ -29,6 +31,7 @@ func main() {
 	flag.StringVar(&o.mllp, "mllp", "127.0.0.1:2575", "`address` that takes HL7 v2 over MLLP")
 	flag.StringVar(&o.handsets, "handsets", "127.0.0.1:8088", "`address` of the simulated handsets' page")
 	flag.IntVar(&o.modems, "modems", 4, "`number` of simulated modems, on two carriers")
+	flag.DurationVar(&o.jitter, "jitter", 200*time.Millisecond, "how late a frame of sound may be until a call has a hole, as a `duration`")
 	flag.BoolVar(&o.verbose, "v", false, "show the daemon's log")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -54,6 +57,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	if o.modems < 1 || o.modems > 64 {
 		return errors.New("-modems: from 1 to 64")
+	}
+	if o.jitter <= 0 {
+		return errors.New("-jitter: longer than 0")
 	}
 	if err := os.MkdirAll(filepath.Join(o.dir, "modems"), 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
