@@ -44,6 +44,12 @@ func subjectFields(f *store.Fields, s *Subject) {
 	store.TimeField(f, 14, &s.MergedAsOf)
 	store.TextField(f, 15, &s.Ward)
 	store.TextField(f, 16, &s.Class)
+	store.ListField(f, 17, &s.Earlier, earlierFields)
+}
+
+func earlierFields(f *store.Fields, e *earlier) {
+	store.IntField(f, 1, &e.What)
+	store.TimeField(f, 2, &e.At)
 }
 
 func numberFields(f *store.Fields, n *Number) {

@@ -132,7 +132,8 @@ type Subject struct {
 	Ward, Class  string
 	Confidential bool // nothing about this person goes to a number that was theirs before
 
-	AsOf       time.Time  // the event that the above comes from; older ones change nothing
+	AsOf       time.Time  // the last event that told any of the above; Earlier has what it did not speak of
+	Earlier    []earlier  // what was last told before AsOf; what is not in it is as of AsOf
 	DeadAsOf   time.Time  // the last event that spoke of death, either way
 	Removed    *time.Time // the hospital deleted the person (A23, A29); a newer event brings them back
 	MergedInto *SubjectID // this id is retired (A40)
@@ -175,6 +176,7 @@ type SubjectUpdate struct {
 type Change struct {
 	Created bool
 	Stale   bool // older than what is known, or about a retired id: not applied
+	Partly  bool // some of it is older than what is known, and was not applied
 	Died    bool // was living and is dead: suppress everything, call nobody
 	Revived bool // was taken for dead, by mistake
 

@@ -103,6 +103,34 @@ func TestOlderEventNeverOverwritesNewer(t *testing.T) {
 	}
 }
 
+// TestEachThingHasItsOwnClock: an event that says nothing of a thing makes no older word of it stale, and brings none back that a newer
+// one took off.
+func TestEachThingHasItsOwnClock(t *testing.T) {
+	s := storetest.Open(t)
+	a, b := cell(t, "+16175551234"), cell(t, "+16175556789")
+	yes, ward, es := true, "3W", "es"
+	upsert(t, s, SubjectUpdate{ID: jane, At: ago(time.Hour), Phones: &[]Number{a}})
+	upsert(t, s, SubjectUpdate{ID: jane, At: ago(time.Minute), Ward: &ward})
+	c := upsert(t, s, SubjectUpdate{ID: jane, At: ago(2 * time.Minute), Phones: &[]Number{b}, NoVoice: &yes, Ward: new(string)})
+	if got, _ := find(t, s, jane); c.Stale || !c.Partly || !c.NumberChanged || textable(t, s, jane) != b.Phone || !got.NoVoice || got.Ward != "3W" {
+		t.Fatalf("behind a transfer: %+v", c)
+	}
+	c = upsert(t, s, SubjectUpdate{ID: jane, At: ago(3 * time.Minute), Phones: &[]Number{a}, NoVoice: new(bool), Ward: new(string)})
+	if !c.Stale || textable(t, s, jane) != b.Phone {
+		t.Fatalf("older than both: %+v", c)
+	}
+	// Said again, it is as new as that; and what was never told may be told by any.
+	upsert(t, s, SubjectUpdate{ID: jane, At: ago(90 * time.Second), Phones: &[]Number{b}})
+	upsert(t, s, SubjectUpdate{ID: jane, At: ago(100 * time.Second), Phones: &[]Number{a}, Language: &es})
+	if got, _ := find(t, s, jane); textable(t, s, jane) != b.Phone || got.Language != "es" {
+		t.Error("an older number came back, or a language that nobody had told was not heard")
+	}
+	storetest.Update(t, s, func(tx *store.Tx) error { _, err := Remove(tx, jane, ago(30*time.Second)); return err })
+	if c := upsert(t, s, SubjectUpdate{ID: jane, At: ago(40 * time.Second), Phones: &[]Number{a}, Language: &es}); !c.Stale {
+		t.Errorf("older than the removal: %+v", c)
+	}
+}
+
 // TestSenderWithFastClock: an event dated tomorrow must not make everything until tomorrow stale.
 func TestSenderWithFastClock(t *testing.T) {
 	s := storetest.Open(t)

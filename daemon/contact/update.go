@@ -26,8 +26,8 @@ func eventTime(tx *store.Tx, at time.Time) time.Time {
 	return at.UTC()
 }
 
-// Upsert applies what an event says of a person. Events may come in any order: one older than what
-// is known changes nothing and is Stale, except that word of a death counts on its own clock. An id
+// Upsert applies what an event says of a person. Events may come in any order: what is older than what is
+// known of the same thing changes nothing, and an event of which nothing is newer is Stale; word of a death counts on its own clock. An id
 // that was merged away is Stale too, for the numbers of the loser are not used any more.
 //
 // What changed is one entry; if nothing did, but the event is newer, the entry says that.
@@ -50,20 +50,26 @@ func Upsert(tx *store.Tx, u SubjectUpdate) (Change, error) {
 
 	s := old
 	s.ID = u.ID
-	c := Change{Created: !found, Stale: found && at.Before(old.AsOf)}
-	if !c.Stale {
-		c.Fields = s.apply(u, tx.Now())
-		s.AsOf = at
-		if s.Removed != nil {
-			s.Removed = nil
-			c.Fields = append(c.Fields, "restored")
+	late := found && at.Before(old.AsOf)
+	c := Change{Created: !found, Stale: late}
+	if !late || old.Removed == nil {
+		told := old.told()
+		c.Fields = s.apply(u, told.hear(at), tx.Now())
+		c.Stale, c.Partly = late && !told.heard, told.missed
+		if !late {
+			s.AsOf = at
+			if s.Removed != nil {
+				s.Removed = nil
+				c.Fields = append(c.Fields, "restored")
+			}
 		}
+		s.Earlier = told.before(s.AsOf)
 	}
 	if u.Dead != nil {
 		c.Died = s.setDead(*u.Dead, at, tx.Now())
 		c.Revived = old.Dead != nil && s.Dead == nil
 	}
-	if found && len(c.Fields) == 0 && s.AsOf.Equal(old.AsOf) && s.DeadAsOf.Equal(old.DeadAsOf) &&
+	if found && len(c.Fields) == 0 && s.AsOf.Equal(old.AsOf) && slices.EqualFunc(s.Earlier, old.Earlier, earlier.equal) && s.DeadAsOf.Equal(old.DeadAsOf) &&
 		(old.Dead == nil) == (s.Dead == nil) { // a feed may take a death back within the second of its word
 		return c, nil
 	}
@@ -76,28 +82,28 @@ func Upsert(tx *store.Tx, u SubjectUpdate) (Change, error) {
 	return c, c.record(tx, u.Source, old, s)
 }
 
-// apply copies what was said into s and names what changed.
-func (s *Subject) apply(u SubjectUpdate, now time.Time) (changed []string) {
-	if u.Phones != nil {
+// apply copies what was said, and is to be heard, into s and names what changed.
+func (s *Subject) apply(u SubjectUpdate, t *told, now time.Time) (changed []string) {
+	if hears(t, tellsPhones, u.Phones) {
 		phones := merged(s.Phones, *u.Phones, u.Source, now)
 		if !slices.EqualFunc(s.Phones, phones, sameNumber) {
 			changed = append(changed, "phones")
 		}
 		s.Phones = phones
 	}
-	changed = set(changed, "language", &s.Language, u.Language)
-	changed = set(changed, "born", &s.BornYear, u.BornYear)
-	changed = set(changed, "no_texts", &s.NoTexts, u.NoTexts)
-	changed = set(changed, "no_voice", &s.NoVoice, u.NoVoice)
-	changed = set(changed, "vip", &s.VIP, u.VIP)
-	changed = set(changed, "confidential", &s.Confidential, u.Confidential)
-	changed = set(changed, "ward", &s.Ward, u.Ward)
-	changed = set(changed, "class", &s.Class, u.Class)
+	changed = set(changed, t, tellsLanguage, "language", &s.Language, u.Language)
+	changed = set(changed, t, tellsBorn, "born", &s.BornYear, u.BornYear)
+	changed = set(changed, t, tellsNoTexts, "no_texts", &s.NoTexts, u.NoTexts)
+	changed = set(changed, t, tellsNoVoice, "no_voice", &s.NoVoice, u.NoVoice)
+	changed = set(changed, t, tellsVIP, "vip", &s.VIP, u.VIP)
+	changed = set(changed, t, tellsConfidential, "confidential", &s.Confidential, u.Confidential)
+	changed = set(changed, t, tellsWard, "ward", &s.Ward, u.Ward)
+	changed = set(changed, t, tellsClass, "class", &s.Class, u.Class)
 	return changed
 }
 
-func set[T comparable](changed []string, name string, to, from *T) []string {
-	if from == nil || *from == *to {
+func set[T comparable](changed []string, t *told, what int, name string, to, from *T) []string {
+	if !hears(t, what, from) || *from == *to {
 		return changed
 	}
 	*to = *from

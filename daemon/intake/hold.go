@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"pinward/daemon/contact"
@@ -62,6 +63,7 @@ func (w *work) text(req notice.Request, visit contact.Appointment) (fate, error)
 	if req.Place = visit.SiteName; visit.ID.IsZero() {
 		req.Place = w.place()
 	}
+	atOnce := req.At.Sub(now) < slot // what waits for hours does not spread out: all of a night goes when they begin
 	if w.rule != nil {
 		req.Hours = w.rule.Hours
 		if at := req.Hours.Next(req.At, w.site.Location()); !at.Equal(req.At) {
@@ -75,7 +77,7 @@ func (w *work) text(req notice.Request, visit contact.Appointment) (fate, error)
 		why = "the peer is paused"
 	case w.rule != nil && w.rule.Paused:
 		why = "the rule is paused"
-	case req.At.Sub(now) < slot:
+	case atOnce:
 		open, err := w.tooMany(w.ruleName())
 		if err != nil {
 			return 0, err
@@ -155,6 +157,15 @@ func HeldTexts(tx *store.Tx) ([]Held, error) {
 		}
 		return nil
 	})
+	if err == nil {
+		// A rule that starts codes holds none, and its breaker waits for a person all the same.
+		err = rates.Each(tx, store.Range{}, func(rule []byte, r rate) error {
+			if name := string(rule); !r.Open.IsZero() && by[name] == nil {
+				by[name], order = &Held{Rule: name, Oldest: r.Open, Open: r.Open, Texts: r.N, Usual: int(r.Usual), Samples: []Sample{}}, append(order, name)
+			}
+			return nil
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list held texts: %w", err)
 	}
@@ -180,13 +191,13 @@ const atOnce = 200
 // and what is pointless by now is dropped. It takes a few at a time; left tells how many wait still. The
 // breaker closes when none is left.
 func Release(tx *store.Tx, rule string) (sent, dropped, left int, err error) {
-	hours, err := hoursOf(tx, rule)
+	now, err := ruleOf(tx, rule)
 	if err != nil {
 		return 0, 0, 0, fmt.Errorf("release texts: %w", err)
 	}
 	err = eachHeld(tx, rule, func(h held) error {
-		h.Text.Hours = hours
-		ok, err := h.release(tx)
+		h.Text.Hours = now.Hours
+		ok, err := h.release(tx, now)
 		if ok {
 			sent++
 		} else {
@@ -203,18 +214,18 @@ func Release(tx *store.Tx, rule string) (sent, dropped, left int, err error) {
 	return sent, dropped, left, errors.Join(err, recordEnd(tx, ActionRelease, rule, sent, dropped))
 }
 
-// hoursOf are the hours of a rule as they are by now.
-func hoursOf(tx *store.Tx, rule string) (Hours, error) {
+// ruleOf is a rule as it is by now, the zero Rule where there is none of the name.
+func ruleOf(tx *store.Tx, rule string) (Rule, error) {
 	p, err := PolicyOf(tx)
 	if err != nil {
-		return Hours{}, err
+		return Rule{}, err
 	}
 	for _, r := range p.Rules() {
 		if r.Name == rule {
-			return r.Hours, nil
+			return r, nil
 		}
 	}
-	return Hours{}, nil
+	return Rule{}, nil
 }
 
 // Drop forgets what waits of a rule, a few at a time.
@@ -254,26 +265,85 @@ func eachHeld(tx *store.Tx, rule string, do func(held) error, left *int) error {
 }
 
 // release sends one text, and tells whether it still went.
-func (h held) release(tx *store.Tx) (bool, error) {
-	if !h.Visit.ID.IsZero() {
-		a, known, err := contact.FindAppointment(tx, h.Visit.ID)
-		if err != nil {
-			return false, err
-		}
-		if !known || a.Status != h.Visit.Status || !a.Start.Equal(h.Visit.Start) {
-			return false, h.gone(tx, "the appointment has changed")
-		}
-		if sole, err := h.sole(tx); err != nil {
-			return false, err
-		} else if !sole {
-			return false, h.gone(tx, oneText)
-		}
+func (h held) release(tx *store.Tx, rule Rule) (bool, error) {
+	why, err := h.pointless(tx, rule)
+	if err != nil {
+		return false, err
+	}
+	if why != "" {
+		return false, h.gone(tx, why)
 	}
 	_, known, err := notice.Send(tx, h.Text)
 	if notice.Refusal(err) {
 		return false, nil // recorded by Send
 	}
 	return err == nil && !known, err
+}
+
+// pointless tells why the text is of no use any more, "" while it is, and makes it agree with what holds by now.
+func (h *held) pointless(tx *store.Tx, rule Rule) (why string, err error) {
+	if !h.Visit.ID.IsZero() {
+		same, err := h.sameVisit(tx)
+		if err != nil || !same {
+			return "the appointment has changed", err
+		}
+		if sole, err := h.sole(tx); err != nil || !sole {
+			return oneText, err
+		}
+	}
+	if h.asked() {
+		return "", nil // whoever asks for a text by its name has it sent to anybody
+	}
+	s, _, err := contact.Find(tx, h.Text.Subject)
+	if err != nil || s.VIP {
+		return "the patient is marked as VIP", err
+	}
+	if rule.does(SendNotice) && rule.Notice.Template == h.Text.Template && len(rule.Notice.Key) == 0 {
+		key, told, err := once(tx, h.Text.Group, time.Duration(rule.Notice.Once))
+		if err != nil || told {
+			return "the patient was told already", err
+		}
+		h.Text.Key = key
+	}
+	return "", nil
+}
+
+// sameVisit tells whether the appointment is what the text says of it, and the same patient's.
+func (h held) sameVisit(tx *store.Tx) (bool, error) {
+	a, known, err := contact.FindAppointment(tx, h.Visit.ID)
+	if err != nil || !known {
+		return false, err
+	}
+	if a.Status != h.Visit.Status || !a.Start.Equal(h.Visit.Start) || a.SiteName != h.Visit.SiteName || h.Text.Template == joinText && !a.Video {
+		return false, nil
+	}
+	if a.Subject == h.Visit.Subject {
+		return true, nil
+	}
+	was, known, err := contact.Find(tx, h.Visit.Subject) // it may have been merged since
+	return known && was.ID == a.Subject, err
+}
+
+// asked tells whether somebody asked for this very text, by a Z segment or an order.
+func (h held) asked() bool { return strings.HasPrefix(h.Text.Group, requestGroup+"/") }
+
+// takeBackHeld drops what is held of an order that its sender takes back, and tells whether there was any.
+func (w *work) takeBackHeld(group, id string) (bool, error) {
+	rule := ""
+	err := helds.Each(w.tx, store.Range{}, func(key []byte, h held) error {
+		if h.Text.Group != group || h.Text.Key != id {
+			return nil
+		}
+		if err := h.gone(w.tx, orderCancelled); err != nil {
+			return err
+		}
+		rule = h.Rule
+		return helds.Delete(w.tx, key)
+	})
+	if err != nil || rule == "" {
+		return false, err
+	}
+	return true, endLate(w.tx, rule, 1)
 }
 
 // gone tells a peer that asks that its text does not go.

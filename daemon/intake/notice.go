@@ -10,6 +10,7 @@ import (
 	"pinward/daemon/contact"
 	"pinward/daemon/notice"
 	"pinward/daemon/text"
+	"pinward/store"
 )
 
 // sendNotice sends the text of the message's rule: a result, a prescription.
@@ -40,8 +41,12 @@ func (w *work) sendNotice() error {
 	} else {
 		req.Group = w.group(n.Template, id.Key())
 		var told bool
-		if req.Key, told, err = w.once(req.Group, time.Duration(n.Once)); err != nil || told {
+		if req.Key, told, err = once(w.tx, req.Group, time.Duration(n.Once)); err != nil {
 			return err
+		}
+		if told {
+			w.because("%s: the patient was told already", n.Template)
+			return nil
 		}
 	}
 	got, err := w.text(req, contact.Appointment{})
@@ -56,13 +61,13 @@ func (w *work) sendNotice() error {
 
 // once gives the key of a text that goes at most once in a span: the days that a span touches are
 // looked at, so that one at night and one in the morning are one. A day has a key for each text of it, in turn.
-func (w *work) once(group string, span time.Duration) (key string, told bool, err error) {
+func once(tx *store.Tx, group string, span time.Duration) (key string, told bool, err error) {
 	const day = 24 * time.Hour
-	now := w.tx.Now()
+	now := tx.Now()
 	for at := now; at.After(now.Add(-span - day)); at = at.Add(-day) {
 		this := at.Format(time.DateOnly)
 		for turn := 2; ; turn++ {
-			n, err := notice.FindKey(w.tx, group, this)
+			n, err := notice.FindKey(tx, group, this)
 			if errors.Is(err, notice.ErrNotFound) {
 				break
 			}
@@ -70,7 +75,6 @@ func (w *work) once(group string, span time.Duration) (key string, told bool, er
 				return "", false, err
 			}
 			if now.Sub(n.Created) < span || at.Equal(now) && turn > maxTurns {
-				w.because("%s: the patient was told already", w.rule.Notice.Template)
 				return "", true, nil
 			}
 			this = fmt.Sprintf("%s/%d", at.Format(time.DateOnly), turn)

@@ -111,6 +111,9 @@ func (w *work) carryOut(r request) error {
 	return w.request(r)
 }
 
+// orderCancelled is why a text of an order does not go.
+const orderCancelled = "the order was cancelled"
+
 // takeBack cancels what an earlier order of the same id started.
 func (w *work) takeBack(r request) error {
 	id, err := w.requested(r.id)
@@ -129,7 +132,11 @@ func (w *work) takeBack(r request) error {
 		}
 		return w.refused("cancellation", err)
 	}
-	done, err := notice.CancelKey(w.tx, w.group("request", w.peer), r.id, "the order was cancelled")
+	group := w.group(requestGroup, w.peer)
+	done, err := notice.CancelKey(w.tx, group, r.id, orderCancelled)
+	if err == nil && !done {
+		done, err = w.takeBackHeld(group, r.id)
+	}
 	switch {
 	case err != nil:
 		return err

@@ -232,6 +232,24 @@ func TestWardAndClassAreKept(t *testing.T) {
 	}
 }
 
+// A transfer, or an appointment of another feed that says nothing of numbers, does not swallow what a registration of a minute before says
+// of numbers and wishes.
+func TestAMoveSwallowsNoRegistration(t *testing.T) {
+	now := time.Now()
+	for name, newer := range map[string]string{
+		"A02": lines("ADT^A02", "EVN||"+ts(now), "PID|1||4711^^^RIV^MR", "PV1|1|I|3W"),
+		"S12": lines("SIU^S12", "SCH|P1^EPIC|A77^EPIC|||||||30|MIN|^^^"+ts(now.Add(50*time.Hour)), "PID|1||4711^^^RIV^MR"),
+	} {
+		b, w := engineBox(t)
+		w.sends(lines("ADT^A04", "EVN||"+ts(now.Add(-time.Hour)), jane))
+		w.sends(newer)
+		w.sends(lines("ADT^A08", "EVN||"+ts(now.Add(-time.Minute)), pid("4711", "6175550000^PRN^CP", ""), "PD1||||||||||||Y"))
+		if s, _ := b.subject("4711"); strings.Join(b.numbers("4711"), " ") != "+16175550000" || !s.NoTexts {
+			t.Errorf("%s: %q, no texts %v: %s", name, b.numbers("4711"), s.NoTexts, b.last().Why)
+		}
+	}
+}
+
 // EVN-5, SCH-20, ORC-10 and ORC-12 are the person on whose behalf it came, in each entry of the message.
 func TestOnBehalfOfWhomItCame(t *testing.T) {
 	visit := siu("S12", time.Now().Add(50*time.Hour), "")

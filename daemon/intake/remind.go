@@ -241,8 +241,13 @@ func (w *work) dayOnly(a contact.Appointment) bool {
 func (w *work) schedule(a contact.Appointment, template string, again bool) error {
 	now := w.tx.Now()
 	queued, late := 0, true
-	for _, lead := range w.policy.leads() {
-		at := a.Start.Add(-lead)
+	leads := w.policy.leads()
+	for i, lead := range leads {
+		// Each is of use until the next one goes: what was held for a day, or found no modem, is not told twice in one minute.
+		at, until := a.Start.Add(-lead), a.Start
+		if i+1 < len(leads) {
+			until = a.Start.Add(-leads[i+1])
+		}
 		if !at.After(now) {
 			continue
 		}
@@ -251,7 +256,7 @@ func (w *work) schedule(a contact.Appointment, template string, again bool) erro
 			w.because("reminders: the start is too far ahead")
 			continue
 		}
-		ok, err := w.reminder(a, template, leadKey(lead), at, again)
+		ok, err := w.reminder(a, template, leadKey(lead), at, until, again)
 		if err != nil && w.refused("reminder", err) != nil {
 			return err
 		}
@@ -263,7 +268,7 @@ func (w *work) schedule(a contact.Appointment, template string, again bool) erro
 		}
 	}
 	if late && !(w.told && a.ID == w.visit.appointment.ID) {
-		ok, err := w.reminder(a, template, atOnceKey, now.Add(w.policy.gather()), again)
+		ok, err := w.reminder(a, template, atOnceKey, now.Add(w.policy.gather()), a.Start, again)
 		if w.refused("reminder", err) != nil {
 			return err
 		}
@@ -278,9 +283,9 @@ func (w *work) schedule(a contact.Appointment, template string, again bool) erro
 }
 
 // reminder queues one reminder, and tells whether it did.
-func (w *work) reminder(a contact.Appointment, template, key string, at time.Time, again bool) (bool, error) {
+func (w *work) reminder(a contact.Appointment, template, key string, at, until time.Time, again bool) (bool, error) {
 	req := notice.Request{
-		Template: template, Subject: a.Subject, Slots: w.slots(a), At: at, Expires: a.Start,
+		Template: template, Subject: a.Subject, Slots: w.slots(a), At: at, Expires: until,
 		Group: a.Key, Key: key, Mode: w.mode, Order: w.order(appointmentPlacer(a), a.Subject),
 	}
 	got, err := w.text(req, a)

@@ -1,6 +1,8 @@
 package intake
 
 import (
+	"cmp"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -26,10 +28,13 @@ type request struct {
 	name      string // service, its purpose, or template
 	id        string // of the request: a second one with it does nothing
 	namespace string // of the id, where the sender gave one
+	key       string // by which a repeat is known; "" is the id
 	channel   string // otp.ChannelSMS, ...
 	lang      string
 	notBefore time.Time
 	life      time.Duration // 0 is not told
+	maxAge    time.Duration // of the message, where its rule says so; 0 is requestMaxAge
+	unasked   bool          // a rule's idea, and nobody waits for the code
 	ordered   bool          // by OMG^O19: code is known when it is carried out
 	cancel    bool          // takes an earlier order of this id back
 }
@@ -119,6 +124,9 @@ var channels = map[string]string{
 var requests = store.NewTable[string]("intake.requests", store.Blinded(2),
 	store.Bookkeeping("request ids, so that a repeat starts nothing; the start has its own entry"))
 
+// requestGroup begins the group of the notices that somebody asked for by a request.
+const requestGroup = "request"
+
 // requestMaxAge is how old a message may be to start a code: nobody waits for it any more.
 const requestMaxAge = 2 * time.Minute
 
@@ -127,11 +135,12 @@ func (w *work) request(r request) error {
 	if !r.code {
 		return w.requestNotice(r)
 	}
-	use := requestMaxAge
+	use := cmp.Or(r.maxAge, requestMaxAge)
 	if r.life > 0 {
 		use = min(use, max(r.life, time.Minute))
 	}
-	before, err := w.requested(r.id)
+	key := cmp.Or(r.key, r.id)
+	before, err := w.requested(key)
 	switch {
 	case err != nil:
 		return err
@@ -148,7 +157,7 @@ func (w *work) request(r request) error {
 		return err
 	}
 	w.did("verification started")
-	return requests.Put(w.tx, requestKey(w.tx, weekOf(now), w.peer, r.id), id)
+	return requests.Put(w.tx, requestKey(w.tx, weekOf(now), w.peer, key), id)
 }
 
 // requested finds the verification that a request of this id started, "" if none did.
@@ -187,7 +196,7 @@ func (w *work) declined(r request, why string) error {
 }
 
 // startVerify starts a code because of the message's event, where the rule says so. It is one request,
-// under the message's own control ID.
+// under the message's own control ID; another message with that ID, for they restart, is another one.
 func (w *work) startVerify() error {
 	if w.person.id.IsZero() {
 		w.because("verification: no patient")
@@ -196,7 +205,29 @@ func (w *work) startVerify() error {
 	if quiet, err := w.suppressed(w.person.id); err != nil || quiet {
 		return err
 	}
-	return w.request(request{code: true, name: w.rule.Verify, id: w.rule.Name + "/" + clip(w.control), channel: otp.ChannelAuto})
+	r := request{
+		code: true, name: w.rule.Verify, id: w.rule.Name + "/" + clip(w.control), channel: otp.ChannelAuto, maxAge: time.Duration(w.rule.MaxAge), unasked: true,
+	}
+	r.key = r.id + "/" + hex.EncodeToString(w.fingerprint[:])
+	s, _, err := contact.Find(w.tx, w.person.id)
+	switch {
+	case err != nil:
+		return err
+	case s.NoTexts:
+		return w.decline(r, "verification: the patient wants no texts, and nobody asked for this one")
+	case w.rule.Paused:
+		return w.decline(r, "verification: the rule is paused, and a code cannot wait")
+	case w.sender.Paused:
+		return w.decline(r, "verification: the peer is paused, and a code cannot wait")
+	}
+	open, err := w.tooMany(w.rule.Name)
+	if err != nil {
+		return err
+	}
+	if open {
+		return w.decline(r, "verification: the rule would text far more than its usual; its breaker is open, and a code cannot wait")
+	}
+	return w.request(r)
 }
 
 // start begins the verification, and gives its id; "" where it was refused.
@@ -219,7 +250,7 @@ func (w *work) start(r request) (string, error) {
 	}
 	req := otp.StartRequest{
 		Service: service.Name, To: to, Subject: w.person.id, OnBehalfOf: w.tx.Actor().OnBehalfOf,
-		Locale: r.lang, Channel: r.channel, Mode: w.mode, Life: r.life, Request: r.id, Order: w.order(r.placer(), w.person.id), Place: w.place(),
+		Locale: r.lang, Channel: r.channel, Mode: w.mode, Life: r.life, Unasked: r.unasked, Request: r.id, Order: w.order(r.placer(), w.person.id), Place: w.place(),
 	}
 	if req.Service == "" {
 		req.Service = clip(r.name) // refused and recorded by Start
@@ -317,7 +348,7 @@ func (w *work) requestNotice(r request) error {
 	}
 	if late := w.overdue(r); late > 0 {
 		// One that is served is told of by what becomes of it: a repeat does not take that back.
-		switch _, err := notice.FindKey(w.tx, w.group("request", w.peer), r.id); {
+		switch _, err := notice.FindKey(w.tx, w.group(requestGroup, w.peer), r.id); {
 		case err == nil:
 			w.because("notice: this request was made before")
 			return nil
@@ -328,7 +359,7 @@ func (w *work) requestNotice(r request) error {
 	}
 	req := notice.Request{
 		Template: clip(r.name), Lang: r.lang, Subject: w.person.id, Slots: slots, At: r.notBefore,
-		OnBehalfOf: w.tx.Actor().OnBehalfOf, Group: w.group("request", w.peer), Key: r.id, Mode: w.mode,
+		OnBehalfOf: w.tx.Actor().OnBehalfOf, Group: w.group(requestGroup, w.peer), Key: r.id, Mode: w.mode,
 		Order: w.order(r.placer(), w.person.id),
 	}
 	now := w.tx.Now()

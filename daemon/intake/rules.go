@@ -31,7 +31,7 @@ type Rule struct {
 
 	// MaxAge is how old the event may be for a text about it to make sense; what is known is brought
 	// up to date at any age. An engine that was down for a night sends the whole night at once. 0 is
-	// DefaultMaxAge; reminders go by the appointment's start and not by this.
+	// DefaultMaxAge, of a code two minutes; reminders go by the appointment's start and not by this.
 	MaxAge Span `json:"max_age,omitzero"`
 	// Hours are when its texts may go.
 	Hours Hours `json:"hours,omitzero"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -38,7 +39,12 @@ type PeerState struct {
 // maxReasons bounds the reasons that are counted apart; the rest are "other".
 const maxReasons = 100
 
+// varying is what is another for each message that is held off for the same reason; counted apart, one night of them would fill the
+// list.
+var varying = regexp.MustCompile(`,? (by|retry after) [0-9][0-9a-zµ.]*`)
+
 func (s *PeerState) because(why string, n uint64) {
+	why = varying.ReplaceAllString(why, "")
 	if s.Reasons == nil {
 		s.Reasons = map[string]uint64{}
 	}

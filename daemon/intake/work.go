@@ -137,6 +137,9 @@ func (w *work) updateContact() error {
 	case len(c.Fields) > 0:
 		w.did("contact updated (%s)", strings.Join(c.Fields, ", "))
 	}
+	if c.Partly && !c.Stale {
+		w.because("contact: some of the event is older than what is known")
+	}
 	if !c.Stale {
 		for _, p := range w.person.noVoice {
 			if err := contact.Flag(w.tx, p, contact.Flags{NoVoice: new(true)}, w.source); err != nil {
