@@ -109,7 +109,7 @@ func (rd *reading) person(at string, ref fhirReference) (contact.SubjectID, *fhi
 
 // who reads subject and recipient.
 func (rd *reading) who() {
-	var holder *fhirPerson
+	var patient, holder *fhirPerson
 	if s := rd.req.Subject; s != nil {
 		if s.Type != "" && s.Type != "Patient" {
 			rd.not("not-supported", ".subject", "one patient at a time")
@@ -119,6 +119,7 @@ func (rd *reading) who() {
 		if holder != nil && holder.ResourceType != "Patient" {
 			rd.not("value", ".subject", "a subject is a patient")
 		}
+		patient = holder
 	}
 	switch n := len(rd.req.Recipient); {
 	case n > 1:
@@ -129,7 +130,10 @@ func (rd *reading) who() {
 	if rd.findings != nil {
 		return
 	}
-	if holder != nil {
+	if patient != nil && patient != holder && !rd.inUse(*patient) {
+		holder = nil // whoever is texted in their place, it is about them
+	}
+	if holder != nil && rd.inUse(*holder) {
 		rd.reach(*holder)
 	}
 	if rd.out.subject.IsZero() && rd.out.to == (readable{}) && !rd.out.dead {
@@ -169,16 +173,26 @@ func (rd *reading) recipient(ref fhirReference, holder **fhirPerson) {
 	}
 }
 
-// reach takes the number of a person that the request contains: of those in force sms before phone, the
-// person's own rank, mobile before others.
-func (rd *reading) reach(p fhirPerson) {
-	if rd.out.dead = p.DeceasedBoolean || p.DeceasedDateTime != ""; rd.out.dead {
-		return
-	}
-	if p.Active != nil && !*p.Active {
+// inUse tells whether the request may be about, or go to, a person that it contains: one who lives, whose record is in use,
+// and who is related to the patient still.
+func (rd *reading) inUse(p fhirPerson) bool {
+	switch {
+	case p.DeceasedBoolean || p.DeceasedDateTime != "":
+		rd.out.dead = true
+		return false
+	case p.Active != nil && !*p.Active:
 		rd.not("business-rule", ".contained", "the record is not in use")
-		return
+		return false
+	case !rd.inForce(p.Period):
+		rd.not("business-rule", ".contained", "the person is not related to the patient now")
+		return false
 	}
+	return true
+}
+
+// reach takes the number of a person that the request contains: of those in force sms before phone, the
+// person's own rank, mobile before others. A related person without one is not told by the patient's own.
+func (rd *reading) reach(p fhirPerson) {
 	for _, l := range p.Communication {
 		if rd.out.lang == "" || l.Preferred {
 			for _, c := range l.Language.Coding {
@@ -192,8 +206,11 @@ func (rd *reading) reach(p fhirPerson) {
 			best, rank = t, r
 		}
 	}
-	if rank > 0 {
+	switch {
+	case rank > 0:
 		rd.out.to = readNumber(best.Value, rd.site)
+	case p.ResourceType == "RelatedPerson":
+		rd.out.to = readable{err: notice.ErrNoNumber}
 	}
 }
 

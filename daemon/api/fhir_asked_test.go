@@ -81,6 +81,49 @@ func TestFHIRContainedPeople(t *testing.T) {
 	ask(patient("relationship", []any{fields{"text": "x"}})).refused(400, "structure", "CommunicationRequest.contained[0]")
 }
 
+// TestFHIRInThePatientsPlace: a related person is told only about a patient who lives, while they are related, and at a number of their
+// own; what they cannot get goes to nobody else.
+func TestFHIRInThePatientsPlace(t *testing.T) {
+	past := time.Now().AddDate(-1, 0, 0).Format(time.DateOnly)
+	patient, relative := "p", "r"
+	person := func(id string, set ...any) fields {
+		m := fields{"resourceType": "Patient", "id": id, "identifier": []any{fields{"system": "urn:id:RVR", "value": patientMRN}}}
+		if id == relative {
+			m = fields{"resourceType": "RelatedPerson", "id": id, "patient": fields{"identifier": fields{"value": patientMRN}},
+				"telecom": []any{fields{"system": "phone", "value": "617-555-2222"}}}
+		}
+		for i := 0; i < len(set); i += 2 {
+			m[set[i].(string)] = set[i+1]
+		}
+		return m
+	}
+	for name, c := range map[string]struct {
+		patient, relative fields
+		at                string // "" is taken
+	}{
+		"both":       {person(patient), person(relative, "period", fields{"start": past}), ""},
+		"dead":       {person(patient, "deceasedBoolean", true), person(relative), ".subject"},
+		"not in use": {person(patient, "active", false), person(relative), ".contained"},
+		"over":       {person(patient), person(relative, "period", fields{"end": past}), ".contained"},
+		"by e-mail":  {person(patient), person(relative, "telecom", []any{fields{"system": "email", "value": "ann@example.org"}}), ".recipient[0]"},
+	} {
+		b := fhirBox(t)
+		a := b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted("contained", []any{c.patient, c.relative},
+			"subject", fields{"reference": "#p"}, "recipient", []any{fields{"reference": "#r"}}))
+		if c.at != "" {
+			a.refused(422, "business-rule", "CommunicationRequest"+c.at)
+			continue
+		}
+		b.View(func(tx *store.Tx) error {
+			n, _, err := notice.Get(tx, a.want(201).str("id"))
+			if n.To.E164() != "+16175552222" || n.Subject.MRN != patientMRN {
+				t.Errorf("%s: to another number, or about another patient", name)
+			}
+			return err
+		})
+	}
+}
+
 // TestFHIRGuard: no slot carries a word of who the patient is, or why one.
 func TestFHIRGuard(t *testing.T) {
 	b := fhirBox(t)

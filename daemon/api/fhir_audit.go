@@ -9,6 +9,8 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/contact"
+	"pinward/daemon/notice"
+	"pinward/daemon/otp"
 	"pinward/daemon/record"
 	"pinward/store"
 )
@@ -85,7 +87,7 @@ const (
 
 var auditOutcomes = map[store.Outcome]fhirCode{store.OK: "0", store.Refused: "4", store.Failed: "8"}
 
-func showAuditEvent(r store.Record, site contact.Site) auditEvent {
+func showAuditEvent(r store.Record, site contact.Site, about record.About) auditEvent {
 	e := r.Entry
 	c := record.Coded(e)
 	at := fhirInstant(stampOf(r.Time))
@@ -104,9 +106,25 @@ func showAuditEvent(r store.Record, site contact.Site) auditEvent {
 	if e.Outcome != store.OK {
 		out.OutcomeDesc = record.Masked(cmp.Or(record.Attr(e, "cause"), record.Attr(e, "why")))
 	}
-	out.Agent = agentsOf(r, c.ID.Value == dcmExport)
-	out.Entity = entitiesOf(e, c)
+	out.Agent = agentsOf(r, c.ID.Value == dcmExport, about)
+	out.Entity = entitiesOf(e, c, about)
 	return out
+}
+
+// aboutOf finds whom a text was for: an entry of the outbox names only what the text was made for. It is zero where that is not known
+// any more, or cannot be read: the event is told all the same.
+func aboutOf(tx *store.Tx, e store.Entry) record.About {
+	ref := record.Attr(e, "ref")
+	if ref == "" || !strings.HasPrefix(string(e.Action), "message.") {
+		return record.About{}
+	}
+	if v, err := otp.Get(tx, ref); err == nil {
+		return record.About{Subject: v.Subject, Phone: v.To, OnBehalfOf: v.OnBehalfOf}
+	}
+	if n, _, err := notice.Get(tx, ref); err == nil {
+		return record.About{Subject: n.Subject, Phone: n.To, OnBehalfOf: n.OnBehalfOf}
+	}
+	return record.About{}
 }
 
 func dcmCoding(c record.Code) fhirCoding {
@@ -118,7 +136,7 @@ func dcmCoding(c record.Code) fhirCoding {
 
 // agentsOf are the actor, who asked for it; the person for whom a machine spoke; and of what left the box,
 // the number that it went to.
-func agentsOf(r store.Record, export bool) []auditAgent {
+func agentsOf(r store.Record, export bool, about record.About) []auditAgent {
 	kind := string(r.Actor.Kind)
 	actor := auditAgent{
 		Who:   &fhirReference{Identifier: &fhirIdentifier{System: fhirURI(systemActor + kind), Value: r.Actor.ID}},
@@ -131,11 +149,11 @@ func agentsOf(r store.Record, export bool) []auditAgent {
 		actor.Network = &auditNetwork{addr.String(), "2"}
 	}
 	list := []auditAgent{actor}
-	behalf := cmp.Or(r.Actor.OnBehalfOf, record.Attr(r.Entry, "on_behalf_of"))
+	behalf := cmp.Or(r.Actor.OnBehalfOf, record.Attr(r.Entry, "on_behalf_of"), about.OnBehalfOf)
 	if behalf != "" {
 		list = append(list, auditAgent{Who: &fhirReference{Identifier: &fhirIdentifier{Value: record.Masked(behalf)}}})
 	}
-	if phone := record.Attr(r.Entry, "phone"); export && strings.HasPrefix(phone, "+") {
+	if phone := cmp.Or(record.Attr(r.Entry, "phone"), about.Phone.E164()); export && strings.HasPrefix(phone, "+") {
 		source, destination := concept(systemDCM, dcmSource), concept(systemDCM, dcmDestination)
 		list[0].Type = &source
 		list = append(list, auditAgent{Type: &destination, Network: &auditNetwork{record.Masked(phone), "3"}})
@@ -144,8 +162,8 @@ func agentsOf(r store.Record, export bool) []auditAgent {
 }
 
 // entitiesOf are the patient and the record acted on, with what the entry says of it.
-func entitiesOf(e store.Entry, c record.Coding) (list []auditEntity) {
-	if authority, mrn, ok := strings.Cut(e.Subject, "|"); ok {
+func entitiesOf(e store.Entry, c record.Coding, about record.About) (list []auditEntity) {
+	if authority, mrn, ok := strings.Cut(cmp.Or(e.Subject, about.Subject.Key()), "|"); ok {
 		list = append(list, auditEntity{
 			What: patientRef(contact.SubjectID{Authority: authority, MRN: mrn}),
 			Type: fhirCoding{System: systemEntityType, Code: "1"}, Role: fhirCoding{System: systemObjectRole, Code: "1"},
@@ -157,6 +175,8 @@ func entitiesOf(e store.Entry, c record.Coding) (list []auditEntity) {
 	switch {
 	case strings.HasPrefix(string(e.Action), "notice.") && messageID.MatchString(e.Object):
 		thing.What = &fhirReference{Reference: fhirCommunicationType + "/" + e.Object, Type: fhirCommunicationType}
+	case strings.HasPrefix(string(e.Action), "message.") && messageID.MatchString(record.Attr(e, "ref")):
+		thing.What = &fhirReference{Reference: fhirCommunicationType + "/" + record.Attr(e, "ref"), Type: fhirCommunicationType}
 	case c.Object != "":
 		thing.What = &fhirReference{Identifier: &fhirIdentifier{System: systemObject, Value: c.Object}}
 	}
@@ -232,7 +252,7 @@ func searchAuditEvents(_ *api, r *http.Request, tx *store.Tx, _ access.Principal
 	b := newBundle(r)
 	for _, one := range found.Records {
 		if kind == "" || string(one.Actor.Kind) == kind {
-			e := showAuditEvent(one, site)
+			e := showAuditEvent(one, site, aboutOf(tx, one.Entry))
 			b.add("AuditEvent", string(e.ID), e)
 		}
 	}

@@ -155,7 +155,7 @@ func (ask asked) place(err error) error {
 		return err
 	case isSlot, errors.Is(err, notice.ErrUnknownTemplate), errors.Is(err, text.ErrNoMatch):
 		at = ".payload[0].content"
-	case isNumber:
+	case isNumber, ask.to.err != nil && errors.Is(err, ask.to.err):
 		at = ".recipient[0]"
 	case errors.Is(err, errCategory):
 		at = ".category"

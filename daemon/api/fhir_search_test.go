@@ -225,6 +225,34 @@ func TestFHIRAuditEvent(t *testing.T) {
 	}
 }
 
+// TestFHIRAuditEventOfADisclosure: of what left the box it is told from whom, to which number, about whom, and as which Communication
+// (IHE BALP, Privacy Disclosure).
+func TestFHIRAuditEventOfADisclosure(t *testing.T) {
+	b := fhirBox(t)
+	id := b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted()).want(201).str("id")
+	job, _ := b.next()
+	b.receipt(job, 0)
+	found := 0
+	for _, e := range b.fhir(access.Auditor, "GET", "/AuditEvent?_count=200", nil).matches() {
+		text := toJSON(t, e)
+		if !strings.Contains(text, `"disclose"`) {
+			continue
+		}
+		found++
+		for _, part := range []string{`"110153"`, `"110152"`, `"+1617*****34"`, `"` + patientMRN + `"`, `"Communication/` + id + `"`} {
+			if !strings.Contains(text, part) {
+				t.Errorf("no %s in %s", part, text)
+			}
+		}
+		if strings.Contains(text, patientNumber) || strings.Count(text, `"requestor":true`) != 1 {
+			t.Errorf("the number is not masked, or another number of requestors than one: %s", text)
+		}
+	}
+	if found == 0 {
+		t.Error("no event of what was sent")
+	}
+}
+
 // TestFHIRAuthorities: a name, an OID and a URI as the system of a record number, there and back.
 func TestFHIRAuthorities(t *testing.T) {
 	site := contact.Site{Authority: "RVR"}
