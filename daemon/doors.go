@@ -195,7 +195,7 @@ func (b *box) openMLLP(passed map[string][]net.Listener, d *doors) error {
 			}
 			srv.TLS, b.creds[cfg.Name] = creds.Server(), creds
 		}
-		d.mllp = append(d.mllp, srv)
+		d.mllp, b.ports = append(d.mllp, srv), append(b.ports, srv)
 		// No question: whatever is sent there would be a message.
 		accepting := newDoor(l, b.pulses.add(cfg.Name))
 		d.serving = append(d.serving, func() error { return srv.Serve(context.Background(), accepting) })

@@ -61,6 +61,7 @@ type box struct {
 	speech   atomic.Pointer[recordings] // nil where no folder of recordings is configured
 	certs    *certificates
 	creds    map[string]*mllp.Credentials // of the MLLP ports that have TLS, by listener
+	ports    []*mllp.Server               // of MLLP; openMLLP owns it
 	began    time.Time
 
 	// passwords hashes for every door, one at a time: a flood of logins takes one core at most.

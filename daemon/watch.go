@@ -56,6 +56,7 @@ func (b *box) watch() []api.Figure {
 	b.watchTree(&s)
 	h.watchStore(&s)
 	h.watchHL7(&s)
+	b.watchMLLP(&s)
 	h.watchCursors(&s)
 	return s
 }
@@ -138,6 +139,28 @@ func (h *house) watchHL7(s *scrape) {
 		s.count("pinward_hl7_duplicates_total", "HL7 messages that came again.", c.Duplicates, "listener", name)
 		s.count("pinward_hl7_failed_total", "HL7 messages that were not taken: trouble of our own closed the connection.", c.Failed, "listener", name)
 		s.count("pinward_hl7_acted_total", "HL7 messages that matched a rule.", c.Acted, "listener", name)
+	}
+}
+
+// watchMLLP tells of senders whose frames or connections are not right, by address: some reader would lose a message
+// over each. What did not happen has no line.
+func (b *box) watchMLLP(s *scrape) {
+	for _, port := range b.ports {
+		for addr, n := range port.CountsByPeer() {
+			for _, defect := range []struct {
+				name string
+				n    uint64
+			}{
+				{"junk", n.Junk}, {"filler", n.Filler}, {"doubled_start", n.DoubledStart}, {"doubled_end", n.DoubledEnd}, {"form_feed", n.FormFeed},
+				{"line_feed", n.LineFeed}, {"empty", n.Empty}, {"cut", n.Cut}, {"too_large", n.TooLarge}, {"no_room", n.NoRoom}, {"no_mllp", n.Alien},
+				{"refused", n.Refused}, {"handshake", n.Handshakes}, {"unwritten", n.Unwritten}, {"late", n.Late},
+			} {
+				if defect.n > 0 {
+					s.count("pinward_mllp_defects_total", "Frames put right and connections that went wrong, by sender.", defect.n,
+						"listener", port.Name, "address", addr.String(), "defect", defect.name)
+				}
+			}
+		}
 	}
 }
 

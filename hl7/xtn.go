@@ -133,7 +133,7 @@ func (x XTN) number() (Phone, bool) {
 	if hasDigit(x.Unformatted) {
 		p, ok := dialable(x.Unformatted)
 		p.Source = FromUnformatted
-		return p, ok
+		return p.within(x, ok)
 	}
 	if hasDigit(x.Local) {
 		local, ok := dialable(x.Local)
@@ -151,8 +151,24 @@ func (x XTN) number() (Phone, bool) {
 	}
 	p, ok := dialable(x.Text)
 	p.Source = FromText
-	return p, ok
+	return p.within(x, ok)
 }
+
+// within puts the area before a number that has none, where it stands apart (XTN.6): that of the site would make it
+// somebody else's.
+func (p Phone) within(x XTN, ok bool) (Phone, bool) {
+	area, okA := dialable(x.Area)
+	if area.Digits == "" || p.Plus || len(p.Digits) != localDigits {
+		return p, ok
+	}
+	country, okC := dialable(x.Country)
+	p.Source, p.Plus, p.Country, p.Area, p.Local = FromParts, country.Plus, country.Digits, area.Digits, p.Digits
+	p.Digits = p.Country + p.Area + p.Local
+	return p, ok && okA && okC
+}
+
+// localDigits is how many digits a number of the North American plan has without its area.
+const localDigits = 7
 
 // dialable strips the punctuation that people write into numbers and cuts an
 // extension off. It is false where a letter or any other character remains.

@@ -64,7 +64,7 @@ func Merge(tx *store.Tx, into, loser SubjectID, at time.Time) (Change, error) {
 	}
 
 	was := s
-	s.NoTexts = s.NoTexts || old.NoTexts
+	s.NoTexts, s.Unwanted, s.Protected = s.NoTexts || old.NoTexts, s.Unwanted || old.Unwanted, s.Protected || old.Protected
 	s.NoVoice = s.NoVoice || old.NoVoice
 	s.VIP = s.VIP || old.VIP
 	s.Confidential = s.Confidential || old.Confidential

@@ -45,6 +45,8 @@ func subjectFields(f *store.Fields, s *Subject) {
 	store.TextField(f, 15, &s.Ward)
 	store.TextField(f, 16, &s.Class)
 	store.ListField(f, 17, &s.Earlier, earlierFields)
+	store.BoolField(f, 18, &s.Unwanted)
+	store.BoolField(f, 19, &s.Protected)
 }
 
 func earlierFields(f *store.Fields, e *earlier) {
@@ -63,6 +65,7 @@ func numberFields(f *store.Fields, n *Number) {
 	store.TimeField(f, 8, &n.Verified)
 	store.TextField(f, 9, &n.Extension)
 	store.TextField(f, 10, &n.Proxy)
+	store.BoolField(f, 11, &n.Business)
 }
 
 func momentFields(f *store.Fields, at *time.Time) { store.TimeField(f, 1, at) }

@@ -73,6 +73,8 @@ type Number struct {
 	// Proxy says that the number is somebody's who is told in the person's place, and what they are to
 	// them (HL7 tables 0063 and 0131, such as MTH); "" is the person's own.
 	Proxy string
+	// Business says that the number came in PID-14, where some senders put a mobile: another one there takes its place.
+	Business bool
 
 	Since    time.Time // when this number became the subject's, by the store's clock
 	Verified time.Time // when the person last proved to hold it; zero is never
@@ -124,13 +126,15 @@ type Subject struct {
 	BornYear int    // 0 unknown; enough to tell a minor
 
 	Dead    *time.Time // when we were told; nil is living as far as is known
-	NoTexts bool       // the hospital's record says so (PD1-11, PD1-12); a STOP is consent's
+	NoTexts bool       // the hospital's record says so: Unwanted or Protected; a STOP is consent's
 	NoVoice bool
 	VIP     bool // PV1-16: suppressed unless a rule says otherwise
 	// Ward and Class are where the person is now (PV1-3, the point of care) and as what (PV1-2, table 0004:
 	// I, O, E); "" is not known, or nowhere.
 	Ward, Class  string
 	Confidential bool // nothing about this person goes to a number that was theirs before
+	Unwanted     bool // PD1-11
+	Protected    bool // PD1-12; a message that says one of the two leaves the other as it was
 
 	AsOf       time.Time  // the last event that told any of the above; Earlier has what it did not speak of
 	Earlier    []earlier  // what was last told before AsOf; what is not in it is as of AsOf
@@ -161,11 +165,13 @@ type SubjectUpdate struct {
 	ID           SubjectID
 	At           time.Time // of the event; zero is now
 	Source       string    // "hl7:engine1", "desk", "api"
+	Hearsay      bool      // of a source that is no master of it: whatever a master says is newer, however late it comes
 	Phones       *[]Number // the whole list; an empty one deletes all (HL7 sends "")
 	Language     *string
 	BornYear     *int
 	Dead         *bool
-	NoTexts      *bool
+	NoTexts      *bool // Subject.Unwanted
+	Protected    *bool
 	NoVoice      *bool
 	VIP          *bool
 	Confidential *bool

@@ -8,7 +8,8 @@ const (
 	tellsPhones = iota + 1
 	tellsLanguage
 	tellsBorn
-	tellsNoTexts
+	tellsUnwanted
+	tellsProtected
 	tellsNoVoice
 	tellsVIP
 	tellsConfidential

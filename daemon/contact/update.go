@@ -57,7 +57,9 @@ func Upsert(tx *store.Tx, u SubjectUpdate) (Change, error) {
 		c.Fields = s.apply(u, told.hear(at), tx.Now())
 		c.Stale, c.Partly = late && !told.heard, told.missed
 		if !late {
-			s.AsOf = at
+			if !c.Created || !u.Hearsay {
+				s.AsOf = at
+			}
 			if s.Removed != nil {
 				s.Removed = nil
 				c.Fields = append(c.Fields, "restored")
@@ -93,13 +95,27 @@ func (s *Subject) apply(u SubjectUpdate, t *told, now time.Time) (changed []stri
 	}
 	changed = set(changed, t, tellsLanguage, "language", &s.Language, u.Language)
 	changed = set(changed, t, tellsBorn, "born", &s.BornYear, u.BornYear)
-	changed = set(changed, t, tellsNoTexts, "no_texts", &s.NoTexts, u.NoTexts)
+	changed = s.applyWishes(u, t, changed)
 	changed = set(changed, t, tellsNoVoice, "no_voice", &s.NoVoice, u.NoVoice)
 	changed = set(changed, t, tellsVIP, "vip", &s.VIP, u.VIP)
 	changed = set(changed, t, tellsConfidential, "confidential", &s.Confidential, u.Confidential)
 	changed = set(changed, t, tellsWard, "ward", &s.Ward, u.Ward)
 	changed = set(changed, t, tellsClass, "class", &s.Class, u.Class)
 	return changed
+}
+
+// applyWishes keeps why no texts are wanted, and with it whether.
+func (s *Subject) applyWishes(u SubjectUpdate, t *told, changed []string) []string {
+	if u.NoTexts == nil && u.Protected == nil {
+		return changed
+	}
+	why := set(nil, t, tellsUnwanted, "unwanted", &s.Unwanted, u.NoTexts)
+	why = set(why, t, tellsProtected, "protected", &s.Protected, u.Protected)
+	if none := s.Unwanted || s.Protected; none != s.NoTexts {
+		s.NoTexts = none
+		return append(changed, "no_texts")
+	}
+	return append(changed, why...)
 }
 
 func set[T comparable](changed []string, t *told, what int, name string, to, from *T) []string {
@@ -139,7 +155,7 @@ func merged(old, said []Number, source string, now time.Time) []Number {
 // sameNumber leaves history and source out: that another feed says the same is no change.
 func sameNumber(a, b Number) bool {
 	return a.Phone == b.Phone && a.Use == b.Use && a.Equipment == b.Equipment && a.Rank == b.Rank && a.Type == b.Type &&
-		a.Extension == b.Extension && a.Proxy == b.Proxy
+		a.Extension == b.Extension && a.Proxy == b.Proxy && a.Business == b.Business
 }
 
 // setDead applies word of a death by its own clock: a later message that is silent about it does not

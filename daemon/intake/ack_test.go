@@ -107,6 +107,30 @@ func TestProcessingID(t *testing.T) {
 	}
 }
 
+// TestTrainingIsKeptApart lets a test system, which is often a copy, change nothing of real patients.
+func TestTrainingIsKeptApart(t *testing.T) {
+	b := newBox(t)
+	sendOK(t, b, siu("S12", time.Now().Add(50*time.Hour), ""))
+	b.listen(Listener{Name: "test", Mode: contact.Shadow})
+	for i, event := range []string{"S15", "S12", "S13"} {
+		message := b.message(siu(event, time.Now().Add(time.Duration(60+i)*time.Hour), ""))
+		sendOK(t, b, strings.ReplaceAll(strings.Replace(strings.Replace(message, "|P|", "|T|", 1), "5551234", "5559999", 1), "\r", "\n"))
+	}
+	sendOK(t, b, strings.Replace(header("ADT^A08", "T9", time.Now()), "|P|", "|D|", 1)+"\n"+jane+strings.Repeat("|", 17)+"Y")
+	if s, _ := b.subject("4711"); s.Dead != nil || len(b.numbers("4711")) != 1 || b.numbers("4711")[0] != "+16175551234" {
+		t.Errorf("dead %v, numbers %q", s.Dead != nil, b.numbers("4711"))
+	}
+	live := 0
+	for _, q := range b.texts() {
+		if q.mode == contact.Live && q.to == "+16175551234" {
+			live++
+		}
+	}
+	if live != 2 {
+		t.Errorf("%d reminders of the real appointment wait", live)
+	}
+}
+
 // TestActor names the sender by its listener and what it calls itself, cut down to a name.
 func TestActor(t *testing.T) {
 	b := newBox(t)

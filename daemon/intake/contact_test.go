@@ -1,12 +1,15 @@
 package intake
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/otp"
+	"pinward/daemon/text"
 	"pinward/hl7"
 	"pinward/store"
 )
@@ -34,6 +37,8 @@ func TestNumbers(t *testing.T) {
 		{"all the same digit", "9999999999", "", "", "", "PID-13[1]: invalid"},
 		{"premium", "9005551234", "", "", "", "PID-13[1]: premium"},
 		{"abroad", "+442079460000^PRN^CP", "", "", "", "PID-13[1]: foreign"},
+		{"of a country without areas, and no number in Alabama", "^PRN^CP^^65^^98765432", "", "", "", "PID-13[1]: foreign"},
+		{"country and the rest", "^PRN^CP^^1^^6175551234", "", "", "+16175551234", ""},
 		{"short", "911", "", "", "", "PID-13[1]: short"},
 		{"second is bad", "6175551234^PRN^CP~N~123", "", "", "+16175551234", "PID-13[3]: short"},
 		{"fax and e-mail", "6175551111^PRN^FX~^NET^Internet^jane@example.org", "", "", "", ""},
@@ -117,6 +122,71 @@ func TestOlderEvent(t *testing.T) {
 	}
 }
 
+// TestEventOfAMinute takes an event whose time was written to the minute for no older than what came within that minute.
+func TestEventOfAMinute(t *testing.T) {
+	b := newBox(t)
+	minute := time.Now().Add(-2 * time.Minute).Truncate(time.Minute)
+	sendOK(t, b, header("ADT^A08", "C1", minute.Add(15*time.Second))+"\n"+jane)
+	event := "\nEVN|A08|" + minute.UTC().Format("200601021504") + "+0000\n"
+	sendOK(t, b, header("ADT^A08", "C2", minute.Add(50*time.Second))+event+strings.Replace(jane, "5551234", "5559999", 1))
+	if got := b.numbers("4711"); len(got) != 1 || got[0] != "+16175559999" {
+		t.Errorf("numbers are %q", got)
+	}
+	sendOK(t, b, header("ADT^A08", "C3", minute.Add(-5*time.Second))+"\n"+jane)
+	if got := b.numbers("4711"); len(got) != 1 || got[0] != "+16175559999" {
+		t.Errorf("numbers are %q after an older event", got)
+	}
+}
+
+// TestWordOfNoMaster lets registration speak of somebody whom a laboratory told of first, however late its message comes.
+func TestWordOfNoMaster(t *testing.T) {
+	b := newBox(t)
+	b.policy(Policy{Releasable: []string{"*"}})
+	sendOK(t, b, "ORU^R01\n"+jane+"\nOBR|1|||GLU"+strings.Repeat("|", 21)+"F")
+	if got := b.numbers("4711"); len(got) != 1 {
+		t.Fatalf("numbers are %q", got)
+	}
+	sendOK(t, b, "ADT^A04\nEVN|A04|"+ts(time.Now().Add(-time.Hour))+"\n"+strings.Replace(jane, "5551234", "5559999", 1)+"\nPD1||||||||||||Y")
+	s, _ := b.subject("4711")
+	if got := b.numbers("4711"); len(got) != 1 || got[0] != "+16175559999" || !s.NoTexts {
+		t.Errorf("numbers are %q, no texts %v", got, s.NoTexts)
+	}
+}
+
+// TestMobileInPID14 replaces a mobile that a sender writes where work stands, and deletes it by `""`.
+func TestMobileInPID14(t *testing.T) {
+	b := newBox(t)
+	const pid = "ADT^A08\nPID|1||4711^^^RIV^MR|||||||||||"
+	for _, c := range []struct{ field, want string }{
+		{"6175551234^PRS^CP", "+16175551234"}, {"6175559999^PRS^CP", "+16175559999"}, {"", "+16175559999"}, {`""`, ""},
+	} {
+		sendOK(t, b, pid+c.field)
+		if got := strings.Join(b.numbers("4711"), " "); got != c.want {
+			t.Errorf("after %q numbers are %q, want %q", c.field, got, c.want)
+		}
+	}
+}
+
+// TestALongStoryIsTold takes a message of which more is to be said than an entry holds: without an answer its engine
+// would bring it for ever, and nothing behind it.
+func TestALongStoryIsTold(t *testing.T) {
+	b := newBox(t)
+	sendOK(t, b, "ADT^A08\nPID|1||4711^^^RIV^MR||||||||||"+strings.Repeat("123~", 300))
+	if e := b.last(); !strings.Contains(e.Why, "PID-13[1]: short") || !strings.Contains(e.Why, " more") {
+		t.Errorf("why %q", e.Why)
+	}
+	// Dialysis three times a week, and a peer that is paused when the number comes.
+	for i := range 60 {
+		at := time.Now().Add(time.Duration(72+48*i) * time.Hour)
+		sendOK(t, b, strings.Replace(strings.Replace(siu("S12", at, ""), "A77", fmt.Sprint("D", i), 1), "6175551234", "", 1))
+	}
+	b.policy(Policy{Peers: map[string]PeerPolicy{"adt": {Paused: true}}})
+	sendOK(t, b, "ADT^A08\n"+jane)
+	if e := b.last(); !strings.Contains(e.Why, "the peer is paused") {
+		t.Errorf("why %q", e.Why)
+	}
+}
+
 // TestWishes reads PD1-11, PD1-12, PID-15, PID-7 and PV1-16.
 func TestWishes(t *testing.T) {
 	b := newBox(t)
@@ -138,7 +208,10 @@ func TestWishes(t *testing.T) {
 		{"02|Y", yes, false, false},
 		{"02|N", yes, true, false},
 		{"F", no, true, false}, // directory wishes are none of ours
-		{"07", no, false, true},
+		{"07", no, true, true}, // protected still
+		{"07|N", no, false, true},
+		{"01", no, true, true},
+		{"|N", no, true, true}, // unwanted still
 	} {
 		b.policy(c.policy)
 		sendOK(t, b, "ADT^A08\n"+jane+"\nPD1|||||||||||"+c.pd1)
@@ -290,6 +363,25 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestMergeUnitesOptOuts holds the loser's STOP against the survivor's number.
+func TestMergeUnitesOptOuts(t *testing.T) {
+	b := newBox(t)
+	sendOK(t, b, "ADT^A08\n"+jane)
+	sendOK(t, b, "ADT^A08\nPID|1||4712^^^RIV^MR||||||||||6175559999^PRN^CP")
+	b.Do(func(tx *store.Tx) error {
+		s, _, err := contact.Find(tx, contact.SubjectID{Authority: "RIV", MRN: "4712"})
+		if err != nil {
+			return err
+		}
+		return consent.Set(tx, s.Phones[0].Phone, text.Care, consent.Out, consent.SourceSMS)
+	})
+	sendOK(t, b, "ADT^A40\nPID|1||4711^^^RIV^MR\nMRG|4712^^^RIV^MR")
+	sendOK(t, b, siu("S12", time.Now().Add(50*time.Hour), ""))
+	if got := b.whats(); got != "" || !strings.Contains(b.last().Why, "opted out") {
+		t.Errorf("texts %q, why %q", got, b.last().Why)
+	}
+}
+
 // TestMergePairs takes each MRG with the PID before it, as A40 repeats them.
 func TestMergePairs(t *testing.T) {
 	b := newBox(t)
@@ -356,6 +448,21 @@ func TestResult(t *testing.T) {
 }
 
 // TestPrescription announces each prescription once; the next one is another.
+// TestPickup names the pharmacy and not the clinic.
+func TestPickup(t *testing.T) {
+	for _, c := range []struct{ rxd13, rxd30, want string }{
+		{"PHARM", "", "at Main Pharmacy."}, {"", "PHARM", "at Main Pharmacy."}, {"3W", "PHARM", "at Main Pharmacy."}, {"", "", "at Riverside."},
+	} {
+		b := newBox(t)
+		b.policy(Policy{Places: map[string]string{"CARD": "Heart Center", "PHARM": "Main Pharmacy"}})
+		sendOK(t, b, "ADT^A08\n"+jane)
+		sendOK(t, b, "RDS^O13\nPID|1||4711^^^RIV^MR\nPV1|1|O|CARD\nORC|RE\nRXD|1|A^Drug|||||RX77||||||"+c.rxd13+strings.Repeat("|", 17)+c.rxd30)
+		if got := b.handOver(); !strings.Contains(got, c.want) {
+			t.Errorf("RXD-13 %q, RXD-30 %q: the text is %q", c.rxd13, c.rxd30, got)
+		}
+	}
+}
+
 func TestPrescription(t *testing.T) {
 	b := newBox(t)
 	sendOK(t, b, "ADT^A08\n"+jane)
@@ -371,6 +478,10 @@ func TestPrescription(t *testing.T) {
 	sendOK(t, b, "RDS^O13\nPID|1||4711^^^RIV^MR\nORC|CA\nRXD|1|A^Drug|||||RX79")
 	if got := len(b.texts()); got != 2 {
 		t.Errorf("%d texts after a cancelled order", got)
+	}
+	sendOK(t, b, "RDS^O13\nPID|1||4711^^^RIV^MR\nORC|RE||||HD\nRXD|1|A^Drug|||||RX80")
+	if got := len(b.texts()); got != 2 || !strings.Contains(b.last().Why, "(ORC-5)") {
+		t.Errorf("%d texts after an order on hold, why %q", got, b.last().Why)
 	}
 	if words := b.handOver(); strings.Contains(words, "Drug") {
 		t.Errorf("the text is %q", words)

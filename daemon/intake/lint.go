@@ -84,6 +84,7 @@ func (in *Intake) Lint(ctx context.Context, by store.Actor, payload []byte) (Ver
 // stands before the first is nothing.
 func Split(file []byte) [][]byte {
 	var list [][]byte
+	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf")) // as editors put before a text
 	start := -1
 	for i := 0; i+4 <= len(file); i++ {
 		n := bytes.Index(file[i:], []byte("MSH"))

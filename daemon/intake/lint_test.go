@@ -75,6 +75,7 @@ func TestSplit(t *testing.T) {
 		"lines":                {"\n\n" + strings.ReplaceAll(one, "\r", "\n") + "\n\n" + two, []string{strings.ReplaceAll(one, "\r", "\n"), two}},
 		"a remark before it":   {"from the test system\n" + one, []string{one}},
 		"batch":                {"FHS|^~\\&\rBHS|^~\\&\r" + one + "\r" + two, []string{one, two}},
+		"a mark of an editor":  {"\xef\xbb\xbf" + one + "\r\n" + two, []string{one, two}},
 		"nothing":              {"PID|1", nil},
 		"cut":                  {"MSH", nil},
 		"MSH in a word":        {one + "\rNTE|1||\nMSHX", []string{one + "\rNTE|1||\nMSHX"}},

@@ -3,8 +3,10 @@ package intake
 import (
 	"errors"
 
+	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/notice"
+	"pinward/daemon/text"
 	"pinward/hl7"
 )
 
@@ -87,6 +89,9 @@ func (w *work) mergeContacts() error {
 			if err := w.cancelCodes(m.loser, p); err != nil {
 				return err
 			}
+			if err := w.uniteOptOut(m.into, p); err != nil {
+				return err
+			}
 		}
 		if c.Died {
 			if err := w.silence("the patient died", m.into, m.loser); err != nil {
@@ -100,6 +105,33 @@ func (w *work) mergeContacts() error {
 		}
 	}
 	return w.markDead()
+}
+
+// uniteOptOut holds a STOP that came from a number of the loser against the survivor's: it is the same person who
+// wanted no texts. A START from there takes it back.
+func (w *work) uniteOptOut(into contact.SubjectID, lost contact.Phone) error {
+	said, err := consent.Of(w.tx, lost)
+	if err != nil || said.Texts != consent.Out {
+		return err
+	}
+	s, known, err := contact.Find(w.tx, into)
+	if err != nil || !known {
+		return err
+	}
+	for _, n := range s.Phones {
+		now, err := consent.Of(w.tx, n.Phone)
+		if err != nil {
+			return err
+		}
+		if n.Proxy != "" || now.Texts == consent.Out {
+			continue
+		}
+		if err := consent.Set(w.tx, n.Phone, text.Care, consent.Out, consent.SourceHL7); err != nil {
+			return err
+		}
+		w.did("the loser's opt-out holds for the survivor's number")
+	}
+	return nil
 }
 
 // removeContact forgets a person's numbers and cancels all that waits.

@@ -44,6 +44,9 @@ func (rd *reading) subject(cx hl7.CX) contact.SubjectID {
 	if id.Authority == "" {
 		id.Authority = rd.site.Authority
 	}
+	if cx.ID != "" {
+		id.Authority += rd.apart
+	}
 	return id
 }
 
@@ -97,7 +100,7 @@ func (rd *reading) readPerson(whole bool) error {
 		year := at.Year()
 		u.BornYear = &year
 	}
-	u.NoTexts, u.NoVoice = rd.readWishes(rd.m.Segment("PD1", 1))
+	u.NoTexts, u.Protected, u.NoVoice = rd.readWishes(rd.m.Segment("PD1", 1))
 	u.VIP = readVIP(rd.m, pid)
 	if strings.HasPrefix(rd.kind, "ADT^") {
 		u.Ward, u.Class = readPlace(rd.m.Segment("PV1", 1), rd.kind)
@@ -165,33 +168,27 @@ func readDeath(m *hl7.Message) *bool {
 
 // readWishes reads PD1-11 (table 0215 and the codes of the immunisation guides) and PD1-12. Who wants
 // no reminder and no recall wants no texts; "no calls" still takes texts.
-func (rd *reading) readWishes(pd1 hl7.Segment) (noTexts, noVoice *bool) {
+func (rd *reading) readWishes(pd1 hl7.Segment) (noTexts, protected, noVoice *bool) {
 	publicity, protection := pd1.Field(11), pd1.Field(12)
-	forbids, said := false, false
 	switch publicity.Comp(1).String() {
 	case "N", "01", "08", "09", "10", "11", "12":
-		forbids, said = true, true
+		noTexts = new(true)
 	case "02", "04", "06":
-		said, noVoice = true, new(bool)
+		noTexts, noVoice = new(false), new(false)
 	case "03", "05", "07":
-		yes := true
-		said, noVoice = true, &yes
+		noTexts, noVoice = new(false), new(true)
 	}
-	protect, ignore := "Y", rd.sender.YesMeans == "ignore"
+	if publicity.Presence() == hl7.Null {
+		noTexts = new(false)
+	}
+	protect := "Y"
 	if rd.sender.YesMeans == "share" || rd.sender.YesMeans == "" && rd.policy.ShareYes {
 		protect = "N"
 	}
-	switch v := protection.Comp(1).String(); {
-	case ignore:
-	case v == protect:
-		forbids, said = true, true
-	case v == "Y", v == "N":
-		said = true
+	if v := protection.Comp(1).String(); v == "Y" || v == "N" || protection.Presence() == hl7.Null {
+		protected = new(v == protect && rd.sender.YesMeans != "ignore")
 	}
-	if said || publicity.Presence() == hl7.Null || protection.Presence() == hl7.Null && !ignore {
-		noTexts = &forbids
-	}
-	return noTexts, noVoice
+	return noTexts, protected, noVoice
 }
 
 // readVIP reads PV1-16, and PID-32 for somebody who is here under another name (table 0445): nothing

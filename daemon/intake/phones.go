@@ -20,8 +20,8 @@ func (rd *reading) readPhones(pid hl7.Segment) (list *[]contact.Number, homes bo
 	said := false
 	for _, n := range []int{13, 40, 14} {
 		field := pid.Field(n)
-		if n != 14 && field.Presence() == hl7.Null {
-			said, homes = true, true
+		if field.Presence() == hl7.Null {
+			said, homes = true, homes || n != 14
 			continue
 		}
 		rep := 0
@@ -32,6 +32,7 @@ func (rd *reading) readPhones(pid hl7.Segment) (list *[]contact.Number, homes bo
 				continue
 			}
 			number, err := rd.number(x, n == 14)
+			number.Business = n == 14
 			if errors.Is(err, errWork) {
 				continue
 			}
@@ -80,7 +81,7 @@ func (rd *reading) number(x hl7.XTN, business bool) (contact.Number, error) {
 	raw := p.Digits
 	if p.Plus {
 		raw = "+" + raw
-	} else if p.Source == hl7.FromParts && p.Country != "" && p.Area != "" {
+	} else if p.Source == hl7.FromParts && p.Country != "" { // without an area too: +65 98765432 is nobody's in Alabama
 		raw = "+" + raw
 	}
 	phone, err := contact.ParsePhone(raw, rd.site.Plan())

@@ -21,6 +21,7 @@ type reading struct {
 	source      string // of contact data: "hl7:" and the peer
 	peer        string // peer and sender, under which requests have their ids
 	mode        contact.Mode
+	apart       string // of a message that is not for production
 	control     string
 	kind        string // "ADT^A04"
 	fingerprint [32]byte
@@ -94,9 +95,14 @@ func (rd *reading) readMode() error {
 	if rd.mode == contact.Live && len(list) == 0 {
 		return &hl7.Error{Code: hl7.CodeProcessingID, Segment: "MSH", Seq: 1, Field: 11, Reason: "this listener takes production messages only"}
 	}
-	rd.mode = contact.Shadow
+	rd.mode, rd.apart = contact.Shadow, apart
+	rd.peer += apart
 	return nil
 }
+
+// apart marks the authority of persons and appointments that messages speak of which are not for production: a test
+// system is often a copy, with the ids of real patients, and what it says of them is not so.
+const apart = "/training"
 
 func (rd *reading) readAll() error {
 	m := rd.m
@@ -150,13 +156,20 @@ func (rd *reading) readAll() error {
 // what is newer. A time without hour and minute says nothing of order: midnight would make what was
 // sent today older than what came this morning. The zero time counts as now.
 func (rd *reading) eventTime() time.Time {
-	for _, ts := range []hl7.TS{rd.m.Segment("EVN", 1).Field(2).TS(), rd.m.MSH(7).TS()} {
-		at, precision, err := ts.Time(rd.zone)
-		if err == nil && precision >= hl7.PrecisionMinute && plausible(at) {
-			return at
+	sent, precise, err := rd.m.MSH(7).TS().Time(rd.zone)
+	isSent := err == nil && precise >= hl7.PrecisionMinute && plausible(sent)
+	at, precision, err := rd.m.Segment("EVN", 1).Field(2).TS().Time(rd.zone)
+	switch {
+	case err != nil || precision < hl7.PrecisionMinute || !plausible(at):
+		at = time.Time{}
+		if isSent {
+			at = sent
 		}
+	case precision == hl7.PrecisionMinute && isSent && precise > precision && sent.Sub(at) >= 0 && sent.Sub(at) < time.Minute:
+		// Many a sender writes EVN-2 to the minute: its beginning would be older than what came in that minute.
+		at = sent
 	}
-	return time.Time{}
+	return at
 }
 
 // plausible keeps out years that no calendar of ours holds: a record with one could not be written,

@@ -24,9 +24,9 @@ func (w *work) bookVisit() error {
 	if w.ends() != "" {
 		return w.endVisit()
 	}
-	if s := w.visit.status; s == "WAITLIST" || s == "BLOCKED" {
+	if w.visit.timeless() {
 		w.because("the appointment has no time that holds (SCH-25)")
-		return nil
+		return w.unbook()
 	}
 	prev, c, err := contact.Book(w.tx, w.visit.appointment)
 	if err != nil {
@@ -67,6 +67,26 @@ func (w *work) bookVisit() error {
 		return err
 	}
 	return w.joinLink(a, false)
+}
+
+// unbook takes back an appointment that was booked and waits for a time again: what waits tells of one that does not hold.
+func (w *work) unbook() error {
+	prev, known, err := contact.FindAppointment(w.tx, w.visit.appointment.ID)
+	if err != nil || !known || prev.Status != contact.Booked {
+		return err
+	}
+	_, c, err := contact.CancelAppointment(w.tx, prev.ID, w.at, contact.Cancelled)
+	if err != nil {
+		return err
+	}
+	if c.Stale {
+		w.because("appointment: the event is older than what is known")
+		return nil
+	}
+	if err := w.withdraw(prev, "the appointment has no time that holds"); err != nil {
+		return err
+	}
+	return w.remindRest(prev)
 }
 
 // giveVisit withdraws what waits for the patient who had the appointment, and reminds the one who has it.
@@ -230,10 +250,15 @@ func (w *work) remind(a contact.Appointment, again bool) error {
 }
 
 // dayOnly tells whether only the day of a start is known: that reads as its midnight, and so do those who
-// pad it with zeros.
+// pad it with zeros. A sender whose clock is another's has its midnight in the middle of our day: that is a time.
 func (w *work) dayOnly(a contact.Appointment) bool {
-	h, m, _ := a.Start.In(w.zone).Clock()
-	return h == 0 && m == 0
+	const opens, closes = 6, 22
+	midnight := func(zone *time.Location) bool {
+		h, m, _ := a.Start.In(zone).Clock()
+		return h == 0 && m == 0
+	}
+	here := a.Start.In(w.site.Location()).Hour()
+	return midnight(w.site.Location()) || midnight(w.zone) && (here < opens || here >= closes)
 }
 
 // schedule queues the reminders that hang on an appointment: one at each lead that is still to come, or

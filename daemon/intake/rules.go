@@ -189,6 +189,7 @@ var finalResult = []Condition{
 
 var dispensed = []Condition{
 	{Segment: "ORC", Field: 1, Test: None, In: []string{"CA", "OC", "DC", "OD", "HD", "OH", "UA", "UC"}, Why: "the order was cancelled or held (ORC-1)"},
+	{Segment: "ORC", Field: 5, Test: None, In: []string{"CA", "DC", "ER", "HD", "RP"}, Why: "the order was cancelled or held (ORC-5)"},
 	{Segment: "ORC", Field: 28, Test: Only, In: []string{"U"}, Why: "the order is confidential (ORC-28)"},
 	{Segment: "PV1", Field: 16, Test: Blank, Why: "the patient is marked as VIP (PV1-16)"},
 }

@@ -29,6 +29,7 @@ func (rd *reading) readVisit() error {
 	if id.Authority == "" {
 		id.Authority = rd.m.SendingApp().Name() // ids are unique within whoever gives them
 	}
+	id.Authority += rd.apart
 	for _, half := range []string{id.Number, id.Authority} {
 		if err := checkLength(half, "SCH", 2); err != nil {
 			return err
@@ -41,9 +42,12 @@ func (rd *reading) readVisit() error {
 		a.SiteName = ""
 		rd.why = append(rd.why, "the name of the place has a word of the message in it, and is left out")
 	}
-	if rd.ends() == "" {
+	if rd.ends() == "" && !rd.visit.timeless() {
 		start, path := rd.m.ScheduledStart()
-		at, _, err := start.Time(rd.zone)
+		at, precision, err := start.Time(rd.zone)
+		if err == nil && precision < hl7.PrecisionHour {
+			at, _, err = start.Time(rd.site.Location()) // a day is ours, whatever clock the sender goes by
+		}
 		if start.IsZero() {
 			return missing("SCH", 11, "no start in TQ1-7, SCH-11.4, AIS-4, AIL-6, AIG-8 or AIP-6")
 		}
@@ -55,6 +59,9 @@ func (rd *reading) readVisit() error {
 	rd.visit.appointment = a
 	return nil
 }
+
+// timeless tells whether the appointment is none yet, or none any more: its time does not hold, and need not be there.
+func (v visit) timeless() bool { return v.status == "WAITLIST" || v.status == "BLOCKED" }
 
 func appointmentID(f hl7.Field) (contact.AppointmentID, bool) {
 	id := contact.AppointmentID{Number: f.Comp(1).String(), Authority: f.Comp(2).String()}
@@ -88,7 +95,11 @@ func (rd *reading) place() string {
 	if len(rd.policy.Places) == 0 {
 		return ""
 	}
-	for _, f := range []hl7.Field{rd.m.Segment("AIL", 1).Field(3), rd.m.Segment("PV1", 1).Field(3)} {
+	fields := []hl7.Field{rd.m.Segment("AIL", 1).Field(3), rd.m.Segment("PV1", 1).Field(3)}
+	if rxd := rd.m.Segment("RXD", 1); rxd.Exists() {
+		fields = []hl7.Field{rxd.Field(13), rxd.Field(30)} // where it lies ready, and not where the patient was seen
+	}
+	for _, f := range fields {
 		if name := rd.placeOf(f); name != "" {
 			return name
 		}

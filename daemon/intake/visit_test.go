@@ -26,6 +26,25 @@ func sendOK(t *testing.T, b *box, message string) {
 	}
 }
 
+// TestWaitsForATimeAgain withdraws the reminders of an appointment whose patient was put on a list, and brings them back.
+func TestWaitsForATimeAgain(t *testing.T) {
+	b := newBox(t)
+	start := time.Now().Add(50 * time.Hour)
+	sendOK(t, b, "SIU^S12\nSCH|P1^EPIC|A77^EPIC|||||||30|MIN"+strings.Repeat("|", 15)+"Waitlist\n"+jane) // who waits has no time
+	sendOK(t, b, siu("S12", start, "Booked"))
+	if got := b.texts(); len(got) != 2 {
+		t.Fatalf("%d reminders", len(got))
+	}
+	sendOK(t, b, siu("S14", start, "Waitlist"))
+	if got := b.texts(); len(got) != 0 {
+		t.Errorf("%d reminders of a time that does not hold", len(got))
+	}
+	sendOK(t, b, siu("S14", start, "Booked"))
+	if got := b.texts(); len(got) != 2 {
+		t.Errorf("%d reminders, booked again", len(got))
+	}
+}
+
 // TestReminderTimes holds reminders to the appointment: they go a day and two hours before, and are of
 // no use when it begins.
 func TestReminderTimes(t *testing.T) {
@@ -111,6 +130,21 @@ func TestDayWithoutHour(t *testing.T) {
 		if got := b.whats(); got != "" || !strings.Contains(b.last().Why, "no time of day") {
 			t.Errorf("%s: texts %q, %q", start, got, b.last().Why)
 		}
+	}
+}
+
+// TestMidnightOfAnotherClock reminds of an evening visit that a sender in UTC writes as its midnight, and of none whose day alone is known.
+func TestMidnightOfAnotherClock(t *testing.T) {
+	b := newBox(t)
+	b.policy(Policy{Peers: map[string]PeerPolicy{"adt": {Zone: "UTC"}}})
+	day := time.Now().UTC().AddDate(0, 0, 5).Format("20060102")
+	sendOK(t, b, "SIU^S12\nSCH||D1|||||||||^^^"+day+"\n"+jane)
+	if got := b.whats(); got != "" || !strings.Contains(b.last().Why, "no time of day") {
+		t.Errorf("a day alone: texts %q, why %q", got, b.last().Why)
+	}
+	sendOK(t, b, "SIU^S12\nSCH||D2|||||||||^^^"+day+"000000\n"+jane)
+	if got := b.whats(); got != "24h 2h" {
+		t.Errorf("an evening: texts %q, why %q", got, b.last().Why)
 	}
 }
 

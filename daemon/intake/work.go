@@ -74,6 +74,26 @@ func (w *work) because(format string, args ...any) {
 	w.why = append(w.why, fmt.Sprintf(format, args...))
 }
 
+// maxSaid is how long what is told of one message may be: an entry holds no longer text, and one that cannot be
+// written would undo the message, which its engine would bring for ever.
+const maxSaid = 2000
+
+// said puts what was done, or why not more, into words, and no more of them than an entry holds.
+func said(list []string) string {
+	var b strings.Builder
+	for i, s := range list {
+		if b.Len()+len(s) > maxSaid {
+			fmt.Fprintf(&b, "; and %d more", len(list)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(s)
+	}
+	return b.String()
+}
+
 // refused explains a refusal, which its verb has recorded in the transaction. It gives back any other
 // error. The texts of refusals are constants of their rooms.
 func (w *work) refused(what string, err error) error {
@@ -86,14 +106,14 @@ func (w *work) refused(what string, err error) error {
 
 func (w *work) outcome() outcome {
 	out := outcome{
-		At: w.tx.Now(), Type: w.kind, Ack: hl7.AA, Wrong: w.wrong, Did: strings.Join(w.done, "; "), AckID: newAckID(),
+		At: w.tx.Now(), Type: w.kind, Ack: hl7.AA, Wrong: w.wrong, Did: said(w.done), AckID: newAckID(),
 	}
 	if w.wrong != nil {
 		out.Ack = w.wrong.AckCode()
 		out.Did, out.Why = "", w.wrong.Error()
 		return out
 	}
-	out.Why = strings.Join(w.why, "; ")
+	out.Why = said(w.why)
 	switch {
 	case w.rule != nil:
 		out.Rule = w.rule.Name
@@ -140,7 +160,7 @@ func (w *work) updateContact() error {
 	if c.Partly && !c.Stale {
 		w.because("contact: some of the event is older than what is known")
 	}
-	if !c.Stale {
+	if !c.Stale && w.apart == "" {
 		for _, p := range w.person.noVoice {
 			if err := contact.Flag(w.tx, p, contact.Flags{NoVoice: new(true)}, w.source); err != nil {
 				return err
@@ -151,14 +171,14 @@ func (w *work) updateContact() error {
 }
 
 // numbers puts together what the message says of somebody's numbers, and what it leaves as it was: those
-// at home where it speaks of work alone, those of proxies where it names no next of kin.
+// at home where PID-14 alone speaks, those of proxies where it names no next of kin.
 func (p person) numbers(said *[]contact.Number, before []contact.Number) []contact.Number {
 	var own, proxies []contact.Number
 	for _, n := range before {
 		switch {
 		case n.Proxy != "":
 			proxies = append(proxies, n)
-		case said == nil, !p.homes && n.Use != "WPN":
+		case said == nil, !p.homes && n.Use != "WPN" && !n.Business:
 			own = append(own, n)
 		}
 	}
@@ -211,6 +231,7 @@ func (w *work) knowContact() error {
 		return err
 	}
 	if !known {
+		w.person.update.Hearsay = true
 		return w.updateContact()
 	}
 	return w.markDead()
