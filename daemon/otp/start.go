@@ -50,7 +50,9 @@ const MaxReference = 256
 
 // Start begins a verification and puts its message into the outbox, or sends
 // the code of the one that is going on for this service, number and reference
-// again. In this order: the service's own conditions, consent and blocks,
+// again, unless that is about somebody else: people share phones, and one's code
+// proves nothing about the other. Then both go on, and a check that names the
+// number alone means the last. In this order: the service's own conditions, consent and blocks,
 // limits, admission; then record, message and entry, all in tx.
 //
 // Refusals (see Refusal) are recorded in tx and must be committed. They leave
@@ -137,7 +139,7 @@ func start(tx *store.Tx, req StartRequest) (Verification, error) {
 	case err != nil:
 		return Verification{}, err
 	case v.State == MaxChecks:
-		return v, ErrMaxChecks
+		return v, ErrMaxChecks // whomever it is about: it is the number that is being guessed at
 	case v.Expires.Sub(tx.Now()) < tooLate(v):
 		// What is left of its life is no use to anybody who has yet to read the
 		// text: let it end, and begin another.
@@ -145,9 +147,32 @@ func start(tx *store.Tx, req StartRequest) (Verification, error) {
 			return Verification{}, err
 		}
 		return first(tx, p, req)
-	default:
-		return again(tx, p, req, v)
 	}
+	same, err := samePerson(tx, v.Subject, req.Subject)
+	if err != nil {
+		return Verification{}, err
+	}
+	if !same {
+		return first(tx, p, req)
+	}
+	return again(tx, p, req, v)
+}
+
+// samePerson tells whether two starts may be about one person: one of them does not say, or one record was merged into the other since.
+func samePerson(tx *store.Tx, a, b contact.SubjectID) (bool, error) {
+	if a == b || a.IsZero() || b.IsZero() {
+		return true, nil
+	}
+	for _, id := range []*contact.SubjectID{&a, &b} {
+		s, known, err := contact.Find(tx, *id)
+		if err != nil {
+			return false, fmt.Errorf("look up subject: %w", err)
+		}
+		if known {
+			*id = s.ID
+		}
+	}
+	return a == b, nil
 }
 
 // tooLate is the rest of a life within which a text is not sent any more.

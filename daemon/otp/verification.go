@@ -120,8 +120,8 @@ const keep = 7 * 24 * time.Hour
 
 var (
 	verifications = store.NewTable[Verification]("otp.verifications", store.Queue()) // key: the 16 bytes of the id
-	// current finds what is going on: key = blinded number, then blinded service
-	// and reference; value = id.
+	// current finds what is going on, of several people's what was started last: key = blinded number, then blinded
+	// service and reference; value = id.
 	current = store.NewTable[string]("otp.current", store.Blinded(0, 16),
 		store.Bookkeeping("finds the verification that is going on for a number; the verification has its own entries"))
 	// ofNumber lists the verifications of a number; key = blinded number, instant of
@@ -227,23 +227,13 @@ func (v Verification) going(now time.Time) bool {
 	return (v.State == Pending || v.State == MaxChecks) && now.Before(v.Expires)
 }
 
-// PendingOf lists what is pending for a number, over all services.
+// PendingOf lists what is pending for a number, over all services and everybody who shares it, the last started first.
 func PendingOf(tx *store.Tx, to contact.Phone) ([]Verification, error) {
-	var out []Verification
-	err := current.Each(tx, store.Range{Prefix: numberKey(tx, to)}, func(_ []byte, id string) error {
-		v, err := load(tx, id)
-		if err != nil {
-			return err
-		}
-		if v.State == Pending && v.going(tx.Now()) {
-			out = append(out, v)
-		}
-		return nil
-	})
+	all, err := Of(tx, to)
 	if err != nil {
-		return nil, fmt.Errorf("list pending verifications: %w", err)
+		return nil, err
 	}
-	return out, nil
+	return slices.DeleteFunc(all, func(v Verification) bool { return v.State != Pending || !v.going(tx.Now()) }), nil
 }
 
 func requestKey(tx *store.Tx, service, id string) []byte {
