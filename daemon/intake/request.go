@@ -151,6 +151,8 @@ func (w *work) request(r request) error {
 		return w.decline(r, fmt.Sprintf("verification: the message is older than %s (or its clock or zone is wrong)", use))
 	case r.notBefore.After(now.Add(time.Minute)):
 		return w.decline(r, "verification: a code cannot be asked for ahead of its time")
+	case w.sender.Paused:
+		return w.decline(r, "verification: the peer is paused, and a code cannot wait")
 	}
 	id, err := w.start(r)
 	if err != nil || id == "" {
@@ -209,6 +211,7 @@ func (w *work) startVerify() error {
 		code: true, name: w.rule.Verify, id: w.rule.Name + "/" + clip(w.control), channel: otp.ChannelAuto, maxAge: time.Duration(w.rule.MaxAge), unasked: true,
 	}
 	r.key = r.id + "/" + hex.EncodeToString(w.fingerprint[:])
+	now := w.tx.Now()
 	s, _, err := contact.Find(w.tx, w.person.id)
 	switch {
 	case err != nil:
@@ -217,8 +220,8 @@ func (w *work) startVerify() error {
 		return w.decline(r, "verification: the patient wants no texts, and nobody asked for this one")
 	case w.rule.Paused:
 		return w.decline(r, "verification: the rule is paused, and a code cannot wait")
-	case w.sender.Paused:
-		return w.decline(r, "verification: the peer is paused, and a code cannot wait")
+	case !w.rule.Hours.Next(now, w.site.Location()).Equal(now):
+		return w.decline(r, "verification: it is outside of the rule's hours, and a code cannot wait")
 	}
 	open, err := w.tooMany(w.rule.Name)
 	if err != nil {

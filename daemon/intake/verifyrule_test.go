@@ -47,6 +47,35 @@ func TestVerifyRulePaused(t *testing.T) {
 	}
 }
 
+// TestVerifyRuleHours: a code by rule goes in the hours of its rule, and outside of them not later.
+func TestVerifyRuleHours(t *testing.T) {
+	for from, want := range map[time.Duration]string{-time.Hour: "patient-signup", 2 * time.Hour: ""} {
+		begin := time.Now().In(newYork()).Add(from)
+		b := verifying(t, func(r *Rule) {
+			r.Hours = Hours{From: begin.Format("15:04"), To: begin.Add(2 * time.Hour).Format("15:04")}
+		})
+		sendOK(t, b, "ADT^A04\n"+jane)
+		if b.whats() != want || want == "" && !strings.Contains(b.last().Why, "hours") {
+			t.Errorf("hours begin in %s: %q, %s", from, b.whats(), b.last().Why)
+		}
+	}
+}
+
+// TestRequestOfAPausedPeer: a code that a paused peer asks for does not go either.
+func TestRequestOfAPausedPeer(t *testing.T) {
+	b := newBox(t)
+	b.pause("peer", "adt", true)
+	sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^patient-signup|R1")
+	if b.whats() != "" || !strings.Contains(b.last().Why, "peer is paused") {
+		t.Errorf("%q, %s", b.whats(), b.last().Why)
+	}
+	b.pause("peer", "adt", false)
+	sendOK(t, b, "ADT^A08\n"+jane+"\nZNT|1|OTP^patient-signup|R1")
+	if b.whats() != "patient-signup" {
+		t.Errorf("asked again after the pause: %q, %s", b.whats(), b.last().Why)
+	}
+}
+
 // TestVerifyRuleOfARestartedControlID: control ids restart; another patient's message under an old one starts their code.
 func TestVerifyRuleOfARestartedControlID(t *testing.T) {
 	b := verifying(t, nil)
