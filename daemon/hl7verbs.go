@@ -325,17 +325,18 @@ func (b *box) hl7Live(r *http.Request, s *store.Store, by store.Actor) (any, err
 	if err := ask(r, &req); err != nil {
 		return nil, err
 	}
-	if _, err := b.listener(req.Listener); err != nil || req.Listener == "" {
+	in, err := b.listener(req.Listener)
+	if err != nil || req.Listener == "" {
 		return nil, fmt.Errorf("%w: name one of the listeners of pinward.toml", admin.ErrState)
 	}
 	var answer struct {
 		Live bool `json:"live"`
 	}
-	err := s.Update(r.Context(), by, func(tx *store.Tx) (err error) {
+	err = s.Update(r.Context(), by, func(tx *store.Tx) (err error) {
 		if !req.Live {
-			return intake.EndLive(tx, req.Listener)
+			return in.EndLive(tx)
 		}
-		answer.Live, err = intake.GoLive(tx, req.Listener)
+		answer.Live, err = in.GoLive(tx)
 		return err
 	})
 	if errors.Is(err, intake.ErrSecondPerson) {

@@ -83,6 +83,7 @@ func (b *box) openStore(ctx context.Context, keys store.Keys, accept *store.Acce
 	if err := b.sealed.bind(ctx, s); err != nil {
 		b.log.Error("bind events of a closed box", "error", err) // no reason to stay closed
 	}
+	h.listeners(b)
 	if err := h.settle(ctx, b.cfg); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -115,6 +116,11 @@ func (h *house) settle(ctx context.Context, c Config) error {
 		}
 		if err := otp.Install(tx); err != nil {
 			return fmt.Errorf("install shipped services: %w", err)
+		}
+		for _, in := range h.intake {
+			if err := in.Begin(tx); err != nil {
+				return err
+			}
 		}
 		for _, p := range c.Modems {
 			var err error
@@ -149,6 +155,10 @@ func (h *house) afterRestore(tx *store.Tx) error {
 func (h *house) buildDoors(b *box) {
 	h.api = api.New(api.Options{Store: h.store, Box: b.watch, Figures: h.figures, Backup: h.backupFigures, Maintenance: func() bool { return h.inMaintenance() != nil }, Health: b.Health, Log: b.log, Version: b.opts.Version})
 	h.console = console.New(console.Options{Store: h.store, Health: b.Health, Planned: h.plannedUntil, Passwords: b.passwords, Directory: b.directoryNow, Log: b.log})
+}
+
+// listeners makes what handles the messages of each HL7 listener.
+func (h *house) listeners(b *box) {
 	h.intake = map[string]*intake.Intake{}
 	for _, l := range b.cfg.HL7 {
 		in := l.intake(b.log)

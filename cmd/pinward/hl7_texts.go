@@ -98,7 +98,7 @@ func (c *client) hl7Live(verb, short string, live bool) *cobra.Command {
 			case live:
 				fmt.Println("asked: another person says the same within a day, and it is live")
 			default:
-				fmt.Println("in shadow: it decides and records, and sends nothing")
+				fmt.Println("in shadow: it decides and records, and sends nothing, nor what waits")
 			}
 			return err
 		},

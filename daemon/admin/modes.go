@@ -117,6 +117,9 @@ func (d *door) setClientMode(w http.ResponseWriter, r *http.Request, s *store.St
 			return nil // Agree has left its entry, or nothing changes
 		}
 		c.Mode = req.Mode.String()
+		if _, err := contact.SetMode(tx, contact.OfClient(c.SID), had, req.Mode); err != nil {
+			return err
+		}
 		return access.SetClient(tx, c)
 	})
 	switch {

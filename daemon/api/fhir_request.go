@@ -93,7 +93,7 @@ func (ask asked) notice(tx *store.Tx, p access.Principal, site contact.Site) (no
 	}
 	n := notice.Request{
 		To: ask.to.phone, Lang: lang, Subject: ask.subject, At: ask.at, Expires: ask.expires, Urgent: ask.urgent,
-		Client: p.Actor.ID, OnBehalfOf: onBehalf(p, ask.onBehalfOf), Staff: p.Staff, Mode: modeOf(p), Once: true,
+		Client: p.Actor.ID, OnBehalfOf: onBehalf(p, ask.onBehalfOf), Staff: p.Staff, Mode: modeOf(p), From: clientOf(p), Once: true,
 	}
 	if ask.key != "" {
 		n.Group, n.Key = fhirGroup(p), ask.key

@@ -7,6 +7,7 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/consent"
+	"pinward/daemon/contact"
 	"pinward/daemon/notice"
 	"pinward/daemon/outbox"
 	"pinward/daemon/text"
@@ -255,6 +256,26 @@ func TestFHIRModes(t *testing.T) {
 	if a := b.fhir(access.Engine, "GET", "/Communication/"+id, nil).want(200); a.str("status") != "not-done" || !strings.Contains(a.Body.String(), "test-mode") {
 		t.Errorf("communication: %s", a.Body)
 	}
+}
+
+// TestTextsNameTheirClient: by each door, so that the mode which the client has when a text goes is the one that holds.
+func TestTextsNameTheirClient(t *testing.T) {
+	b := fhirBox(t)
+	b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted()).want(201)
+	b.call(access.Engine, "POST", "/v1/notices", fields{"template": "result.ready", "to": patientNumber, "slots": fields{"link": "https://portal.example.org/"}}).want(201)
+	b.call(access.Engine, "POST", "/v1/verifications", fields{"service": "patient-signup", "to": patientNumber}).want(201)
+	b.View(func(tx *store.Tx) error {
+		page, _, err := outbox.List(tx, outbox.Filter{}, "")
+		if len(page) != 3 {
+			t.Errorf("%d texts", len(page))
+		}
+		for _, m := range page {
+			if m.From != contact.OfClient(b.clients[access.Engine].sid) {
+				t.Errorf("a text of lane %s is from %q", m.Lane, m.From)
+			}
+		}
+		return err
+	})
 }
 
 // TestFHIROccurrence: a day is the site's, an instant has its zone, a period ends the use of the text.

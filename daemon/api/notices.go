@@ -76,7 +76,7 @@ func sendNotice(a *api, r *http.Request, body []byte) (decision, error) {
 func (req noticeRequest) notice(tx *store.Tx, p access.Principal, site contact.Site, to readable) (notice.Request, error) {
 	n := notice.Request{
 		Template: req.Template, To: to.phone, Lang: req.Locale, Subject: req.Subject.id(site), Client: p.Actor.ID,
-		OnBehalfOf: onBehalf(p, req.OnBehalfOf), Staff: p.Staff, Mode: modeOf(p),
+		OnBehalfOf: onBehalf(p, req.OnBehalfOf), Staff: p.Staff, Mode: modeOf(p), From: clientOf(p),
 	}
 	if req.Key != "" {
 		n.Group, n.Key = "api/"+p.Actor.ID, req.Key

@@ -95,7 +95,7 @@ func start(tx *store.Tx, p access.Principal, to readable, req otp.StartRequest) 
 		return v, to.err
 	}
 	req.To = to.phone
-	req.Client, req.Staff, req.Mode = p.Actor.ID, p.Staff, modeOf(p)
+	req.Client, req.Staff, req.Mode, req.From = p.Actor.ID, p.Staff, modeOf(p), clientOf(p)
 	v, err = otp.Start(tx, req)
 	if e, ok := errors.AsType[*text.SlotError](err); ok {
 		if e.Slot == string(text.Payee) || e.Slot == string(text.Amount) {
@@ -121,6 +121,14 @@ func onBehalf(p access.Principal, named string) string {
 		return ""
 	}
 	return named
+}
+
+// clientOf is whose mode holds when a text of this caller's goes: a client's, as a person's never changes.
+func clientOf(p access.Principal) string {
+	if p.Kind != access.KindClient {
+		return ""
+	}
+	return contact.OfClient(p.Actor.ID)
 }
 
 // modeOf is how far this caller's requests go; what it does not understand is shadow.

@@ -200,6 +200,9 @@ func SetSite(tx *store.Tx, s Site) error {
 	if err := sites.Put(tx, siteKey, s); err != nil {
 		return fmt.Errorf("keep site: %w", err)
 	}
+	if _, err := SetMode(tx, ofSite, old.Mode, s.Mode); err != nil {
+		return err
+	}
 	return record(tx, store.Entry{Action: ActionSite, Object: "site", Attrs: []store.Attr{
 		{Key: "changed", Value: strings.Join(old.differs(s), ",")},
 		{Key: "mode", Value: s.Mode.String()},

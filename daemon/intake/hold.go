@@ -57,6 +57,7 @@ func (w *work) ruleName() string {
 // text sends a text that this message causes: every one goes through here. A refusal is notice's.
 func (w *work) text(req notice.Request, visit contact.Appointment) (fate, error) {
 	now := w.tx.Now()
+	req.From = w.from
 	if req.At.Before(now) {
 		req.At = now
 	}

@@ -100,6 +100,7 @@ type ground struct {
 	read   time.Time
 
 	mode    contact.Mode // of the listener
+	from    string       // the source that it is
 	senders []*sender
 	rules   rules
 }
@@ -117,7 +118,7 @@ func (in *Intake) standOn(ctx context.Context) (*ground, error) {
 		return old, nil // another is at it; this message came hardly later than the last
 	}
 	defer in.reading.Unlock()
-	g := &ground{read: time.Now()}
+	g := &ground{read: time.Now(), from: in.listener.source()}
 	err := in.store.View(ctx, func(tx *store.Tx) (err error) {
 		if g.site, err = contact.SiteOf(tx); err != nil {
 			return err

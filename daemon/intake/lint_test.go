@@ -150,7 +150,7 @@ func TestLiveNeedsTwo(t *testing.T) {
 	by := func(name string) (bool, error) {
 		var done bool
 		err := b.Store.Update(context.Background(), store.Actor{Kind: "user", ID: name}, func(tx *store.Tx) (err error) {
-			done, err = GoLive(tx, "adt")
+			done, err = b.in.GoLive(tx)
 			return err
 		})
 		b.in.ground.Store(nil)
@@ -182,7 +182,7 @@ func TestLiveNeedsTwo(t *testing.T) {
 	if done, err := by("bob"); !done || err != nil || mode() != "live" || !reaches() {
 		t.Errorf("agreed: %v, %v, mode %s", done, err, mode())
 	}
-	b.Do(func(tx *store.Tx) error { return EndLive(tx, "adt") })
+	b.Do(func(tx *store.Tx) error { return b.in.EndLive(tx) })
 	b.in.ground.Store(nil)
 	if mode() != "shadow" || reaches() {
 		t.Errorf("mode %s after the end", mode())

@@ -14,6 +14,7 @@ type live struct {
 	Asked   string    `json:"asked"` // by whom
 	AskedAt time.Time `json:"asked_at"`
 	Agreed  string    `json:"agreed,omitempty"` // by whom; "" while it waits
+	Ended   bool      `json:"ended,omitempty"`  // taken back: in shadow, whatever the configuration says, until somebody agrees
 }
 
 var lives = store.NewTable[live]("intake.live", store.Cached())
@@ -29,7 +30,8 @@ const askLife = 24 * time.Hour
 
 // GoLive asks for a listener to reach patients, or agrees to what another person asked within the last
 // day; then it is live, as far as the box's configuration and the site's mode let it.
-func GoLive(tx *store.Tx, listener string) (isLive bool, err error) {
+func (in *Intake) GoLive(tx *store.Tx) (isLive bool, err error) {
+	listener := in.listener.Name
 	l, _, err := lives.Get(tx, []byte(listener))
 	if err != nil {
 		return false, fmt.Errorf("read mode of listener: %w", err)
@@ -39,7 +41,10 @@ func GoLive(tx *store.Tx, listener string) (isLive bool, err error) {
 	case l.Agreed != "":
 		return true, nil
 	case l.Asked == "" || tx.Now().Sub(l.AskedAt) > askLife:
-		l = live{Asked: who, AskedAt: tx.Now()}
+		l = live{Asked: who, AskedAt: tx.Now(), Ended: l.Ended}
+		if !in.listener.TwoPersons {
+			l.Agreed, step = who, "agreed"
+		}
 	case l.Asked == who:
 		return false, ErrSecondPerson
 	default:
@@ -48,33 +53,62 @@ func GoLive(tx *store.Tx, listener string) (isLive bool, err error) {
 	if err := lives.Put(tx, []byte(listener), l); err != nil {
 		return false, fmt.Errorf("keep mode of listener: %w", err)
 	}
-	return l.Agreed != "", recordLive(tx, listener, step)
+	return l.Agreed != "", in.changed(tx, step)
 }
 
-// EndLive takes a listener back to shadow. One person is enough for that.
-func EndLive(tx *store.Tx, listener string) error {
-	if err := lives.Delete(tx, []byte(listener)); err != nil {
+// EndLive takes a listener back to shadow, and all that waits of it. One person is enough for that.
+func (in *Intake) EndLive(tx *store.Tx) error {
+	if err := lives.Put(tx, []byte(in.listener.Name), live{Ended: true}); err != nil {
 		return fmt.Errorf("keep mode of listener: %w", err)
 	}
-	return recordLive(tx, listener, "ended")
+	return in.changed(tx, "ended")
 }
 
-func recordLive(tx *store.Tx, listener, step string) error {
-	return tx.Record(store.Entry{Action: ActionLive, Outcome: store.OK, Object: clip(listener), Attrs: []store.Attr{{Key: "step", Value: step}}})
-}
-
-// modeOf is how far this listener's messages go: never further than the configuration says, and live only
-// where two people said so.
-func (l Listener) modeOf(tx *store.Tx) (contact.Mode, error) {
-	if l.Mode != contact.Live || !l.TwoPersons {
-		return l.Mode, nil
+// changed makes a step hold for what waits as well.
+func (in *Intake) changed(tx *store.Tx, step string) error {
+	mode, _, err := in.setMode(tx)
+	if err != nil {
+		return err
 	}
+	return in.recordLive(tx, step, mode)
+}
+
+// Begin makes the mode that the configuration has by now hold for what waits since before the start. It leaves an entry where that
+// is another than before.
+func (in *Intake) Begin(tx *store.Tx) error {
+	mode, changed, err := in.setMode(tx)
+	if err != nil || !changed {
+		return err
+	}
+	return in.recordLive(tx, "configured", mode)
+}
+
+func (in *Intake) setMode(tx *store.Tx) (mode contact.Mode, changed bool, err error) {
+	if mode, err = in.listener.modeOf(tx); err != nil {
+		return mode, false, err
+	}
+	changed, err = contact.SetMode(tx, in.listener.source(), contact.Shadow, mode)
+	return mode, changed, err
+}
+
+func (in *Intake) recordLive(tx *store.Tx, step string, mode contact.Mode) error {
+	return tx.Record(store.Entry{Action: ActionLive, Outcome: store.OK, Object: clip(in.listener.Name), Attrs: []store.Attr{
+		{Key: "step", Value: step}, {Key: "mode", Value: mode.String()},
+	}})
+}
+
+// source is the listener as messages name where they are from.
+func (l Listener) source() string { return contact.OfListener(l.Name) }
+
+// modeOf is how far this listener's messages go: never further than the configuration says, live only where two people said so, and
+// nowhere once it was taken back.
+func (l Listener) modeOf(tx *store.Tx) (contact.Mode, error) {
 	v, _, err := lives.Get(tx, []byte(l.Name))
 	if err != nil {
 		return contact.Shadow, fmt.Errorf("read mode of listener: %w", err)
 	}
-	if v.Agreed == "" {
+	if v.Agreed == "" && (v.Ended || l.Mode == contact.Live && l.TwoPersons) {
 		return contact.Shadow, nil
 	}
-	return contact.Live, nil
+	return l.Mode, nil
 }

@@ -33,7 +33,7 @@ func (in *Intake) Living(ctx context.Context, by store.Actor, id contact.Subject
 		if !known || s.Dead == nil {
 			return ErrNotDead
 		}
-		w := &work{tx: tx, reading: &reading{ground: g, sender: &sender{}, zone: g.zone, m: &hl7.Message{}, source: "operator", mode: g.mode}}
+		w := &work{tx: tx, reading: &reading{ground: g, sender: &sender{}, zone: g.zone, m: &hl7.Message{}, source: "operator", mode: g.mode, from: g.from}}
 		if _, err := contact.MarkDead(tx, s.ID, tx.Now(), false); err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ type reading struct {
 	source      string // of contact data: "hl7:" and the peer
 	peer        string // peer and sender, under which requests have their ids
 	mode        contact.Mode
+	from        string // whose mode holds when a text goes; "" where the message says its own
 	apart       string // of a message that is not for production
 	control     string
 	kind        string // "ADT^A04"
@@ -41,7 +42,7 @@ type reading struct {
 // read finds the rule of a message and takes out what its effects need. wrong is what hl7.Parse said.
 func (in *Intake) read(g *ground, who *sender, m *hl7.Message, frame []byte, wrong error) *reading {
 	rd := &reading{
-		ground: g, sender: who, zone: who.zone, m: m, source: "hl7:" + who.Name, mode: g.mode, control: m.ControlID(),
+		ground: g, sender: who, zone: who.zone, m: m, source: "hl7:" + who.Name, mode: g.mode, from: g.from, control: m.ControlID(),
 		peer: who.Name + "|" + m.SendingApp().Name() + "|" + m.SendingFacility().Name(),
 	}
 	if rd.zone == nil {
@@ -95,7 +96,7 @@ func (rd *reading) readMode() error {
 	if rd.mode == contact.Live && len(list) == 0 {
 		return &hl7.Error{Code: hl7.CodeProcessingID, Segment: "MSH", Seq: 1, Field: 11, Reason: "this listener takes production messages only"}
 	}
-	rd.mode, rd.apart = contact.Shadow, apart
+	rd.mode, rd.from, rd.apart = contact.Shadow, "", apart
 	rd.peer += apart
 	return nil
 }

@@ -253,7 +253,7 @@ func (w *work) start(r request) (string, error) {
 	}
 	req := otp.StartRequest{
 		Service: service.Name, To: to, Subject: w.person.id, OnBehalfOf: w.tx.Actor().OnBehalfOf,
-		Locale: r.lang, Channel: r.channel, Mode: w.mode, Life: r.life, Unasked: r.unasked, Request: r.id, Order: w.order(r.placer(), w.person.id), Place: w.place(),
+		Locale: r.lang, Channel: r.channel, Mode: w.mode, From: w.from, Life: r.life, Unasked: r.unasked, Request: r.id, Order: w.order(r.placer(), w.person.id), Place: w.place(),
 	}
 	if req.Service == "" {
 		req.Service = clip(r.name) // refused and recorded by Start

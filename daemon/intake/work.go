@@ -336,7 +336,7 @@ func (w *work) tellFormer(before contact.Subject, old contact.Phone) error {
 		return nil
 	}
 	_, _, err := notice.Send(w.tx, notice.Request{
-		Template: "number.changed", Lang: before.Language, To: old, System: true, Mode: w.mode,
+		Template: "number.changed", Lang: before.Language, To: old, System: true, Mode: w.mode, From: w.from,
 		Group: w.group("number", before.ID.Key()), Key: old.E164(),
 	})
 	if err == nil {

@@ -44,7 +44,8 @@ type Notice struct {
 	Order      string            `json:"order,omitempty"` // as outbox.Message has it
 	Staff      bool              `json:"staff,omitempty"`
 	Requested  bool              `json:"requested,omitempty"`
-	Mode       contact.Mode      `json:"mode"`
+	Mode       contact.Mode      `json:"mode"`            // when it was asked for
+	From       string            `json:"from,omitempty"`  // as outbox.Message has it
 	Place      string            `json:"place,omitempty"` // as outbox.Message has it
 	Created    time.Time         `json:"created"`
 	Message    string            `json:"message"`           // id of the latest message in the outbox

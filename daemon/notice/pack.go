@@ -41,4 +41,5 @@ func noticeFields(f *store.Fields, n *Notice) {
 	store.TextField(f, 32, &n.Hours.From)
 	store.TextField(f, 33, &n.Hours.To)
 	store.TextField(f, 34, &n.Place)
+	store.TextField(f, 35, &n.From)
 }

@@ -47,6 +47,7 @@ type Request struct {
 	Requested  bool // the person asked for this very text
 	System     bool // allows templates of class system, which no STOP holds back; never set for a client
 	Mode       contact.Mode
+	From       string // as outbox.Message has it
 
 	// Door is what the door that asks keeps beside the notice, sealed with it and gone with it.
 	Door json.RawMessage
@@ -156,11 +157,17 @@ func draft(tx *store.Tx, req Request, site contact.Site) (Notice, text.Template,
 	n := Notice{
 		ID: "SM" + tx.RisingID(), Template: req.Template, To: req.To, Subject: req.Subject, Slots: maps.Clone(req.Slots),
 		At: req.At, Expires: req.Expires, Urgent: req.Urgent, Hours: req.Hours, Group: req.Group, Key: req.Key, Lane: outbox.Notice,
-		Client: req.Client, OnBehalfOf: req.OnBehalfOf, Staff: req.Staff, Requested: req.Requested, Mode: req.Mode, Order: req.Order, Place: req.Place,
+		Client: req.Client, OnBehalfOf: req.OnBehalfOf, Staff: req.Staff, Requested: req.Requested, Mode: req.Mode, From: req.From, Order: req.Order, Place: req.Place,
 		Once: req.Once, Door: req.Door, Created: tx.Now(),
 	}
 	if n.Slots == nil {
 		n.Slots = text.Slots{}
+	}
+	if n.From != "" { // it may have been held, and its source's mode be another by now
+		var err error
+		if n.Mode, err = contact.ModeOf(tx, n.From, n.Mode, tx.Now()); err != nil {
+			return n, text.Template{}, err
+		}
 	}
 	if n.Client == "" {
 		n.Client = tx.Actor().ID
@@ -304,7 +311,7 @@ func put(tx *store.Tx, n Notice, t text.Template, due time.Time) (Notice, error)
 	m, err := outbox.Put(tx, outbox.Message{
 		Kind: Kind, Ref: n.ID, Held: true, Lane: n.Lane, To: n.To, Client: n.Client, Staff: n.Staff,
 		Route: []outbox.Step{{Channel: by}}, Due: due, Expires: n.Expires,
-		Repeat: t.Repeatable, Mode: n.Mode, Order: n.Order, Place: n.Place, Redials: max(0, redials-n.Tried), RedialAfter: after,
+		Repeat: t.Repeatable, Mode: n.Mode, From: n.From, Order: n.Order, Place: n.Place, Redials: max(0, redials-n.Tried), RedialAfter: after,
 	})
 	if err != nil {
 		return n, fmt.Errorf("queue notice: %w", err)

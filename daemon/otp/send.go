@@ -36,7 +36,7 @@ func again(tx *store.Tx, p policy, req StartRequest, v Verification) (Verificati
 		v.Place = req.Place
 	}
 	m := message(tx, v, p.route, s)
-	m.Client, m.Staff = req.Client, req.Staff
+	m.Client, m.Staff, m.From = req.Client, req.Staff, req.From
 	if err := takeSend(tx, req, p.limits, m, true); err != nil {
 		return was, err
 	}

@@ -37,6 +37,7 @@ type StartRequest struct {
 	Client         string       // id of the client whose budget and turn it takes; "" = the actor
 	Staff          bool         // the caller is authenticated staff
 	Mode           contact.Mode // the strictest of what client and listener allow
+	From           string       // as outbox.Message has it
 	Unasked        bool         // nobody waits for it (a feed's idea): a STOP holds it back
 	Fresh          bool         // a resend carries a new code even if the service does not say so
 	CustomCode     string       // a code that the client brings; see Service.CustomCodes
@@ -380,6 +381,7 @@ func first(tx *store.Tx, p policy, req StartRequest) (Verification, error) {
 		return Verification{}, err
 	}
 	m := message(tx, v, p.route, s)
+	m.From = req.From
 	if err := takeSend(tx, req, p.limits, m, false); err != nil {
 		return Verification{}, err
 	}

@@ -114,7 +114,7 @@ func (s Step) wait() time.Duration {
 }
 
 // Message is one outgoing thing, a text or a call, with the route by which it may go. The caller of
-// Put owns Kind to Mode; ID, State, Step, Attempts, Stopped, Forced and Cause belong to this room.
+// Put owns Kind to Order; ID, State, Step, Attempts, Stopped, Forced and Cause belong to this room.
 type Message struct {
 	ID   string `json:"id"` // "SM" and 32 lower-case hex digits, rising with the time of Put
 	Kind Kind   `json:"kind"`
@@ -134,8 +134,11 @@ type Message struct {
 	// Repeat allows another attempt after one whose outcome is unknown. In lane OTP it is always so:
 	// the same code twice does no harm.
 	Repeat bool `json:"repeat,omitempty"`
-	// Mode is the strictest of what client and listener allow; Put adds the site's.
+	// Mode is the strictest of what client and listener allow, and of what it says itself.
 	Mode contact.Mode `json:"mode"`
+	// From is the source (contact.OfListener, contact.OfClient) whose mode of the hand-over holds in place of Mode; that of a code can
+	// only be stricter, as its caller was told how far it goes. "" is none: Mode stays. The site's mode of the hand-over holds always.
+	From string `json:"from,omitempty"`
 	// Place is where what it is about happens, by the name that the site gave it: mode pilot may let a clinic out. "" is not known.
 	Place string `json:"place,omitempty"`
 	// Essential messages go by any SIM, as codes do: an alarm to the operator, a self-test, the one

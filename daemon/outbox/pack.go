@@ -39,6 +39,7 @@ func recordFields(f *store.Fields, r *record) {
 	store.IntField(f, 29, &r.Redials)
 	store.IntField(f, 30, &r.RedialAfter)
 	store.TextField(f, 31, &r.Place)
+	store.TextField(f, 32, &r.From)
 }
 
 func stepFields(f *store.Fields, s *Step) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"pinward/daemon/contact"
 	"pinward/store"
 )
 
@@ -23,11 +22,6 @@ func Put(tx *store.Tx, m Message) (Message, error) {
 	if err := check(m, now); err != nil {
 		return Message{}, err
 	}
-	site, err := contact.SiteOf(tx)
-	if err != nil {
-		return Message{}, fmt.Errorf("look up site: %w", err)
-	}
-	m.Mode = contact.Strictest(m.Mode, site.Mode)
 	m.ID, m.Created, m.State, m.Step = "SM"+tx.RisingID(), now, Queued, 0
 	m.Attempts, m.Forced, m.Stopped, m.Cause = nil, false, false, ""
 	if m.Due.Before(now) {
@@ -44,7 +38,10 @@ func Put(tx *store.Tx, m Message) (Message, error) {
 		tx.Signal(Due) // whoever waits for the next one that is due reckons anew
 		return r.Message, save(tx, r)
 	}
-	live, _ := letsOut(site, r)
+	live, _, err := allowed(tx, r)
+	if err != nil {
+		return Message{}, err
+	}
 	c, err := classify(tx, r, "", live)
 	if err != nil {
 		return Message{}, err

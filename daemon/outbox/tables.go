@@ -284,19 +284,35 @@ func allowed(tx *store.Tx, r *record) (bool, string, error) {
 	if err != nil {
 		return false, "", fmt.Errorf("look up site: %w", err)
 	}
-	live, why := letsOut(site, r)
-	return live, why, nil
-}
-
-func letsOut(site contact.Site, r *record) (live bool, why string) {
-	switch contact.Strictest(r.Mode, site.Mode) {
+	mode, err := r.mode(tx, site)
+	if err != nil {
+		return false, "", fmt.Errorf("look up mode: %w", err)
+	}
+	switch mode {
 	case contact.Live:
-		return true, ""
+		return true, "", nil
 	case contact.Pilot:
 		// What only one SIM may take and is essential is a self-test: no patient's number.
-		return site.IsPilot(r.To, r.Place) || r.SIM != "" && r.Essential, "not a pilot number, nor a pilot clinic"
+		return site.IsPilot(r.To, r.Place) || r.SIM != "" && r.Essential, "not a pilot number, nor a pilot clinic", nil
 	}
-	return false, "shadow mode"
+	return false, "shadow mode", nil
+}
+
+// mode is how far the message goes by now.
+func (r *record) mode(tx *store.Tx, site contact.Site) (contact.Mode, error) {
+	due := r.Due
+	if due.IsZero() {
+		due = tx.Now() // it is not put yet
+	}
+	bySite, err := site.ModeOf(tx, due)
+	if err != nil || r.From == "" {
+		return contact.Strictest(r.Mode, bySite), err
+	}
+	mode, err := contact.ModeOf(tx, r.From, r.Mode, due)
+	if r.Lane == OTP {
+		mode = contact.Strictest(mode, r.Mode)
+	}
+	return contact.Strictest(mode, bySite), err
 }
 
 // last is the latest attempt, or nil.
