@@ -27,6 +27,9 @@ type ATNATarget struct {
 	Relay string `toml:"relay"`
 	// Format is dicom (RFC 5424 with DICOM audit XML) or json (a JSON object a line); empty means dicom.
 	Format string `toml:"format"`
+	// Schema is that of the audit XML: dicom (DICOM PS3.15, csd-code and originalText) or rfc3881 (code and displayName, for a repository
+	// from before 2017); empty means dicom.
+	Schema string `toml:"schema"`
 	// TLS is the repository's name in its certificate. CA is the PEM file of who signed it; empty means the
 	// system's.
 	TLS string `toml:"tls"`
@@ -44,6 +47,10 @@ func (a *ATNATarget) check() error {
 		return errors.New("relay must be set: the repository's name on the relay's list")
 	case a.Format != "" && a.Format != record.FormatDICOM && a.Format != record.FormatJSON:
 		return fmt.Errorf("format: %q is none of dicom, json", a.Format)
+	case a.Schema != "" && a.Schema != record.SchemaDICOM && a.Schema != record.SchemaRFC3881:
+		return fmt.Errorf("schema: %q is none of dicom, rfc3881", a.Schema)
+	case a.Schema != "" && a.Format == record.FormatJSON:
+		return errors.New("schema is of the audit XML: a JSON line has none")
 	case a.TLS == "":
 		return errors.New("tls must be set, the repository's name in its certificate: events name patients")
 	case a.CA != "" && !filepath.IsAbs(a.CA):
@@ -60,7 +67,7 @@ func (a *ATNATarget) check() error {
 func (a *ATNATarget) repository(box string, out Dial) *record.Repository {
 	host, _ := os.Hostname()
 	return &record.Repository{
-		Box: box, Site: a.Site, Host: host, Format: cmp.Or(a.Format, record.FormatDICOM), About: about,
+		Box: box, Site: a.Site, Host: host, Format: cmp.Or(a.Format, record.FormatDICOM), Schema: cmp.Or(a.Schema, record.SchemaDICOM), About: about,
 		Dial: dialTLS(out, a.Relay, peerTLS{Name: a.TLS, CA: a.CA, Certificate: a.Certificate, Key: a.Key}),
 	}
 }

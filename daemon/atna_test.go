@@ -18,13 +18,17 @@ func TestATNAConfig(t *testing.T) {
 	for text, want := range map[string]string{
 		good: "",
 		good + "format = \"json\"\nca = \"/ca.pem\"\ncertificate = \"/c.pem\"\nkey = \"/k.pem\"\nsite = \"HOSP\"": "",
-		`tls = "atna.example"`:                     "relay must be set",
-		`relay = "atna"`:                           "tls must be set",
-		good + `format = "rfc3164"`:                "is none of dicom, json",
-		good + `ca = "ca.pem"`:                     "absolute",
-		good + `certificate = "/c.pem"`:            "go together",
-		good + `port = 6514`:                       "unknown key",
-		good + "certificate = \"c\"\nkey = \"/k\"": "absolute",
+		good + "schema = \"rfc3881\"":                   "",
+		good + "format = \"dicom\"\nschema = \"dicom\"": "",
+		good + `schema = "rfc5424"`:                     "is none of dicom, rfc3881",
+		good + "format = \"json\"\nschema = \"dicom\"":  "has none",
+		`tls = "atna.example"`:                          "relay must be set",
+		`relay = "atna"`:                                "tls must be set",
+		good + `format = "rfc3164"`:                     "is none of dicom, json",
+		good + `ca = "ca.pem"`:                          "absolute",
+		good + `certificate = "/c.pem"`:                 "go together",
+		good + `port = 6514`:                            "unknown key",
+		good + "certificate = \"c\"\nkey = \"/k\"":      "absolute",
 	} {
 		path := filepath.Join(t.TempDir(), "pinward.toml")
 		config := "[box]\nid = \"test\"\n[https]\ncertificate = \"/c\"\nkey = \"/k\"\n[atna]\n" + text + "\n"
@@ -34,6 +38,15 @@ func TestATNAConfig(t *testing.T) {
 		c, err := LoadConfig(path)
 		if want == "" && (err != nil || c.ATNA == nil) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestATNASchema: the setting reaches what is sent; it is DICOM's unless it says otherwise.
+func TestATNASchema(t *testing.T) {
+	for set, want := range map[string]string{"": record.SchemaDICOM, "dicom": record.SchemaDICOM, "rfc3881": record.SchemaRFC3881} {
+		if got := (&ATNATarget{Schema: set}).repository("box-1", nil).Schema; got != want {
+			t.Errorf("%q is %q", set, got)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"pinward/store/audit"
 )
 
-// headLoop signs heads, and takes old code keys off the ring, until ctx is done.
+// headLoop signs heads, takes old code keys off the ring, and tells of entries that could not be written, until ctx is done.
 func (s *Store) headLoop(ctx context.Context) {
 	tick := time.NewTicker(s.every)
 	defer tick.Stop()
@@ -27,6 +27,7 @@ func (s *Store) headLoop(ctx context.Context) {
 			return
 		case <-s.sign:
 		case <-tick.C:
+			s.tellGap(ctx) // not at once: where there is space for some commits and not for others it would fill the rest
 			if err := s.dropCodes(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("code keys not dropped", "error", err)
 			}

@@ -38,6 +38,11 @@ const (
 	ActionLifted audit.Action = "store.restore.lifted"
 	// ActionDamaged says that a segment cannot be read any more. Attributes segment, from, to.
 	ActionDamaged audit.Action = "store.segment.damaged"
+	// ActionUnwritten says that entries could not be written, on the next chance to say so. Attributes since, until (of the
+	// commits that found no space). What they told did not happen either.
+	ActionUnwritten audit.Action = "store.unwritten"
+	// ActionWritten follows ActionUnwritten: entries are written again.
+	ActionWritten audit.Action = "store.written"
 	// ActionRolled says that a part of the log was frozen. Attributes segment, from, to.
 	ActionRolled audit.Action = "store.rolled"
 )

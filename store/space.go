@@ -1,11 +1,14 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"syscall"
 	"time"
+
+	"pinward/store/audit"
 )
 
 // The disk counts as full below max(5 %, 512 MB): what is left belongs to what was accepted already.
@@ -26,7 +29,11 @@ type space struct {
 	asked time.Time
 	err   error // the last answer
 	full  bool  // a commit found no space, and none has worked since
+	gap   gap   // what of this no entry tells yet
 }
+
+// gap is the time in which commits found no space: the first of them and the last.
+type gap struct{ since, until time.Time }
 
 // check returns nil or an error that wraps ErrFull.
 func (s *space) check() error {
@@ -88,6 +95,10 @@ func (s *space) failed(err error) {
 	if errors.Is(err, ErrFull) {
 		s.mu.Lock()
 		s.full, s.asked = true, time.Now()
+		s.gap.until = s.asked
+		if s.gap.since.IsZero() {
+			s.gap.since = s.asked
+		}
 		s.mu.Unlock()
 	}
 }
@@ -96,6 +107,45 @@ func (s *space) worked() {
 	s.mu.Lock()
 	s.full = false
 	s.mu.Unlock()
+}
+
+// untold is the gap that no entry tells yet; zero if there is none. told forgets it, but for what came to it meanwhile.
+func (s *space) untold() gap {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gap
+}
+
+func (s *space) told(g gap) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gap.since = s.gap.until; s.gap.until.Equal(g.until) {
+		s.gap = gap{}
+	}
+}
+
+// tellGap records that entries could not be written, and that they can be again. While there is no space it fails as they do, and comes
+// again. If the process ends before, the log says nothing of it: there was no place to keep it.
+func (s *Store) tellGap(ctx context.Context) {
+	g := s.space.untold()
+	if g.since.IsZero() {
+		return
+	}
+	err := s.update(ctx, &Tx{own: true, actor: self}, func(tx *Tx) error {
+		err := tx.Record(audit.Entry{Action: ActionUnwritten, Outcome: audit.Failed, Attrs: []audit.Attr{
+			{Key: "since", Value: g.since.UTC().Format(time.RFC3339)}, {Key: "until", Value: g.until.UTC().Format(time.RFC3339)},
+		}})
+		if err != nil {
+			return err
+		}
+		return tx.Record(audit.Entry{Action: ActionWritten, Outcome: audit.OK})
+	})
+	switch {
+	case err == nil:
+		s.space.told(g)
+	case ctx.Err() == nil && !errors.Is(err, ErrFull):
+		s.log.Warn("not recorded that entries could not be written", "error", err)
+	}
 }
 
 // statfs asks the file system of dir, for an unprivileged process.

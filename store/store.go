@@ -247,6 +247,7 @@ func (s *Store) Close() error {
 	s.wg.Wait()
 	var err error
 	if failed == nil {
+		s.tellGap(context.Background())
 		err = s.signHead(context.Background())
 	}
 	return errors.Join(err, s.close())

@@ -111,6 +111,8 @@ var faults = []struct {
 	{notice.ErrNotFound, fault{Status: 404, Code: 20404, Kind: "no-notice", Title: "no such notice"}},
 	{notice.ErrUnknownTemplate, fault{Status: 404, Code: 20404, Kind: "unknown-template", Title: "no such template", Field: "template"}},
 	{notice.ErrNoNumber, fault{Status: 422, Code: 60200, Kind: "no-number", Title: "the patient has no number that can be texted, or called about this", Field: "subject"}},
+	{notice.ErrNoVoice, fault{Status: 422, Code: 60200, Kind: "no-voice", Title: "it cannot be told by a call: the template is not spoken, or no modem calls", Field: "template"}},
+	{notice.ErrNoCalls, fault{Status: 422, Code: 60410, Kind: "no-calls", Title: "the number is not to be called", Field: "to"}},
 	{notice.ErrPointless, fault{Status: 422, Code: 60200, Kind: "pointless", Title: "by the time it may go, it is of no use", Field: "expires_at"}},
 	{text.ErrNoMatch, fault{Status: 422, Code: 60200, Kind: "no-template-match", Title: "the text is not that of exactly one template"}},
 	{errCategory, fault{Status: 422, Code: 60200, Kind: "category", Title: "the category is not the template's"}},

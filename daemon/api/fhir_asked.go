@@ -26,6 +26,7 @@ type asked struct {
 	at         time.Time
 	expires    time.Time
 	urgent     bool
+	call       bool       // PHONE is the only medium
 	class      text.Class // "" is the template's
 	onBehalfOf string
 	dead       bool
@@ -270,14 +271,16 @@ func (rd *reading) what() {
 	}
 }
 
-// how reads medium, category and priority. Texts are what notices go by. That a landline is called in place of one is
-// the box's own choice, and nobody can ask for it: the number may be another one when the notice goes.
+// how reads medium, category and priority. Texts are what notices go by, and where both are allowed too: that a landline is called in place
+// of one is the box's own choice then. PHONE alone asks for a call.
 func (rd *reading) how() {
 	is := func(code string) func(fhirConcept) bool {
 		return func(c fhirConcept) bool { return c.has(systemMode, code) }
 	}
 	if m := rd.req.Medium; len(m) > 0 && !slices.ContainsFunc(m, is("SMSWRIT")) {
-		rd.not("not-supported", ".medium", "SMSWRIT of v3-ParticipationMode is what a notice goes by")
+		if rd.out.call = slices.ContainsFunc(m, is("PHONE")); !rd.out.call {
+			rd.not("not-supported", ".medium", "SMSWRIT and PHONE of v3-ParticipationMode are what a notice goes by")
+		}
 	}
 	for _, c := range rd.req.Category {
 		if c.has(systemActReason, "HMARKT") {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -111,20 +112,20 @@ func showAuditEvent(r store.Record, site contact.Site, about record.About) audit
 	return out
 }
 
-// aboutOf finds whom a text was for: an entry of the outbox names only what the text was made for. It is zero where that is not known
-// any more, or cannot be read: the event is told all the same.
-func aboutOf(tx *store.Tx, e store.Entry) record.About {
-	ref := record.Attr(e, "ref")
-	if ref == "" || !strings.HasPrefix(string(e.Action), "message.") {
-		return record.About{}
+// aboutOf finds whom a text was for, a [record.Finder]: an entry of the outbox names only what the text was made for.
+func aboutOf(tx *store.Tx, ref string) (record.About, error) {
+	v, err := otp.Get(tx, ref)
+	if err == nil {
+		return record.About{Subject: v.Subject, Phone: v.To, OnBehalfOf: v.OnBehalfOf}, nil
 	}
-	if v, err := otp.Get(tx, ref); err == nil {
-		return record.About{Subject: v.Subject, Phone: v.To, OnBehalfOf: v.OnBehalfOf}
+	if !errors.Is(err, otp.ErrNotFound) {
+		return record.About{}, err
 	}
-	if n, _, err := notice.Get(tx, ref); err == nil {
-		return record.About{Subject: n.Subject, Phone: n.To, OnBehalfOf: n.OnBehalfOf}
+	n, _, err := notice.Get(tx, ref)
+	if errors.Is(err, notice.ErrNotFound) {
+		return record.About{}, nil
 	}
-	return record.About{}
+	return record.About{Subject: n.Subject, Phone: n.To, OnBehalfOf: n.OnBehalfOf}, err
 }
 
 func dcmCoding(c record.Code) fhirCoding {
@@ -245,6 +246,7 @@ func searchAuditEvents(_ *api, r *http.Request, tx *store.Tx, _ access.Principal
 	if err != nil {
 		return nil, err
 	}
+	q.About = aboutOf // an event that shows a patient is found by that patient
 	found, err := record.Search(tx, q)
 	if err != nil {
 		return nil, err
@@ -252,7 +254,7 @@ func searchAuditEvents(_ *api, r *http.Request, tx *store.Tx, _ access.Principal
 	b := newBundle(r)
 	for _, one := range found.Records {
 		if kind == "" || string(one.Actor.Kind) == kind {
-			e := showAuditEvent(one, site, aboutOf(tx, one.Entry))
+			e := showAuditEvent(one, site, record.AboutText(tx, one, aboutOf))
 			b.add("AuditEvent", string(e.ID), e)
 		}
 	}

@@ -42,6 +42,8 @@ func (r *reason) concept() *fhirConcept {
 var (
 	reasonOptOut    = &reason{"mu-opt-out-sms", "patient-objection"}
 	reasonNoNumber  = &reason{"mu-no-sms-data", "invalid-phone-number"}
+	reasonNoVoice   = &reason{"no-voice", "system-error"}
+	reasonNoCalls   = &reason{"no-calls", "patient-objection"}
 	reasonTooOften  = &reason{"mu-over-comm-day", "system-error"}
 	reasonDead      = &reason{"deceased", "recipient-unavailable"}
 	reasonTooLate   = &reason{"too-late", "system-error"}
@@ -55,13 +57,13 @@ var (
 // reasonOfKind are the reasons of what is refused at once, by the kind of the fault.
 var reasonOfKind = map[string]*reason{
 	"opted-out": reasonOptOut, "no-opt-in": reasonOptOut, "no-texts": reasonOptOut, "wrong-number": reasonNoNumber,
-	"no-number": reasonNoNumber, "number-refused": reasonNoNumber, "not-sent": reasonDead, "pointless": reasonTooLate, "limit": reasonTooOften,
+	"no-number": reasonNoNumber, "number-refused": reasonNoNumber, "not-sent": reasonDead, "pointless": reasonTooLate, "no-voice": reasonNoVoice, "no-calls": reasonNoCalls, "limit": reasonTooOften,
 }
 
 // reasonOfCause are the reasons of what was dropped later, by the words of the notice.
 func reasonOfCause(cause string) *reason {
 	for _, e := range []error{
-		consent.ErrOptedOut, consent.ErrNoOptIn, consent.ErrNoTexts, consent.ErrWrongNumber, consent.ErrDead, notice.ErrNoNumber, notice.ErrPointless,
+		consent.ErrOptedOut, consent.ErrNoOptIn, consent.ErrNoTexts, consent.ErrWrongNumber, consent.ErrDead, notice.ErrNoNumber, notice.ErrNoVoice, notice.ErrNoCalls, notice.ErrPointless,
 	} {
 		if cause == e.Error() {
 			return reasonOfKind[find(e).Kind]

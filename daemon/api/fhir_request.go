@@ -92,7 +92,7 @@ func (ask asked) notice(tx *store.Tx, p access.Principal, site contact.Site) (no
 		}
 	}
 	n := notice.Request{
-		To: ask.to.phone, Lang: lang, Subject: ask.subject, At: ask.at, Expires: ask.expires, Urgent: ask.urgent,
+		To: ask.to.phone, Lang: lang, Subject: ask.subject, At: ask.at, Expires: ask.expires, Urgent: ask.urgent, Call: ask.call,
 		Client: p.Actor.ID, OnBehalfOf: onBehalf(p, ask.onBehalfOf), Staff: p.Staff, Mode: modeOf(p), From: clientOf(p), Once: true,
 	}
 	if ask.key != "" {
@@ -159,6 +159,8 @@ func (ask asked) place(err error) error {
 		at = ".recipient[0]"
 	case errors.Is(err, errCategory):
 		at = ".category"
+	case errors.Is(err, notice.ErrNoVoice), errors.Is(err, notice.ErrNoCalls):
+		at = ".medium"
 	case errors.Is(err, notice.ErrPointless):
 		at = ".occurrence"
 	default:

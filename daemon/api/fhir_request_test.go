@@ -184,7 +184,8 @@ func TestFHIRRefusals(t *testing.T) {
 		"too late":   {wanted("payload", payload(reminder), "occurrencePeriod", fields{"start": "2020-01-01", "end": "2020-01-02"}), 422, "business-rule", ".occurrence", "too-late", false},
 		"draft":      {wanted("status", "draft"), 422, "business-rule", ".status", "", true},
 		"do not":     {wanted("doNotPerform", true), 422, "not-supported", ".doNotPerform", "", true},
-		"phone call": {wanted("medium", []any{concept(systemMode, "PHONE")}), 422, "not-supported", ".medium", "", true},
+		"phone call": {wanted("medium", []any{concept(systemMode, "PHONE")}), 422, "business-rule", ".medium", "no-voice", false}, // no modem calls
+		"by letter":  {wanted("medium", []any{concept(systemMode, "MAILWRIT")}), 422, "not-supported", ".medium", "", true},
 		"group":      {wanted("subject", fields{"type": "Group", "reference": "Group/1"}), 422, "not-supported", ".subject", "", true},
 		"reference":  {wanted("subject", fields{"reference": "Patient/1"}), 422, "not-supported", ".subject", "", true},
 		"nobody":     {wanted("subject", nil), 422, "required", ".subject", "", true},

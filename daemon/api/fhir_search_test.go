@@ -35,6 +35,45 @@ func TestFHIRMediumOfALandline(t *testing.T) {
 	}
 }
 
+// TestFHIRMediumAskedFor: PHONE alone is a call, beside SMSWRIT it is the box's choice; where nobody may be called it is refused, and so is
+// what may not be spoken.
+func TestFHIRMediumAskedFor(t *testing.T) {
+	b := fhirBox(t)
+	b.Do(func(tx *store.Tx) error {
+		return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true, PartTime: time.Second})
+	})
+	asks := func(codes ...string) fields {
+		var m []any
+		for _, c := range codes {
+			m = append(m, concept(systemMode, c))
+		}
+		return wanted("medium", m)
+	}
+	for want, codes := range map[string][]string{"PHONE": {"PHONE"}, "SMSWRIT": {"PHONE", "SMSWRIT"}} {
+		id := b.fhir(access.Engine, "POST", "/CommunicationRequest", asks(codes...)).want(201).str("id")
+		if a := b.fhir(access.Engine, "GET", "/CommunicationRequest/"+id, nil).want(200); !strings.Contains(a.Body.String(), `"PHONE"`) {
+			t.Errorf("what was asked for is not kept: %s", a.Body)
+		}
+		m := b.fhir(access.Engine, "GET", "/Communication/"+id, nil).want(200).json()
+		if got := m["medium"].([]any)[0].(map[string]any)["coding"].([]any)[0].(map[string]any)["code"]; got != want {
+			t.Errorf("%v goes by %v", codes, got)
+		}
+	}
+	if job, ok := b.next(); !ok || job.Rendered.Text == "" {
+		t.Error("the text does not go")
+	}
+	visit := asks("PHONE")
+	visit["payload"] = []any{fields{"contentString": "telehealth.link?link=https%3A%2F%2Fportal.example.org%2F&start=" + url.QueryEscape(time.Now().Add(time.Hour).Format(time.RFC3339))}}
+	b.fhir(access.Engine, "POST", "/CommunicationRequest", visit).refused(422, "business-rule", "CommunicationRequest.medium")
+	b.Do(func(tx *store.Tx) error {
+		return contact.Flag(tx, contactOf(t, patientNumber), contact.Flags{NoVoice: new(true)}, "patient")
+	})
+	a := b.fhir(access.Engine, "POST", "/CommunicationRequest", asks("PHONE")).refused(422, "business-rule", "CommunicationRequest.medium")
+	if !strings.Contains(a.Body.String(), "no-calls") {
+		t.Errorf("it says %s", a.Body)
+	}
+}
+
 // TestFHIRSearchCommunications: by request, by status, page by page, and each client its own.
 func TestFHIRSearchCommunications(t *testing.T) {
 	b := fhirBox(t)
@@ -250,6 +289,40 @@ func TestFHIRAuditEventOfADisclosure(t *testing.T) {
 	}
 	if found == 0 {
 		t.Error("no event of what was sent")
+	}
+}
+
+// TestFHIRAuditEventOfAPatient: the search by patient finds what became of the texts for that patient, which the entries themselves do not
+// name, on pages that meet, and nothing of another's.
+func TestFHIRAuditEventOfAPatient(t *testing.T) {
+	b := fhirBox(t)
+	b.patient("40018", otherNumber)
+	subject := func(mrn string) fields { return fields{"identifier": fields{"system": "urn:id:RVR", "value": mrn}} }
+	ids := map[string]string{}
+	for _, mrn := range []string{patientMRN, "40018"} {
+		ids[mrn] = b.fhir(access.Engine, "POST", "/CommunicationRequest", wanted("subject", subject(mrn))).want(201).str("id")
+		job, _ := b.next()
+		b.receipt(job, 0)
+	}
+	for mrn, id := range ids {
+		sent, pages, seen := 0, 0, map[string]bool{}
+		for path := "/AuditEvent?_count=2&patient.identifier=" + url.QueryEscape("urn:id:RVR|"+mrn); path != "" && pages < 20; pages++ {
+			a := b.fhir(access.Auditor, "GET", path, nil, "Prefer", "handling=strict")
+			for _, e := range a.matches() {
+				text := toJSON(t, e)
+				if seen[e["id"].(string)] || !strings.Contains(text, `"`+mrn+`"`) {
+					t.Errorf("of another patient, or twice: %s", text)
+				}
+				seen[e["id"].(string)] = true
+				if strings.Contains(text, `"disclose"`) && strings.Contains(text, `"Communication/`+id+`"`) {
+					sent++
+				}
+			}
+			path = a.link("next")
+		}
+		if sent != 2 || pages < 3 { // it was sent, and it arrived
+			t.Errorf("%d disclosures on %d pages", sent, pages)
+		}
 	}
 }
 

@@ -29,7 +29,8 @@ type Notice struct {
 	Class      text.Class        `json:"class"`
 	To         contact.Phone     `json:"to"`
 	Follow     bool              `json:"follow,omitempty"` // To is the subject's number of the day
-	Voice      bool              `json:"voice,omitempty"`  // To is a landline: a call tells that there is a message
+	Voice      bool              `json:"voice,omitempty"`  // To is a landline, or a call is asked for: it tells that there is a message
+	Call       bool              `json:"call,omitempty"`   // a call is asked for, and no text will do
 	Subject    contact.SubjectID `json:"subject,omitzero"`
 	Slots      text.Slots        `json:"slots"`
 	At         time.Time         `json:"at"`      // not before
@@ -78,6 +79,10 @@ var (
 	ErrUnknownTemplate = errors.New("unknown template")
 	// ErrNoNumber: the subject has no number that can be texted.
 	ErrNoNumber = errors.New("no number to text")
+	// ErrNoVoice: a call was asked for, and cannot be: by the template, or as no modem calls.
+	ErrNoVoice = errors.New("it cannot be told by a call")
+	// ErrNoCalls: a call was asked for, and the number is not to be called.
+	ErrNoCalls = errors.New("the number is not to be called")
 	// ErrPointless: by the time that it may go, the notice is of no use any more.
 	ErrPointless = errors.New("notice would come too late")
 )
@@ -94,7 +99,7 @@ func Refusal(err error) bool {
 	if _, ok := errors.AsType[*text.SlotError](err); ok {
 		return true
 	}
-	for _, r := range []error{ErrNotFound, ErrUnknownTemplate, ErrNoNumber, ErrPointless} {
+	for _, r := range []error{ErrNotFound, ErrUnknownTemplate, ErrNoNumber, ErrNoVoice, ErrNoCalls, ErrPointless} {
 		if errors.Is(err, r) {
 			return true
 		}

@@ -42,4 +42,5 @@ func noticeFields(f *store.Fields, n *Notice) {
 	store.TextField(f, 33, &n.Hours.To)
 	store.TextField(f, 34, &n.Place)
 	store.TextField(f, 35, &n.From)
+	store.BoolField(f, 36, &n.Call)
 }

@@ -38,6 +38,7 @@ type Request struct {
 	// another. A door that repeats what was revoked would text after all.
 	Once bool
 
+	Call       bool   // tell it by a call, to a mobile too, which says only that there is a message; refused where none is possible
 	Bulk       bool   // lane bulk: campaigns
 	Client     string // "" = the actor
 	OnBehalfOf string
@@ -158,7 +159,7 @@ func draft(tx *store.Tx, req Request, site contact.Site) (Notice, text.Template,
 		ID: "SM" + tx.RisingID(), Template: req.Template, To: req.To, Subject: req.Subject, Slots: maps.Clone(req.Slots),
 		At: req.At, Expires: req.Expires, Urgent: req.Urgent, Hours: req.Hours, Group: req.Group, Key: req.Key, Lane: outbox.Notice,
 		Client: req.Client, OnBehalfOf: req.OnBehalfOf, Staff: req.Staff, Requested: req.Requested, Mode: req.Mode, From: req.From, Order: req.Order, Place: req.Place,
-		Once: req.Once, Door: req.Door, Created: tx.Now(),
+		Once: req.Once, Call: req.Call, Door: req.Door, Created: tx.Now(),
 	}
 	if n.Slots == nil {
 		n.Slots = text.Slots{}
@@ -198,13 +199,10 @@ func draft(tx *store.Tx, req Request, site contact.Site) (Notice, text.Template,
 		return n, text.Template{}, ErrUnknownTemplate
 	}
 	n.Lang, n.Class = t.Lang, t.Class
-	if n.Voice && t.Class != text.Care {
+	if n.Voice && t.Class != text.Care && !n.Call {
 		n.Voice = false // an answer to a text goes where that came from
 	}
-	if n.Voice && !t.Spoken {
-		return n, t, ErrNoNumber
-	}
-	return n, t, nil
+	return n, t, n.mayBeSpoken(t)
 }
 
 // address finds number and language where the request leaves them to the
@@ -233,7 +231,7 @@ func address(tx *store.Tx, n *Notice, lang string, site contact.Site) error {
 		return n.follow(tx)
 	}
 	line, _, err := contact.LineOf(tx, n.To, n.Subject)
-	n.Voice = line == contact.LineLandline
+	n.Voice = n.Call || line == contact.LineLandline
 	return err
 }
 
@@ -243,7 +241,7 @@ func mayGo(tx *store.Tx, n Notice) error {
 		return err
 	}
 	if n.Voice {
-		if err := callable(tx, n.To); err != nil {
+		if err := n.callable(tx); err != nil {
 			return err
 		}
 		if err := consent.Allowed(tx, n.To, consent.ByVoice, false); err != nil {

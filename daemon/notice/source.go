@@ -37,8 +37,8 @@ func Render(tx *store.Tx, m outbox.Message) (outbox.Rendered, error) {
 	}
 	before := n
 	again, err := reconsider(tx, &n, site)
-	if err == nil && n.Voice && !t.Spoken {
-		err = ErrNoNumber
+	if err == nil {
+		err = n.mayBeSpoken(t)
 	}
 	switch {
 	case err != nil:

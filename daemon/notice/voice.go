@@ -2,17 +2,19 @@ package notice
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/limit"
 	"pinward/daemon/outbox"
+	"pinward/daemon/text"
 	"pinward/store"
 )
 
-// This file is about who cannot be texted. A call tells them that there is a message, in words that are the same for everybody, and by
-// what number the hospital can be reached; nothing of the text itself is said, as nobody knows who lifts the receiver.
+// This file is about who cannot be texted, or is to be called. A call tells them that there is a message, in words that are the same for
+// everybody, and by what number the hospital can be reached; nothing of the text itself is said, as nobody knows who lifts the receiver.
 
 // Calls by a machine about care: one a day and three a week to one number (47 CFR 64.1200(a)(9)(iv)).
 var (
@@ -23,35 +25,61 @@ var (
 // ActionNoCalls is recorded when somebody who was called about a notice pressed the key that refuses such calls.
 const ActionNoCalls store.Action = "notice.no_calls"
 
-// follow finds the subject's number of the day: one that is texted, else a landline.
+// follow finds the subject's number of the day: one that is texted, else a landline. For whom a call is asked it is the other way round: a
+// telephone at home is what is meant by it.
 func (n *Notice) follow(tx *store.Tx) error {
-	to, ok, err := contact.Textable(tx, n.Subject)
-	if err != nil {
-		return err
+	find := []func(*store.Tx, contact.SubjectID) (contact.Phone, bool, error){contact.Textable, contact.Callable}
+	if n.Call {
+		slices.Reverse(find)
 	}
-	n.Voice = !ok
-	if !ok {
-		if to, ok, err = contact.Callable(tx, n.Subject); err != nil {
+	for i, one := range find {
+		to, ok, err := one(tx, n.Subject)
+		if err != nil {
 			return err
 		}
+		if ok {
+			n.To, n.Voice = to, n.Call || i == 1
+			return nil
+		}
 	}
-	if !ok {
-		return ErrNoNumber
-	}
-	n.To = to
-	return nil
+	return ErrNoNumber
 }
 
-// callable says that a number is to be called, and that the box can.
-func callable(tx *store.Tx, p contact.Phone) error {
-	may, err := contact.MayCall(tx, p)
-	if err == nil && may {
-		may, err = outbox.Calls(tx)
+// mayBeSpoken says that a call may tell of a text of this template.
+func (n Notice) mayBeSpoken(t text.Template) error {
+	if !n.Voice || t.Spoken {
+		return nil
+	}
+	return n.orNoNumber(ErrNoVoice)
+}
+
+// callable says that the number is to be called, and that the box can.
+func (n Notice) callable(tx *store.Tx) error {
+	may, err := contact.MayCall(tx, n.To)
+	if err == nil && may && n.Call { // a number that takes texts as well may be one of several persons'
+		var s contact.Subject
+		s, _, err = contact.Find(tx, n.Subject)
+		may = !s.NoVoice
 	}
 	if err == nil && !may {
-		err = ErrNoNumber
+		return n.orNoNumber(ErrNoCalls)
+	}
+	can := false
+	if err == nil {
+		can, err = outbox.Calls(tx)
+	}
+	if err == nil && !can {
+		return n.orNoNumber(ErrNoVoice)
 	}
 	return err
+}
+
+// orNoNumber is why a call that was asked for cannot be; to whom cannot be texted in the first place, no number is left.
+func (n Notice) orNoNumber(why error) error {
+	if n.Call {
+		return why
+	}
+	return ErrNoNumber
 }
 
 // take charges the notice to its number.

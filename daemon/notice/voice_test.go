@@ -9,6 +9,7 @@ import (
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
 	"pinward/daemon/outbox"
+	"pinward/daemon/outbox/outboxtest"
 	"pinward/daemon/text"
 	"pinward/store"
 )
@@ -85,6 +86,79 @@ func TestNoticeForALandline(t *testing.T) {
 			if _, _, err := b.ask(Request{Template: name, To: patient, Slots: v}); !errors.Is(err, ErrNoNumber) {
 				t.Errorf("%s: %v", name, err)
 			}
+		}
+	})
+}
+
+// Whoever asks for a call gets one, to a mobile as well, and to a telephone at home before it; where none is possible that is a refusal of its
+// own, and no text goes in its place, also when it turns out later.
+func TestCallAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBox(t)
+		id := contact.SubjectID{Authority: "RIV", MRN: "42"}
+		home := outboxtest.Phone("+16175559876")
+		person := func(u contact.SubjectUpdate) {
+			t.Helper()
+			u.ID, u.Source = id, "test"
+			b.Do(func(tx *store.Tx) error { _, err := contact.Upsert(tx, u); return err })
+		}
+		person(contact.SubjectUpdate{Phones: &[]contact.Number{{Phone: patient, Use: "PRN", Equipment: "CP"}}})
+		refused := func(want error, req Request) {
+			t.Helper()
+			if req.Call = true; req.Expires.IsZero() {
+				req.Expires = time.Now().Add(72 * time.Hour)
+			}
+			if _, _, err := b.ask(req); !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
+			}
+		}
+		refused(ErrNoVoice, Request{Subject: id}) // no modem calls
+		modem := func() {
+			b.Do(func(tx *store.Tx) error {
+				return outbox.Report(tx, outbox.Sender{Name: "m1", SIM: "8901", Network: "a", Ready: true, Voice: true, PartTime: time.Second})
+			})
+		}
+		modem()
+		n := b.mustAsk(Request{Subject: id, Call: true}) // the bubble's clock begins at 19:00 in New York
+		if n.To != patient || !n.Voice {
+			t.Errorf("to the mobile %v, by voice %v", n.To == patient, n.Voice)
+		}
+		if b.mustAsk(Request{To: patient, Call: true}).Voice != true || b.mustAsk(Request{To: patient, Key: "text"}).Voice {
+			t.Error("a number that is named goes otherwise than it was asked for")
+		}
+		job, ok := b.hand()
+		if !ok || job.Rendered.Text == "" {
+			t.Fatalf("the text waits for the day as well: %v", ok)
+		}
+		b.over(job, outbox.Sent)
+		time.Sleep(14 * time.Hour)
+		modem()
+		if job, ok := b.hand(); !ok || job.Rendered.Call.Say != outbox.SayNotice || job.Rendered.Text != "" {
+			t.Fatalf("no call by day: %v", ok)
+		} else {
+			b.over(job, outbox.Delivered)
+		}
+		v := text.Values{}
+		v.SetSite("Main Street")
+		v.SetInstant("start", time.Now().Add(48*time.Hour))
+		refused(ErrNoVoice, Request{Template: "appointment.confirm", Subject: id, Slots: v}) // it asks for an answer
+
+		person(contact.SubjectUpdate{Phones: &[]contact.Number{{Phone: patient, Use: "PRN", Equipment: "CP"}, {Phone: home, Use: "PRN", Equipment: "PH"}}})
+		b.Do(func(tx *store.Tx) error {
+			return contact.Flag(tx, home, contact.Flags{Type: new(contact.LineLandline)}, "desk")
+		})
+		if n := b.mustAsk(Request{Subject: id, Call: true}); n.To != home || !n.Voice {
+			t.Error("the mobile is called before the telephone at home")
+		}
+		person(contact.SubjectUpdate{NoVoice: new(true)})
+		refused(ErrNoCalls, Request{Subject: id})
+		refused(ErrNoCalls, Request{Subject: id, To: patient})
+		for range 3 { // what waits is asked about again
+			if _, ok := b.hand(); ok {
+				t.Error("somebody who wants no calls is told by one, or by a text in its place")
+			}
+			time.Sleep(24 * time.Hour)
+			modem()
 		}
 	})
 }

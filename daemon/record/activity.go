@@ -74,6 +74,7 @@ var incidents = []incident{
 	{acted("store.restored"), "the store came out of a backup"},
 	{acted("store.counter"), "the audit was bound to a counter"},
 	{acted("store.anchor.late", "store.anchor.lost"), "the TPM did not anchor the audit"},
+	{acted("store.unwritten"), "entries of the audit could not be written"},
 	{acted("clock.stepped"), "the clock was set or stood still"},
 	{acted("consent.wrong_number"), "a text reached somebody else: it may be a breach"},
 	{acted("verification.deny"), "somebody who was called had not asked for the code"},

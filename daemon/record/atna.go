@@ -9,17 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"pinward/daemon/contact"
 	"pinward/store"
 )
-
-// About is whom a text or a call was for: an entry of the outbox names only what the text was made for.
-type About struct {
-	Subject contact.SubjectID
-	Phone   contact.Phone
-	// OnBehalfOf is the person for whom it was asked, if any.
-	OnBehalfOf string
-}
 
 // eventOf is how an entry is told to a repository.
 func eventOf(e store.Entry) auditEvent {
@@ -43,7 +34,7 @@ var told = []string{"service", "state", "cause", "template", "lang", "version", 
 	"roles", "scopes", "disabled", "client", "asked_by", "first", "listener", "address", "certificate", "rule", "rules", "did", "type", "ack", "status",
 	"class", "step", "sender", "carrier", "part", "parts", "attempt", "attempts", "times", "tries", "count", "send", "sends", "check", "checks",
 	"choice", "changed", "asserted", "purpose", "epoch", "counter", "entries", "head", "fingerprint", "signer", "sha256", "loaded", "wrong", "messages",
-	"sent", "dropped", "texts", "usual", "peers", "places", "box", "origin", "unseal", "answer", "final", "forced", "late", "before", "segments", "appointment"}
+	"sent", "dropped", "texts", "usual", "peers", "places", "box", "origin", "unseal", "answer", "final", "forced", "late", "before", "segments", "appointment", "since", "until"}
 
 // e164 is a phone number wherever it stands.
 var e164 = regexp.MustCompile(`\+[0-9]{7,15}`)
@@ -99,7 +90,7 @@ func (r *Repository) messages(rec store.Record, about About) []*auditMessage {
 	if ev.Type != noType {
 		m.Event.Types = append(m.Event.Types, ev.Type.coded())
 	}
-	m.Event.Types = append(m.Event.Types, codedValue{string(e.Action), "pinward", string(e.Action)})
+	m.Event.Types = append(m.Event.Types, codedValue{Code: string(e.Action), System: "pinward", Text: string(e.Action)})
 	if e.Outcome != store.OK {
 		for _, a := range outwardAttrs(e) {
 			if a.Key == "cause" || a.Key == "why" {
@@ -139,19 +130,18 @@ func patientObject(subject string) participantObject {
 		id = subject
 	}
 	id = strings.ToValidUTF8(id, "")
-	return participantObject{ID: id, TypeCode: 1, Role: 1, IDType: codedValue{"2", "RFC-3881", "Patient Number"}, Name: id}
+	return participantObject{ID: id, TypeCode: 1, Role: 1, IDType: codedValue{Code: "2", System: rfc3881, Text: "Patient Number"}, Name: id}
 }
 
 // object is what the entry is about besides a patient, with the details.
 func (r *Repository) object(rec store.Record, ev auditEvent) participantObject {
 	e := rec.Entry
-	uri := codedValue{"12", "RFC-3881", "URI"}
 	at := "urn:pinward:" + url.PathEscape(r.Box) + ":"
 	name := outwardObject(e)
 	if name == "" {
 		name = string(e.Action)
 	}
-	o := participantObject{ID: at + url.PathEscape(name), TypeCode: 2, Role: 20, IDType: uri, Name: name}
+	o := participantObject{ID: at + url.PathEscape(name), TypeCode: 2, Role: 20, IDType: idURI, Name: name}
 	switch {
 	case ev.Type == nodeAuth && Attr(e, "address") != "":
 		o.ID, o.Role, o.IDType = outward(Attr(e, "address")), 13, dcm("110182", "Node ID").coded()
@@ -246,6 +236,9 @@ func (r *Repository) participants(rec store.Record, ev auditEvent, about About) 
 // frame is one audit message as RFC 5424 writes it. Its header has the event's time and no process id:
 // an entry that is sent twice is the same byte for byte, and a repository can tell.
 func (r *Repository) frame(at time.Time, m *auditMessage) (string, error) {
+	if r.Schema == SchemaRFC3881 {
+		m = m.older()
+	}
 	text, err := m.text()
 	if err != nil {
 		return "", err

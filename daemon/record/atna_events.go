@@ -30,6 +30,7 @@ var (
 	securityConf     = dcm("110129", "Security Configuration")
 	hardwareConf     = dcm("110130", "Hardware Configuration")
 	restricted       = dcm("110132", "Use of Restricted Function")
+	recordingStopped = dcm("110133", "Audit Recording Stopped")
 	recordingStarted = dcm("110134", "Audit Recording Started")
 	rolesChanged     = dcm("110136", "Security Roles Changed")
 	userChanged      = dcm("110137", "User Security Attributes Changed")
@@ -139,6 +140,8 @@ var auditEvents = map[store.Action]auditEvent{
 	"store.segment.damaged":   {securityAlert, noType, "E", ""},
 	"store.created":           {securityAlert, recordingStarted, "E", ""},
 	"store.restored":          {securityAlert, recordingStarted, "E", ""},
+	"store.unwritten":         {securityAlert, recordingStopped, "E", ""}, // on the next chance: since when is in it
+	"store.written":           {securityAlert, recordingStarted, "E", ""},
 	"store.restore.lifted":    {securityAlert, securityConf, "E", ""},
 	"store.signer":            {securityAlert, securityConf, "E", ""},
 	"store.key.dropped":       {securityAlert, securityConf, "E", ""},

@@ -52,48 +52,97 @@ func details(o participantObject) map[string]string {
 	return m
 }
 
-// TestAuditMessageSchema writes every action with each outcome and holds the XML against the schema of
-// DICOM PS3.15 A.5.1.
+// TestAuditMessageSchema writes every action with each outcome and holds the XML against the schema of DICOM PS3.15 A.5.1, and where it is
+// asked for against that of RFC 3881. Neither takes the other's.
 func TestAuditMessageSchema(t *testing.T) {
-	dir := t.TempDir()
-	var files []string
+	program, err := exec.LookPath("xmllint")
+	if err != nil {
+		t.Fatal("xmllint is not installed: this test needs it (Debian: apt-get install libxml2-utils)")
+	}
+	valid := func(schema string, files ...string) (n int, said string) {
+		out, _ := exec.Command(program, append([]string{"--noout", "--relaxng", schema}, files...)...).CombinedOutput()
+		return strings.Count(string(out), " validates"), string(out)
+	}
+	schemas := map[string]string{SchemaDICOM: "testdata/audit-message.rng", SchemaRFC3881: "testdata/audit-message-rfc3881.rng"}
+	for schema, file := range schemas {
+		t.Run(schema, func(t *testing.T) {
+			files := everyMessage(t, schema)
+			if n, said := valid(file, files...); n != len(files) || n < 3*80 {
+				t.Fatalf("%d of %d files hold: %.2000s", n, len(files), said)
+			}
+			for other, file := range schemas {
+				if n, _ := valid(file, files...); other != schema && n > 0 {
+					t.Errorf("%d of them hold as %s as well", n, other)
+				}
+			}
+			// The check can fail: a message without its source does not hold.
+			text, _ := os.ReadFile(files[0])
+			if err := os.WriteFile(files[0], regexp.MustCompile(`<AuditSource.*</AuditSourceIdentification>`).ReplaceAll(text, nil), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if n, _ := valid(file, files[0]); n > 0 {
+				t.Error("a message without its source validates")
+			}
+		})
+	}
+}
+
+// everyMessage writes what a repository gets of every action with each outcome into files.
+func everyMessage(t *testing.T, schema string) (files []string) {
+	dir, r := t.TempDir(), *repo
+	r.Schema = schema
 	for action := range auditEvents {
 		for _, outcome := range []store.Outcome{store.OK, store.Refused, store.Failed} {
 			rec := told1(store.Entry{Action: action, Outcome: outcome, Object: "a <b>&\n\"c\" \x00\xff", Subject: "HOSP|1<2", Attrs: []store.Attr{
 				a("cause", "no <number>\n"), a("phone", "+16175551234"), a("address", "192.0.2.7"), a("loser", "HOSP|9"), a("sender", "modem1"),
 			}}, store.Actor{Kind: "client", ID: "AC<1>", OnBehalfOf: "Dr. \"Ü\""})
-			for _, m := range repo.messages(rec, About{Phone: phone("+16175551234")}) {
-				text, err := m.text()
+			for _, m := range r.messages(rec, About{Phone: phone("+16175551234")}) {
+				frame, err := r.frame(rec.Time, m)
 				if err != nil {
 					t.Fatal(err)
 				}
+				_, text, ok := strings.Cut(frame, bom)
 				name := filepath.Join(dir, string(action)+outcome.String()+m.Event.Action+".xml")
-				if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-					t.Fatal(err)
+				if err := os.WriteFile(name, []byte(text), 0o600); err != nil || !ok {
+					t.Fatal(err, frame)
 				}
 				files = append(files, name)
 			}
 		}
 	}
-	program, err := exec.LookPath("xmllint")
+	return files
+}
+
+// TestAuditMessageOfRFC3881: the names of that schema, and nothing is lost of what was refused.
+func TestAuditMessageOfRFC3881(t *testing.T) {
+	r := *repo
+	r.Schema = SchemaRFC3881
+	rec := told1(store.Entry{Action: "hl7.peer.refused", Outcome: store.Refused, Attrs: []store.Attr{a("address", "192.0.2.66"), a("cause", "no certificate")}},
+		store.Actor{Kind: "peer", ID: "epic"})
+	list := r.messages(rec, About{})
+	text, err := r.frame(rec.Time, list[0])
 	if err != nil {
-		t.Fatal("xmllint is not installed: this test needs it (Debian: apt-get install libxml2-utils)")
-	}
-	out, err := exec.Command(program, append([]string{"--noout", "--relaxng", "testdata/audit-message.rng"}, files...)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %.2000s", err, out)
-	}
-	if len(files) < 3*80 || strings.Count(string(out), " validates") != len(files) {
-		t.Errorf("%d files; xmllint said %.500s", len(files), out)
-	}
-	// The check can fail: a message without its source does not hold.
-	wrong := filepath.Join(dir, "wrong.xml")
-	text, _ := os.ReadFile(files[0])
-	if err := os.WriteFile(wrong, regexp.MustCompile(`<AuditSource.*</AuditSourceIdentification>`).ReplaceAll(text, nil), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if exec.Command(program, "--noout", "--relaxng", "testdata/audit-message.rng", wrong).Run() == nil {
-		t.Error("a message without its source validates")
+	for _, want := range []string{
+		"IHE+RFC-3881", `<EventID code="110113" codeSystemName="DCM" displayName="Security Alert">`,
+		`<EventTypeCode code="110126" codeSystemName="DCM" displayName="Node Authentication">`, `<AuditSourceIdentification AuditEnterpriseSiteID="HOSP" AuditSourceID="box-1"><AuditSourceTypeCode code="4"`,
+		`<ParticipantObjectIDTypeCode code="12" codeSystemName="RFC-3881" displayName="URI">`, detail("cause", "no certificate").Value,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in %s", want, text)
+		}
+	}
+	for _, not := range []string{"csd-code", "originalText", "EventOutcomeDescription"} {
+		if strings.Contains(text, not) {
+			t.Errorf("%s in %s", not, text)
+		}
+	}
+	if again, _ := r.frame(rec.Time, list[0]); again != text {
+		t.Error("a message that is written twice differs")
+	}
+	if list[0].Event.ID.Code != "110113" || list[0].Event.Why == "" || list[0].Objects[0].IDType.Code != "110182" {
+		t.Errorf("the message itself was changed: %+v", list[0])
 	}
 }
 
@@ -137,6 +186,8 @@ func TestAuditMessagesFollowTheReference(t *testing.T) {
 		"result":  {store.Entry{Action: "hl7.message", Object: "MSG1", Subject: "HOSP|1", Attrs: []store.Attr{a("type", "ORU^R01")}}, peer, "110107", "hl7.message", "C", 0, 0},
 		"read":    {store.Entry{Action: "audit.search", Attrs: []store.Attr{a("phone", "+16175551234")}}, nurse, "110101", "audit.search", "R", 0, 0},
 		"policy":  {store.Entry{Action: "site.change"}, nurse, "110113", "110129", "E", 0, 0},
+		"stopped": {store.Entry{Action: "store.unwritten", Outcome: store.Failed, Attrs: []store.Attr{a("since", "2026-11-22T02:00:00Z")}}, store.Actor{Kind: "daemon", ID: "store"}, "110113", "110133", "E", 8, 0},
+		"started": {store.Entry{Action: "store.written"}, store.Actor{Kind: "daemon", ID: "store"}, "110113", "110134", "E", 0, 0},
 		"newer":   {store.Entry{Action: "something.new", Outcome: store.Failed}, nurse, "110100", "something.new", "E", 8, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,6 +202,10 @@ func TestAuditMessagesFollowTheReference(t *testing.T) {
 				t.Error("a number leaves in full")
 			}
 			switch name {
+			case "stopped":
+				if details(m.Objects[0])["since"] != "2026-11-22T02:00:00Z" {
+					t.Errorf("object %+v", m.Objects[0])
+				}
 			case "login":
 				if p := m.Participants[0]; p.UserID != "mary" || p.Point != "192.0.2.9" || p.PointType != 2 {
 					t.Errorf("participant %+v", p)

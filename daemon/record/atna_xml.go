@@ -4,10 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/xml"
 	"fmt"
+	"slices"
 )
 
-// The audit message of DICOM PS3.15 A.5.1 (of 2017c and later: csd-code and originalText, where RFC 3881
-// said code and displayName), as far as we write it.
+// The audit message of DICOM PS3.15 A.5.1 (of 2017c and later), as far as we write it; see older for that of RFC 3881.
 type (
 	auditMessage struct {
 		XMLName      xml.Name            `xml:"AuditMessage"`
@@ -25,9 +25,11 @@ type (
 		Why     string       `xml:"EventOutcomeDescription,omitempty"`
 	}
 	codedValue struct {
-		Code   string `xml:"csd-code,attr"`
+		Code   string `xml:"csd-code,attr,omitempty"`
+		Older  string `xml:"code,attr,omitempty"` // RFC 3881 in the place of Code
 		System string `xml:"codeSystemName,attr"`
-		Text   string `xml:"originalText,attr"`
+		Text   string `xml:"originalText,attr,omitempty"`
+		Name   string `xml:"displayName,attr,omitempty"` // RFC 3881 in the place of Text
 	}
 	activeParticipant struct {
 		UserID      string       `xml:"UserID,attr"`
@@ -58,7 +60,44 @@ type (
 	}
 )
 
-func (c code) coded() codedValue { return codedValue{c.Value, c.System, c.Text} }
+func (c code) coded() codedValue { return codedValue{Code: c.Value, System: c.System, Text: c.Text} }
+
+// older is a message as the schema of RFC 3881 (section 6) wants it, for a repository from before DICOM took it over: codes are called code
+// and displayName, there is no EventOutcomeDescription (the object's details hold the cause as well), and an object's id is of one of twelve
+// kinds, of which an address of a machine is the last, a URI. m stays as it is: another message may share its parts.
+func (m auditMessage) older() *auditMessage {
+	m.Event.ID, m.Event.Types, m.Event.Why = m.Event.ID.older(), olderList(m.Event.Types), ""
+	m.Participants = slices.Clone(m.Participants)
+	for i := range m.Participants {
+		m.Participants[i].Roles = olderList(m.Participants[i].Roles)
+	}
+	m.Source.Type = m.Source.Type.older()
+	m.Objects = slices.Clone(m.Objects)
+	for i := range m.Objects {
+		if kind := &m.Objects[i].IDType; kind.System == rfc3881 {
+			*kind = kind.older()
+		} else {
+			*kind = idURI.older()
+		}
+	}
+	return &m
+}
+
+func (c codedValue) older() codedValue {
+	return codedValue{Older: c.Code, System: c.System, Name: c.Text}
+}
+
+func olderList(list []codedValue) (out []codedValue) {
+	for _, c := range list {
+		out = append(out, c.older())
+	}
+	return out
+}
+
+// rfc3881 is the code system of the kinds of ids of objects.
+const rfc3881 = "RFC-3881"
+
+var idURI = codedValue{Code: "12", System: rfc3881, Text: "URI"}
 
 func detail(kind, value string) valuePair {
 	return valuePair{kind, base64.StdEncoding.EncodeToString([]byte(value))}

@@ -19,6 +19,7 @@ import (
 type box struct {
 	t     testing.TB
 	store *store.Store
+	about Finder
 }
 
 var (

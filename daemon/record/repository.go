@@ -23,6 +23,12 @@ const (
 	FormatJSON  = "json"  // a JSON object a line
 )
 
+// Schemas of the audit message of FormatDICOM.
+const (
+	SchemaDICOM   = "dicom"   // DICOM PS3.15 A.5.1, of 2017c and later
+	SchemaRFC3881 = "rfc3881" // what went before it, for a repository that knows no other
+)
+
 // Repository is the hospital's own audit repository (IHE ITI-20 Record Audit Event, IHE ITI TF-2 3.20):
 // every event of the log goes there, in order, over one kept connection.
 //
@@ -35,10 +41,9 @@ type Repository struct {
 	// machine's name in the syslog header.
 	Box, Site, Host string
 	Format          string
+	Schema          string // "" is SchemaDICOM
 	Dial            func(context.Context) (net.Conn, error)
-	// About finds whom a text was for by what it was made for, the ref of an outbox entry; zero where that
-	// is known no more.
-	About func(tx *store.Tx, ref string) (About, error)
+	About           Finder
 
 	// link is the kept connection, nil if there is none. It belongs to the goroutine of Run.
 	link *link
@@ -138,10 +143,10 @@ func (l *link) why(err error) error {
 // send writes one entry in the repository's format.
 func (r *Repository) send(ctx context.Context, s *store.Store, w io.Writer, rec store.Record) error {
 	var about About
-	if ref := Attr(rec.Entry, "ref"); ref != "" && r.About != nil && strings.HasPrefix(string(rec.Entry.Action), "message.") {
-		err := s.View(ctx, func(tx *store.Tx) (err error) {
-			about, err = r.About(tx, ref)
-			return err
+	if strings.HasPrefix(string(rec.Entry.Action), "message.") {
+		err := s.View(ctx, func(tx *store.Tx) error {
+			about = AboutText(tx, rec, r.About)
+			return nil
 		})
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)

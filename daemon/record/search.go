@@ -23,6 +23,7 @@ type Query struct {
 	To      time.Time         // exclusive
 	Limit   int               // entries on a page; 0 = 100
 	Before  uint64            // only entries with a lower sequence number; 0 = from the newest
+	About   Finder            // finds what became of the texts for Subject as well; nil: entries that name it alone
 }
 
 // Page is one page of entries, newest first.
@@ -83,7 +84,8 @@ func Search(tx *store.Tx, q Query) (Page, error) {
 			if !q.From.IsZero() && r.Time.Before(q.From) {
 				return store.Stop
 			}
-			if q.matches(r) {
+			of, more := q.ofPatient(tx, r)
+			if looked += more; of {
 				page.Records = append(page.Records, r)
 			}
 			if len(page.Records) == limit {
@@ -136,9 +138,20 @@ func (q Query) matches(r store.Record) bool {
 		return false
 	}
 	return (q.Actor == "" || r.Actor.ID == q.Actor) &&
-		(q.Subject.IsZero() || e.Subject == q.Subject.Key()) &&
 		(q.Object == "" || e.Object == q.Object || Attr(e, "ref") == q.Object || Attr(e, "message") == q.Object) &&
 		(q.Phone.IsZero() || names(e, q.Phone.E164()))
+}
+
+// ofPatient tells whether an entry is one that is looked for, and how many others were looked at to know it.
+func (q Query) ofPatient(tx *store.Tx, r store.Record) (ok bool, looked int) {
+	if !q.matches(r) {
+		return false, 0
+	}
+	if q.Subject.IsZero() || r.Entry.Subject != "" {
+		return q.Subject.IsZero() || r.Entry.Subject == q.Subject.Key(), 0
+	}
+	about, looked := whose(tx, r, q.About)
+	return about.Subject == q.Subject, looked
 }
 
 // Attr is the value of an entry's attribute, "" if it has none.
