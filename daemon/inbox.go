@@ -11,9 +11,11 @@ import (
 	"pinward/daemon/alarm"
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
+	"pinward/daemon/intake"
 	"pinward/daemon/notice"
 	"pinward/daemon/otp"
 	"pinward/daemon/outbox"
+	"pinward/hl7"
 	"pinward/modem"
 	"pinward/store"
 )
@@ -210,6 +212,10 @@ func (own ownNumber) read(tx *store.Tx, in incoming) error {
 	if ours, err := alarm.Reply(tx, from, body); ours || err != nil {
 		return err
 	}
+	before, err := consent.Of(tx, from)
+	if err != nil {
+		return err
+	}
 	text := consent.In{From: from, Body: body, SIM: in.SIM, At: tx.Now()}
 	for _, offer := range []func(*store.Tx, consent.In) (bool, error){consent.Incoming, otp.Incoming, notice.Incoming} {
 		handled, err := offer(tx, text)
@@ -217,10 +223,24 @@ func (own ownNumber) read(tx *store.Tx, in incoming) error {
 			return err
 		}
 		if handled {
-			return heard(tx, in, from)
+			return errors.Join(tellEHR(tx, before), heard(tx, in, from))
 		}
 	}
 	return consent.Unread(tx, text)
+}
+
+// tellEHR has the engines told that ask for it where a text changed what its sender wants.
+func tellEHR(tx *store.Tx, before consent.Consent) error {
+	now, err := consent.Of(tx, before.Phone)
+	switch {
+	case err != nil || now.Texts == before.Texts:
+		return err
+	case now.Texts == consent.Out:
+		return intake.TellWish(tx, now.Phone, hl7.WishOut)
+	case before.Texts == consent.Out:
+		return intake.TellWish(tx, now.Phone, hl7.WishIn)
+	}
+	return nil
 }
 
 func note(tx *store.Tx, a store.Action, o store.Outcome, sim string) error {

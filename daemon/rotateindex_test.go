@@ -103,6 +103,7 @@ func TestFlowRotateIndex(t *testing.T) {
 type indexWorld struct {
 	patient contact.SubjectID
 	visit   contact.AppointmentID
+	placer  contact.AppointmentID // of the same visit
 	phone   contact.Phone
 	budget  limit.Budget
 	token   string
@@ -126,12 +127,15 @@ func loginByDirectory(f *flow, tx *store.Tx) error {
 // fillForIndex writes into every room under names, numbers and tokens.
 func fillForIndex(f *flow) *indexWorld {
 	f.t.Helper()
-	w := &indexWorld{patient: contact.SubjectID{Authority: "T", MRN: "7"}, visit: contact.AppointmentID{Authority: "T", Number: "9"}, budget: limit.Budget{Name: "test", Max: 1, Window: time.Hour}}
+	w := &indexWorld{patient: contact.SubjectID{Authority: "T", MRN: "7"}, visit: contact.AppointmentID{Authority: "T", Number: "9"}, placer: contact.AppointmentID{Authority: "P", Number: "9"}, budget: limit.Budget{Name: "test", Max: 1, Window: time.Hour}}
 	f.must(f.store.Update(f.t.Context(), store.Actor{Kind: "user", ID: "admin"}, func(tx *store.Tx) (err error) {
 		w.phone, err = contact.ParsePhone("+16175551271", contact.Plan{})
 		f.must(err)
 		_, err = contact.Upsert(tx, contact.SubjectUpdate{ID: w.patient, Phones: &[]contact.Number{{Phone: w.phone}}})
 		f.must(err)
+		if _, err := contact.NameAppointment(tx, w.placer, w.visit, true); err != nil {
+			return err
+		}
 		_, _, err = contact.Book(tx, contact.Appointment{ID: w.visit, Subject: w.patient, Start: tx.Now().Add(48 * time.Hour)})
 		f.must(err)
 		f.must(contact.Flag(tx, w.phone, contact.Flags{NoVoice: new(true)}, "desk"))
@@ -187,6 +191,9 @@ func (w *indexWorld) find(f *flow) {
 		}
 		if ids, err := contact.SubjectsOf(tx, w.phone); err != nil || len(ids) != 1 || ids[0] != w.patient {
 			f.t.Errorf("who has the number: %d, %v", len(ids), err)
+		}
+		if id, err := contact.NameAppointment(tx, w.placer, contact.AppointmentID{}, false); err != nil || id != w.visit {
+			f.t.Errorf("the visit goes by its placer's id no more: %v", err)
 		}
 		if list, err := contact.AppointmentsBetween(tx, w.patient, tx.Now(), tx.Now().AddDate(0, 0, 7)); err != nil || len(list) != 1 {
 			f.t.Errorf("appointments: %d, %v", len(list), err)

@@ -100,7 +100,22 @@ func (d Delivery) result() string {
 	return "X"
 }
 
-// Status is one report on a request.
+// Wish is what a patient said of texts, as OBX-5 of a status says it.
+type Wish string
+
+// The wishes.
+const (
+	WishOut Wish = "OUT" // STOP
+	WishIn  Wish = "IN"  // START
+)
+
+// wishes are their words for people.
+var wishes = map[Wish]string{WishOut: "Wants no texts", WishIn: "Takes texts again"}
+
+// ClassOptOut is what a peer asks for that wants to know of wishes.
+const ClassOptOut = "optout"
+
+// Status is one report: on a request, or on a patient's wish.
 type Status struct {
 	Order     Order
 	ControlID string // MSH-10, at most 20 characters; the same at each try
@@ -109,6 +124,25 @@ type Status struct {
 	Delivery  Delivery
 	// Why is a short reason in words of our own, beside a Delivery that failed. It holds no value.
 	Why string
+	// Wish stands instead of Delivery where the patient said something of texts as such. No request is
+	// behind it: Order has no Placer then.
+	Wish Wish
+}
+
+// Class is what a peer asks for, as of a Delivery; ClassOptOut of a wish.
+func (s Status) Class() string {
+	if s.Wish != "" {
+		return ClassOptOut
+	}
+	return s.Delivery.Class()
+}
+
+// told is OBX-3 and OBX-5, and the state of both (OBX-11, OBR-25).
+func (s Status) told() (what string, value [2]string, result string) {
+	if s.Wish != "" {
+		return "OPTOUT^Opt-out of texts^L", [2]string{string(s.Wish), wishes[s.Wish]}, "F"
+	}
+	return "DLV^Delivery^L", [2]string{string(s.Delivery), clipWords(s.Why, maxText)}, s.Delivery.result()
 }
 
 // ORU writes an unsolicited report (ORU^R01, v2.5.1 section 7.3.1) under the standard delimiters. Of one
@@ -118,6 +152,7 @@ type Status struct {
 func ORU(s Status) []byte {
 	w := writer{enc: standardEncoding, b: make([]byte, 0, 512)}
 	o, at := s.Order, s.At.Format("20060102150405-0700")
+	what, value, result := s.told()
 	w.segment("MSH")
 	w.raw(w.enc.msh2())
 	for _, name := range []string{o.OurApp, o.OurFacility, o.App, o.Facility} {
@@ -154,18 +189,18 @@ func ORU(s Status) []byte {
 	w.fields(14)
 	w.raw(at) // OBR-22, when the status changed
 	w.fields(2)
-	w.raw(s.Delivery.result()) // OBR-25
+	w.raw(result) // OBR-25
 	w.end()
 
 	w.segment("OBX")
 	w.raw("1")
 	w.raw("CE")
-	w.raw("DLV^Delivery^L")
+	w.raw(what)
 	w.raw("")
 	w.b = append(w.b, w.enc.field)
-	w.join(w.enc.comp, string(s.Delivery), clipWords(s.Why, maxText), "L")
+	w.join(w.enc.comp, value[0], value[1], "L")
 	w.fields(5)
-	w.raw(s.Delivery.result()) // OBX-11, table 0085
+	w.raw(result) // OBX-11, table 0085
 	w.fields(2)
 	w.raw(at) // OBX-14
 	w.end()
@@ -198,5 +233,5 @@ func (w *writer) patient(cx CX) {
 	}
 }
 
-// String is the class and no more.
-func (s Status) String() string { return fmt.Sprintf("status %s", s.Delivery) }
+// String is the state and no more.
+func (s Status) String() string { return fmt.Sprintf("status %s%s", s.Delivery, s.Wish) }

@@ -55,6 +55,24 @@ func TestStatusIsTheReportOfTheReference(t *testing.T) {
 	}
 }
 
+func TestAWishIsAReportOfItsOwn(t *testing.T) {
+	order := statusOrder
+	order.Placer, order.PlacerNS = "", ""
+	at := time.Date(2026, 11, 22, 9, 30, 0, 0, time.FixedZone("", -5*3600))
+	for wish, words := range map[Wish]string{WishOut: "Wants no texts", WishIn: "Takes texts again"} {
+		s := Status{Order: order, ControlID: "PW2", At: at, Wish: wish}
+		want := strings.Join([]string{
+			`MSH|^~\&|PINWARD|BOX|EPIC|RIVERSIDE|20261122093000-0500||ORU^R01^ORU_R01|PW2|P|2.5.1||||||UNICODE UTF-8`,
+			`PID|1||12345^^^RIV&1.2.3&ISO^MR||`,
+			`OBR|1|||TEXTSTATUS^Patient text status^L|||20261122093000-0500|||||||||||||||20261122093000-0500|||F`,
+			`OBX|1|CE|OPTOUT^Opt-out of texts^L||` + string(wish) + `^` + words + `^L||||||F|||20261122093000-0500`,
+			``}, "\r")
+		if raw := string(ORU(s)); raw != want || s.Class() != ClassOptOut {
+			t.Errorf("%s, of class %s:\n%s\nnot\n%s", wish, s.Class(), strings.ReplaceAll(raw, "\r", "\n"), strings.ReplaceAll(want, "\r", "\n"))
+		}
+	}
+}
+
 func TestStatusOfAnOrderThatSaysLittle(t *testing.T) {
 	raw := string(ORU(Status{Order: Order{Placer: "C1", Patient: CX{ID: "7"}}, Delivery: DeliveryRefused, Why: "number opted out"}))
 	for _, want := range []string{`|P|2.5.1|`, "PID|1||7||\r", "OBR|1|C1||", "||REFUSED^number opted out^L||"} {

@@ -37,13 +37,16 @@ func (c *client) hl7Explain() *cobra.Command {
 			var found []struct {
 				At                   time.Time
 				Type, Ack, Rule, Did string
-				Why                  string
+				Why, Later           string
 			}
 			q := url.Values{"peer": {args[0]}, "id": {args[1]}}
 			show, err := c.call(cmd.Context(), http.MethodGet, "/hl7/explain?"+q.Encode(), nil, &found)
 			if show {
 				for _, e := range found {
 					fmt.Printf("%s  %s  answered %s  %s %s  %s\n", e.At.Local().Format(time.DateTime), e.Type, e.Ack, e.Rule, e.Did, e.Why)
+					if e.Later != "" {
+						fmt.Printf("  since then: %s\n", e.Later)
+					}
 				}
 			}
 			if err == nil && len(found) == 0 {

@@ -41,6 +41,9 @@ func ForgetAppointments(tx *store.Tx, keys [][]byte, age store.Age) (n int, err 
 		if err := appointments.Delete(tx, key); err != nil {
 			return n, fmt.Errorf("delete old appointments: %w", err)
 		}
+		if err := forgetNames(tx, key); err != nil {
+			return n, err
+		}
 		if !a.Subject.IsZero() {
 			if err := bySubject.Delete(tx, a.bySubject(tx, key)); err != nil {
 				return n, fmt.Errorf("unlink old appointments: %w", err)

@@ -47,7 +47,10 @@ func subjectFields(f *store.Fields, s *Subject) {
 	store.ListField(f, 17, &s.Earlier, earlierFields)
 	store.BoolField(f, 18, &s.Unwanted)
 	store.BoolField(f, 19, &s.Protected)
+	store.ListField(f, 20, &s.Feeds, feedFields)
 }
+
+func feedFields(f *store.Fields, source *string) { store.TextField(f, 1, source) }
 
 func earlierFields(f *store.Fields, e *earlier) {
 	store.IntField(f, 1, &e.What)

@@ -21,8 +21,8 @@ func TestPacked(t *testing.T) {
 		ID: id, Phones: []Number{{Phone: to, Use: "PRN", Equipment: "CP", Rank: 1, Type: LineMobile, Source: "hl7:adt", Extension: "12", Proxy: "MTH", Business: true, Since: at(2), Verified: at(3)}},
 		Language: "es", BornYear: 1970, Dead: &moment, NoTexts: true, Unwanted: true, Protected: true, NoVoice: true, VIP: true, Ward: "3W", Class: "I", Confidential: true,
 		AsOf: at(4), DeadAsOf: at(5), Removed: &moment, MergedInto: &id, MergedAsOf: at(6),
-		Earlier: []earlier{{tellsUnwanted, at(7)}},
-	}, "01030b03035249560504343731310545030c2b3136313735353531323334050350524e0702435008020b066d6f62696c650d07686c373a6164740f06cad6b9950d021106cad6b9950d031302313215034d544816020702657308e41e0b080306cad6b9950d010c020e02100212021506cad6b9950d041706cad6b9950d0519080306cad6b9950d011b0b03035249560504343731311d06cad6b9950d061f023357210149230a02080506cad6b9950d0724022602", subjectFields)
+		Earlier: []earlier{{tellsUnwanted, at(7)}}, Feeds: []string{"hl7:adt"},
+	}, "01030b03035249560504343731310545030c2b3136313735353531323334050350524e0702435008020b066d6f62696c650d07686c373a6164740f06cad6b9950d021106cad6b9950d031302313215034d544816020702657308e41e0b080306cad6b9950d010c020e02100212021506cad6b9950d041706cad6b9950d0519080306cad6b9950d011b0b03035249560504343731311d06cad6b9950d061f023357210149230a02080506cad6b9950d072402260229090307686c373a616474", subjectFields)
 	storetest.Packing(t, Appointment{
 		ID: AppointmentID{Authority: "EPIC", Number: "F1"}, Subject: id, Start: at(1), Minutes: 30, SiteName: "Main Street",
 		Status: Booked, AsOf: at(2), Version: 2, Video: true, Key: "appointment/00",

@@ -142,6 +142,7 @@ type Subject struct {
 	Removed    *time.Time // the hospital deleted the person (A23, A29); a newer event brings them back
 	MergedInto *SubjectID // this id is retired (A40)
 	MergedAsOf time.Time  // the event of the last merge that this id was part of
+	Feeds      []string   // sources of HL7 that told of the person, the first maxFeeds
 }
 
 // best returns the first number that is usable, or no number.

@@ -67,12 +67,13 @@ func Upsert(tx *store.Tx, u SubjectUpdate) (Change, error) {
 		}
 		s.Earlier = told.before(s.AsOf)
 	}
+	s.Feeds = toldBy(s.Feeds, u.Source)
 	if u.Dead != nil {
 		c.Died = s.setDead(*u.Dead, at, tx.Now())
 		c.Revived = old.Dead != nil && s.Dead == nil
 	}
 	if found && len(c.Fields) == 0 && s.AsOf.Equal(old.AsOf) && slices.EqualFunc(s.Earlier, old.Earlier, earlier.equal) && s.DeadAsOf.Equal(old.DeadAsOf) &&
-		(old.Dead == nil) == (s.Dead == nil) { // a feed may take a death back within the second of its word
+		len(s.Feeds) == len(old.Feeds) && (old.Dead == nil) == (s.Dead == nil) { // a feed may take a death back within the second of its word
 		return c, nil
 	}
 	if err := c.numbers(tx, old, s); err != nil {

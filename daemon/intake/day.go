@@ -2,7 +2,6 @@ package intake
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	"pinward/daemon/contact"
@@ -43,9 +42,9 @@ func dayOf(at time.Time, zone *time.Location) span {
 }
 
 // sameDay lists the patient's other appointments of the day of a, by start, ended ones as well.
-func (w *work) sameDay(a contact.Appointment) ([]contact.Appointment, error) {
-	d := w.day(a.Start)
-	list, err := contact.AppointmentsBetween(w.tx, a.Subject, d.from, d.to)
+func sameDay(tx *store.Tx, zone *time.Location, a contact.Appointment) ([]contact.Appointment, error) {
+	d := dayOf(a.Start, zone)
+	list, err := contact.AppointmentsBetween(tx, a.Subject, d.from, d.to)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +59,7 @@ func (w *work) sameDay(a contact.Appointment) ([]contact.Appointment, error) {
 
 // remindDay schedules the reminders of the day of a.
 func (w *work) remindDay(a contact.Appointment, again bool) error {
-	others, err := w.sameDay(a)
+	others, err := sameDay(w.tx, w.site.Location(), a)
 	if err != nil {
 		return err
 	}
@@ -106,7 +105,7 @@ func (w *work) remindRest(gone contact.Appointment) error {
 	if gone.Subject.IsZero() || !gone.Start.After(w.tx.Now()) {
 		return nil // it was in the text that went
 	}
-	others, err := w.sameDay(gone)
+	others, err := sameDay(w.tx, w.site.Location(), gone)
 	if err != nil {
 		return err
 	}
@@ -142,22 +141,11 @@ func (w *work) remindable(a contact.Appointment) (bool, error) {
 		return true, nil
 	}
 	for _, key := range []string{atOnceKey, restarted(atOnceKey, a)} {
-		if waits, err := w.waits(a, key); err != nil || waits {
+		if waits, err := waits(w.tx, a, key); err != nil || waits {
 			return waits, err
 		}
 	}
 	return false, nil
-}
-
-func (w *work) waits(a contact.Appointment, key string) (bool, error) {
-	n, err := notice.FindKey(w.tx, a.Key, key)
-	if errors.Is(err, notice.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return notice.Waiting(w.tx, n)
 }
 
 // withdrawReminders cancels the reminders of an appointment that wait, but for those of one template.
@@ -188,77 +176,4 @@ func (w *work) withdrawReminders(a contact.Appointment, keep string) (int, error
 		}
 	}
 	return n, nil
-}
-
-// gather makes one text of what is about to be told of a, and what waits to be told of others of its day.
-// It gives the appointment to print, and the template. Where some of the day stand while others are
-// cancelled, each is told by its time.
-func (w *work) gather(a contact.Appointment, template string) (contact.Appointment, string, error) {
-	others, err := w.sameDay(a)
-	if err != nil {
-		return a, template, err
-	}
-	first, key := a, strings.TrimPrefix(template, "appointment.")
-	var told []contact.Appointment
-	for _, o := range others {
-		booked := o.Status == contact.Booked
-		if booked && o.Start.After(w.tx.Now()) && template == cancelledText {
-			return a, template, nil
-		}
-		if booked != (template == movedText) {
-			continue
-		}
-		if waits, err := w.waits(o, key+"@"+stamp(o.Start)); err != nil {
-			return a, template, err
-		} else if waits {
-			told = append(told, o)
-			if o.Start.Before(first.Start) {
-				first = o
-			}
-		}
-	}
-	if len(told) == 0 {
-		return a, template, nil
-	}
-	for _, o := range others {
-		if o.Status == contact.Booked && template == movedText && o.Start.After(w.tx.Now()) && o.Start.Before(first.Start) {
-			first = o
-		}
-	}
-	for _, o := range told {
-		if _, err := notice.CancelKey(w.tx, o.Key, key+"@"+stamp(o.Start), oneText); err != nil {
-			return a, template, err
-		}
-	}
-	return first, template + perDay, nil
-}
-
-// sole makes a reminder that was held agree with what the patient has on that day by now: it is false
-// where another appointment's reminder tells of this one.
-func (h *held) sole(tx *store.Tx) (bool, error) {
-	if strings.TrimSuffix(h.Text.Template, perDay) != reminderText {
-		return true, nil
-	}
-	site, err := contact.SiteOf(tx)
-	if err != nil {
-		return false, err
-	}
-	d := dayOf(h.Visit.Start, site.Location())
-	list, err := contact.AppointmentsBetween(tx, h.Visit.Subject, d.from, d.to)
-	if err != nil {
-		return false, err
-	}
-	n := 0
-	for _, o := range list {
-		if o.Status != contact.Booked || !o.Start.After(tx.Now()) {
-			continue
-		}
-		if n++; n == 1 && o.ID != h.Visit.ID {
-			return false, nil
-		}
-	}
-	if h.Text.Template = reminderText; n > 1 {
-		h.Text.Template += perDay
-	}
-	return true, nil
 }

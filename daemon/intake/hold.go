@@ -23,6 +23,8 @@ type held struct {
 	// Visit is the appointment that it is about, as it stood; a text about one that changed since is
 	// pointless.
 	Visit contact.Appointment `json:"visit,omitzero"`
+	// Cause is the message that it is of, whose explanation tells what becomes of it.
+	Cause cause `json:"cause,omitzero"`
 }
 
 // helds are what waits, by rule and moment.
@@ -105,7 +107,7 @@ func (w *work) hold(req notice.Request, visit contact.Appointment, why string) e
 	key := binary.BigEndian.AppendUint64(heldPrefix(w.tx, rule), uint64(w.tx.Now().UnixNano()))
 	var tail [8]byte
 	rand.Read(tail[:])
-	h := held{Rule: rule, Why: why, At: w.tx.Now(), Text: req, Visit: visit}
+	h := held{Rule: rule, Why: why, At: w.tx.Now(), Text: req, Visit: visit, Cause: cause{w.sender.Name, w.control, w.fingerprint[:]}}
 	if err := helds.Put(w.tx, append(key, tail[:]...), h); err != nil {
 		return fmt.Errorf("hold text: %w", err)
 	}
@@ -274,11 +276,19 @@ func (h held) release(tx *store.Tx, rule Rule) (bool, error) {
 	if why != "" {
 		return false, h.gone(tx, why)
 	}
-	_, known, err := notice.Send(tx, h.Text)
-	if notice.Refusal(err) {
-		return false, nil // recorded by Send
+	if err := h.gather(tx); err != nil {
+		return false, err
 	}
-	return err == nil && !known, err
+	_, known, err := notice.Send(tx, h.Text)
+	switch {
+	case notice.Refusal(err): // recorded by Send
+		return false, h.became(tx, "refused: "+err.Error())
+	case err != nil:
+		return false, err
+	case known:
+		return false, h.became(tx, "dropped: the patient was told already")
+	}
+	return true, h.became(tx, "released")
 }
 
 // pointless tells why the text is of no use any more, "" while it is, and makes it agree with what holds by now.
@@ -347,10 +357,10 @@ func (w *work) takeBackHeld(group, id string) (bool, error) {
 	return true, endLate(w.tx, rule, 1)
 }
 
-// gone tells a peer that asks that its text does not go.
+// gone tells a peer that asks, and who looks for the message, that its text does not go.
 func (h held) gone(tx *store.Tx, why string) error {
-	if h.Text.Order == "" {
-		return nil
+	if err := h.became(tx, "dropped: "+why); err != nil || h.Text.Order == "" {
+		return err
 	}
 	return tx.Record(store.Entry{Action: ActionDrop, Outcome: store.Refused, Object: clip(h.Rule), Subject: h.Text.Subject.Key(), Attrs: []store.Attr{
 		{Key: "template", Value: clip(h.Text.Template)}, {Key: "cause", Value: why}, {Key: "order", Value: h.Text.Order},

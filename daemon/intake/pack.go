@@ -15,6 +15,7 @@ func outcomeFields(f *store.Fields, o *outcome) {
 	store.TextField(f, 6, &o.Did)
 	store.TextField(f, 7, &o.Why)
 	store.TextField(f, 8, &o.AckID)
+	store.TextField(f, 9, &o.Later)
 }
 
 func wrongFields(f *store.Fields, e *hl7.Error) {

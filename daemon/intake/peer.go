@@ -82,7 +82,8 @@ type PeerPolicy struct {
 	// one, as control IDs restart; "AE" refuses it with AE 205. "" is new.
 	Reused string `json:"reused,omitempty"`
 	// Back are the states of its requests and texts that the peer is told of, by ORU^R01 to the place
-	// that the box's configuration names: "queued", "sent", "delivered", "failed". None is nothing.
+	// that the box's configuration names: "queued", "sent", "delivered", "failed"; with "optout" it is told
+	// when a patient that it told us of sends STOP or START as well. None is nothing.
 	Back []string `json:"back,omitempty"`
 	// Paused holds the peer's texts, to be released or dropped; what it says of persons and
 	// appointments is kept.
@@ -103,8 +104,8 @@ func (p PeerPolicy) validate() error {
 		return errors.New("unknown is neither AA nor AR")
 	}
 	for _, state := range p.Back {
-		if !slices.Contains([]string{"queued", "sent", "delivered", "failed"}, state) {
-			return errors.New("back has a state that is none of queued, sent, delivered, failed")
+		if !slices.Contains([]string{"queued", "sent", "delivered", "failed", hl7.ClassOptOut}, state) {
+			return errors.New("back has a state that is none of queued, sent, delivered, failed, optout")
 		}
 	}
 	if p.Reused != "" && p.Reused != "new" && p.Reused != "AE" {

@@ -110,6 +110,25 @@ func (rd *reading) readPerson(whole bool) error {
 	return nil
 }
 
+// firstAlone is said of a message with several patients. An appointment is kept as one patient's, by the
+// sender's id of it: a second one under the same id would be found again by no later message that has them
+// in another order, or without one of them.
+const firstAlone = "the message names more than one patient: the first alone is served, and the others need a message of their own"
+
+// namesOthers tells whether a PID behind the first is another patient's.
+func (rd *reading) namesOthers() bool {
+	for pid := range rd.m.All("PID") {
+		id, _, ok := rd.identify(pid.Field(3))
+		if !ok {
+			id, _, ok = rd.identify(pid.Field(2))
+		}
+		if ok && id != rd.person.id {
+			return true
+		}
+	}
+	return false
+}
+
 // languages are what stands in PID-15 beside the two letters of ISO 639-1: three letters of 639-2, and
 // the names that older feeds send.
 var languages = map[string]string{

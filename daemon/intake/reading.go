@@ -42,7 +42,7 @@ type reading struct {
 // read finds the rule of a message and takes out what its effects need. wrong is what hl7.Parse said.
 func (in *Intake) read(g *ground, who *sender, m *hl7.Message, frame []byte, wrong error) *reading {
 	rd := &reading{
-		ground: g, sender: who, zone: who.zone, m: m, source: "hl7:" + who.Name, mode: g.mode, from: g.from, control: m.ControlID(),
+		ground: g, sender: who, zone: who.zone, m: m, source: contact.FeedSource(who.Name), mode: g.mode, from: g.from, control: m.ControlID(),
 		peer: who.Name + "|" + m.SendingApp().Name() + "|" + m.SendingFacility().Name(),
 	}
 	if rd.zone == nil {
@@ -135,6 +135,9 @@ func (rd *reading) readAll() error {
 		}
 		if err != nil {
 			return err
+		}
+		if !rd.rule.does(MergeContact) && !rd.rule.does(KeepPlace) && rd.namesOthers() {
+			rd.why = append(rd.why, firstAlone)
 		}
 	}
 	if rd.rule.does(BookVisit) || rd.rule.does(EndVisit) {

@@ -173,7 +173,7 @@ func (w *work) tell(a contact.Appointment, template, key string) error {
 	if err != nil || quiet {
 		return err
 	}
-	first, template, err := w.gather(a, template)
+	first, template, err := gather(w.tx, w.site.Location(), a, template)
 	if err != nil {
 		return err
 	}
@@ -217,11 +217,13 @@ func (w *work) suppressed(id contact.SubjectID) (bool, error) {
 
 // slots fill the appointment texts. Where the site has not named the place, its brand stands for it:
 // a location is never printed as it was sent.
-func (w *work) slots(a contact.Appointment) text.Values {
+func (w *work) slots(a contact.Appointment) text.Values { return slotsOf(w.site, a) }
+
+func slotsOf(site contact.Site, a contact.Appointment) text.Values {
 	v := text.Values{}
 	v.SetSite(a.SiteName)
 	if a.SiteName == "" {
-		v.SetSite(w.site.Brand)
+		v.SetSite(site.Brand)
 	}
 	v.SetInstant("start", a.Start)
 	return v

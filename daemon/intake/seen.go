@@ -22,7 +22,8 @@ type outcome struct {
 	Rule  string      `json:"rule,omitempty"` // empty: no rule applied
 	Did   string      `json:"did,omitempty"`
 	Why   string      `json:"why,omitempty"`
-	AckID string      `json:"id"` // MSH-10 of the acknowledgment
+	AckID string      `json:"id"`              // MSH-10 of the acknowledgment
+	Later string      `json:"later,omitempty"` // what became of the texts that were held
 }
 
 func newAckID() string { return rand.Text()[:20] }
@@ -122,6 +123,8 @@ type Explanation struct {
 	Rule string    `json:"rule"` // the rule that applied, empty if none did
 	Did  string    `json:"did"`  // what was done, in words
 	Why  string    `json:"why"`  // why not more was done
+	// Later is what became of texts that Why says were held.
+	Later string `json:"later,omitempty"`
 }
 
 // Explain tells what became of the messages that a peer (a listener without peers is one of its name)
@@ -132,7 +135,7 @@ func Explain(tx *store.Tx, peer, controlID string) ([]Explanation, error) {
 	now := weekOf(tx.Now())
 	for _, n := range []uint16{now - 1, now} {
 		err := seen.Each(tx, store.Range{Prefix: append(weekKey(n), control...)}, func(_ []byte, o outcome) error {
-			list = append(list, Explanation{o.At, o.Type, string(o.Ack), o.Rule, o.Did, o.Why})
+			list = append(list, Explanation{o.At, o.Type, string(o.Ack), o.Rule, o.Did, o.Why, o.Later})
 			if len(list) == maxExplained {
 				return store.Stop
 			}

@@ -13,28 +13,31 @@ import (
 type visit struct {
 	appointment contact.Appointment
 	status      string // SCH-25, table 0278, upper case
+	// placer and filler are SCH-1 and SCH-2, zero where it has none: the appointment may be known by another of them.
+	placer, filler contact.AppointmentID
 }
 
 // readVisit reads the appointment of an SIU message. Reason and type (SCH-6, 7, 8) are read only to
 // keep their words out of a text.
 func (rd *reading) readVisit() error {
 	sch := rd.m.Segment("SCH", 1)
-	id, ok := appointmentID(sch.Field(2))
-	if !ok {
-		id, ok = appointmentID(sch.Field(1))
+	placer, filler := rd.appointmentID(sch.Field(1)), rd.appointmentID(sch.Field(2))
+	id := filler
+	if id.IsZero() {
+		id = placer
 	}
-	if !ok {
+	if id.IsZero() {
 		return missing("SCH", 2, "neither filler nor placer gave the appointment an id")
 	}
-	if id.Authority == "" {
-		id.Authority = rd.m.SendingApp().Name() // ids are unique within whoever gives them
-	}
-	id.Authority += rd.apart
 	for _, half := range []string{id.Number, id.Authority} {
 		if err := checkLength(half, "SCH", 2); err != nil {
 			return err
 		}
 	}
+	if max(len(placer.Number), len(placer.Authority)) > maxID {
+		placer = contact.AppointmentID{} // the filler's is enough
+	}
+	rd.visit.placer, rd.visit.filler = placer, filler
 	rd.visit.status = strings.ToUpper(sch.Field(25).Comp(1).String())
 	a := contact.Appointment{ID: id, Subject: rd.person.id, AsOf: rd.at, Minutes: int(rd.m.ScheduledLength() / time.Minute), SiteName: rd.place(), Video: rd.isVideo()}
 	// A place that shares a word with the patient's name or reason is not printed; the brand is.
@@ -63,12 +66,31 @@ func (rd *reading) readVisit() error {
 // timeless tells whether the appointment is none yet, or none any more: its time does not hold, and need not be there.
 func (v visit) timeless() bool { return v.status == "WAITLIST" || v.status == "BLOCKED" }
 
-func appointmentID(f hl7.Field) (contact.AppointmentID, bool) {
+// appointmentID reads SCH-1 or SCH-2, zero where it holds no id.
+func (rd *reading) appointmentID(f hl7.Field) contact.AppointmentID {
 	id := contact.AppointmentID{Number: f.Comp(1).String(), Authority: f.Comp(2).String()}
+	if id.Number == "" {
+		return contact.AppointmentID{}
+	}
 	if id.Authority == "" {
 		id.Authority = f.Comp(3).String()
 	}
-	return id, id.Number != ""
+	if id.Authority == "" {
+		id.Authority = rd.m.SendingApp().Name() // ids are unique within whoever gives them
+	}
+	id.Authority += rd.apart
+	return id
+}
+
+// nameVisit finds the appointment that is known already by the other of its ids. What has no time yet, and
+// is not booked, is not remembered.
+func (w *work) nameVisit() (err error) {
+	if !w.rule.does(BookVisit) && !w.rule.does(EndVisit) {
+		return nil
+	}
+	learn := !w.visit.timeless() || w.ends() != ""
+	w.visit.appointment.ID, err = contact.NameAppointment(w.tx, w.visit.placer, w.visit.filler, learn)
+	return err
 }
 
 // ends is what SCH-25 says that the appointment has become, "" while it stands. It counts in any SIU:

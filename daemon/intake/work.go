@@ -51,6 +51,9 @@ func (w *work) run() error {
 	if w.wrong != nil {
 		return nil
 	}
+	if err := w.nameVisit(); err != nil {
+		return err
+	}
 	do := []Effect{KnowContact} // whoever only asks for a code is no master of the person's data
 	if w.rule != nil {
 		do = w.rule.Do
@@ -233,6 +236,9 @@ func (w *work) knowContact() error {
 	if !known {
 		w.person.update.Hearsay = true
 		return w.updateContact()
+	}
+	if err := contact.ToldBy(w.tx, w.person.id, w.source); err != nil {
+		return err
 	}
 	return w.markDead()
 }

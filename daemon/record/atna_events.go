@@ -175,6 +175,7 @@ var auditEvents = map[store.Action]auditEvent{
 	"message.unknown":     {dataExport, noType, "R", ""},
 	"message.expired":     {dataExport, noType, "R", ""},
 	"hl7.back.refused":    {dataExport, noType, "R", ""},
+	"hl7.wish":            {orderRecord, noType, "U", ""},
 	"message.canceled":    {orderRecord, noType, "D", ""},
 	"message.unreadable":  {securityAlert, noType, "E", ""},
 	"message.purge":       {orderRecord, noType, "D", ""},

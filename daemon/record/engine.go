@@ -13,7 +13,7 @@ import (
 	"pinward/store"
 )
 
-// Engine is an HL7 peer that asked what becomes of its requests and of the texts about its patients. It
+// Engine is an HL7 peer that asked what becomes of its requests and of the texts about its patients, or what these say of texts. It
 // follows the log: each entry that bears an order of its own becomes an ORU^R01, in the order of the log,
 // one at a time, and the next goes when it has answered. A crash, a cut or a late answer brings the same
 // message again, under the same MSH-10: it gets each at least once.
@@ -21,7 +21,7 @@ type Engine struct {
 	Peer  string
 	Store *store.Store
 	By    store.Actor
-	// Wants gives the classes of states that it asks for now, as hl7.Delivery.Class.
+	// Wants gives the classes of states that it asks for now, as hl7.Status.Class.
 	Wants func(*store.Tx) ([]string, error)
 	// Send gives it a message and returns its acknowledgment, as mllp.Client.Send does. The text of its
 	// error is kept and shown, and must hold nothing of the message.
@@ -86,7 +86,7 @@ func (e *Engine) give(ctx context.Context, records []store.Record) (int, error) 
 	}
 	for i, r := range records {
 		s, ok := statusIn(r)
-		if !ok || s.Order.Peer != e.Peer || !slices.Contains(wants, s.Delivery.Class()) {
+		if !ok || s.Order.Peer != e.Peer || !slices.Contains(wants, s.Class()) {
 			continue
 		}
 		if err := e.tell(ctx, r.Seq, s); err != nil {
@@ -120,7 +120,7 @@ func (e *Engine) tell(ctx context.Context, seq uint64, s hl7.Status) error {
 		} else {
 			c.Refused, c.Refusal, c.RefusedBy = c.Refused+1, tx.Now(), answer
 			err := tx.Record(store.Entry{Action: ActionBackRefused, Outcome: store.Failed, Object: s.Filler, Attrs: []store.Attr{
-				{Key: "peer", Value: e.Peer}, {Key: "delivery", Value: string(s.Delivery)}, {Key: "answer", Value: answer},
+				{Key: "peer", Value: e.Peer}, {Key: "delivery", Value: string(s.Delivery)}, {Key: "wish", Value: string(s.Wish)}, {Key: "answer", Value: answer},
 				{Key: "control", Value: s.ControlID},
 			}})
 			if err != nil {
@@ -163,7 +163,11 @@ func statusIn(r store.Record) (hl7.Status, bool) {
 		return hl7.Status{}, false
 	}
 	d, why := deliveryIn(r.Entry)
-	if d == "" {
+	var wish hl7.Wish
+	if r.Entry.Action == "hl7.wish" {
+		wish = hl7.Wish(Attr(r.Entry, "wish"))
+	}
+	if d == "" && wish == "" {
 		return hl7.Status{}, false
 	}
 	order, err := hl7.DecodeOrder(text)
@@ -174,7 +178,7 @@ func statusIn(r store.Record) (hl7.Status, bool) {
 	if strings.HasPrefix(string(r.Entry.Action), "message.") {
 		filler = Attr(r.Entry, "ref")
 	}
-	return hl7.Status{Order: order, ControlID: controlID(r), Filler: filler, At: r.Time.UTC(), Delivery: d, Why: why}, true
+	return hl7.Status{Order: order, ControlID: controlID(r), Filler: filler, At: r.Time.UTC(), Delivery: d, Why: why, Wish: wish}, true
 }
 
 // deliveryIn is what an entry says of a delivery; "" is nothing that anybody asks for. What only one of

@@ -145,6 +145,34 @@ func TestEngineIsToldOfItsOwnRequestsInOrder(t *testing.T) {
 	})
 }
 
+// A wish goes to the peer of its entry that asks for wishes, among the statuses and in their order; one
+// whose answer was lost comes again under its MSH-10.
+func TestEngineIsToldOfWishes(t *testing.T) {
+	inBubble(t, func(b *box) {
+		wish := func(peer, wish string) store.Entry {
+			return store.Entry{Action: "hl7.wish", Attrs: []store.Attr{a("wish", wish), orderOf(peer, "")}}
+		}
+		entries := []store.Entry{
+			{Action: "message.sent", Attrs: []store.Attr{a("ref", "SM1"), orderOf("engine", "R1")}},
+			wish("engine", "OUT"), wish("another", "OUT"), wish("engine", "IN"),
+		}
+		r := &receiver{answers: []func(*hl7.Message) ([]byte, error){cut}}
+		st := b.tells(r, []string{"optout"}, entries...)
+		if got := r.statuses(); !slices.Equal(got, []string{" OUT", " IN"}) || len(r.got) != 3 || !bytes.Equal(r.got[0], r.got[1]) || st.Sent != 2 {
+			t.Errorf("it is told %q in %d messages, %+v", got, len(r.got), st)
+		}
+		m, _ := hl7.Parse(r.got[2])
+		if m.Get("OBX-3.1") != "OPTOUT" || m.Get("PID-3.1") != "42" || m.Get("OBR-25") != "F" {
+			t.Error("the wish is not told as one")
+		}
+		r = &receiver{}
+		b.tells(r, allStates, entries...)
+		if got := r.statuses(); !slices.Equal(got, []string{"R1 SENT"}) {
+			t.Errorf("who asks for no wishes is told %q", got)
+		}
+	})
+}
+
 // The matrix of one status: not sent; sent, and nobody knows (the same bytes go again); refused for good;
 // refused for now, then taken; refused for now for ever.
 func TestEngineTroubles(t *testing.T) {
