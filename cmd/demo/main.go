@@ -18,10 +18,10 @@ import (
 
 // options are the demo's flags.
 type options struct {
-	dir, https, mllp, handsets string
-	modems                     int
-	jitter                     time.Duration
-	verbose                    bool
+	dir, https, mllp, handsets, zone string
+	modems                           int
+	jitter                           time.Duration
+	verbose                          bool
 }
 
 func main() {
@@ -31,6 +31,7 @@ func main() {
 	flag.StringVar(&o.mllp, "mllp", "127.0.0.1:2575", "`address` that takes HL7 v2 over MLLP")
 	flag.StringVar(&o.handsets, "handsets", "127.0.0.1:8088", "`address` of the simulated handsets' page")
 	flag.IntVar(&o.modems, "modems", 4, "`number` of simulated modems, on two carriers")
+	flag.StringVar(&o.zone, "zone", "America/New_York", "time `zone` of the hospital; where it is between 2 and 4 o'clock the box tests its SIMs")
 	flag.DurationVar(&o.jitter, "jitter", 200*time.Millisecond, "how late a frame of sound may be until a call has a hole, as a `duration`")
 	flag.BoolVar(&o.verbose, "v", false, "show the daemon's log")
 	flag.Parse()
@@ -57,6 +58,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	if o.modems < 1 || o.modems > 64 {
 		return errors.New("-modems: from 1 to 64")
+	}
+	if _, err := time.LoadLocation(o.zone); err != nil || o.zone == "" || o.zone == "Local" {
+		return errors.New("-zone: the name of an IANA time zone, such as America/New_York")
 	}
 	if o.jitter <= 0 {
 		return errors.New("-jitter: longer than 0")

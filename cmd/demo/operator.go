@@ -143,7 +143,7 @@ func (d *demo) accounts(ctx context.Context, op operator) (accounts, error) {
 	}
 	// Reminders may go out at any hour: who tries the demo at night wants to see them.
 	site := map[string]any{
-		"name": "Demo Hospital", "brand": "Demo Hospital", "zone": "America/New_York", "region": "US", "area": "617",
+		"name": "Demo Hospital", "brand": "Demo Hospital", "zone": d.zone, "region": "US", "area": "617",
 		"help_phone": "617-555-0100", "authority": "DEMO", "mode": "live", "languages": []string{"en", "es"}, "link_hosts": []string{"portal.example.org"},
 	}
 	if err := op.call(ctx, http.MethodPut, "/site", site, nil); err != nil {
