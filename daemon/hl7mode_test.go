@@ -8,7 +8,8 @@ import (
 	"pinward/store"
 )
 
-// TestConfiguredModeOfWhatWaits: a mode that is changed in pinward.toml holds from the start on, for what waits of the listener as well.
+// TestConfiguredModeOfWhatWaits: a mode that is changed in pinward.toml holds from the start on, for what waits of the listener as well, and what
+// waits of one that is there no more is held.
 func TestConfiguredModeOfWhatWaits(t *testing.T) {
 	inFlow(t, 1, func(f *flow) {
 		for _, mode := range []contact.Mode{contact.Pilot, contact.Shadow, contact.Pilot} {
@@ -24,5 +25,15 @@ func TestConfiguredModeOfWhatWaits(t *testing.T) {
 			}))
 			time.Sleep(time.Minute)
 		}
+		f.close()
+		f.box.cfg.HL7 = []HL7Listener{{Name: "renamed", Mode: "live"}}
+		f.open()
+		f.must(f.store.View(t.Context(), func(tx *store.Tx) error {
+			got, err := contact.ModeOf(tx, contact.OfListener("mllp"), contact.Live, time.Now().Add(time.Hour))
+			if got != contact.Shadow {
+				t.Errorf("what waits of a listener that is configured no more goes in mode %s", got)
+			}
+			return err
+		}))
 	})
 }

@@ -122,6 +122,9 @@ func (h *house) settle(ctx context.Context, c Config) error {
 				return err
 			}
 		}
+		if err := intake.EndOthers(tx, func(name string) bool { return h.intake[name] != nil }); err != nil {
+			return err
+		}
 		for _, p := range c.Modems {
 			var err error
 			if h.fits[p.Name], err = fittedOf(tx, p.Name); err != nil {

@@ -40,6 +40,8 @@ const (
 	NoShow    AppointmentStatus = "noshow"    // S26
 	Completed AppointmentStatus = "completed"
 	Deleted   AppointmentStatus = "deleted" // S17: booked by mistake, nobody is told
+	// Waitlisted was booked and waits for a time again: whoever knows of the old one is told what becomes of it.
+	Waitlisted AppointmentStatus = "waitlist"
 )
 
 // Appointment is what a reminder needs of one, and no more: no reason, no provider.
@@ -63,8 +65,8 @@ type Appointment struct {
 // AppointmentChange says what an event did to an appointment.
 type AppointmentChange struct {
 	New       bool // not known before, or booked anew after it had ended
-	Moved     bool // another start or place, while it was booked
-	Ended     bool // was booked until now
+	Moved     bool // another start or place, while it was booked or waited for a time again
+	Ended     bool // was booked, or waited for a time again, until now
 	Stale     bool // older than what is known: not applied
 	Tombstone bool // the id had ended before; with Stale that is why the booking was not applied
 }
@@ -116,10 +118,10 @@ func Book(tx *store.Tx, a Appointment) (prev Appointment, c AppointmentChange, e
 	a.Status, a.AsOf, a.Version = Booked, at, prev.Version+1
 	a.Start = a.Start.UTC()
 	action := ActionUpdate
-	switch {
-	case !found || c.Tombstone:
+	switch changed := !a.Start.Equal(prev.Start) || a.SiteName != prev.SiteName; {
+	case !found || c.Tombstone && (!changed || prev.Status != Waitlisted):
 		c.New, action = true, ActionBook
-	case !a.Start.Equal(prev.Start) || a.SiteName != prev.SiteName:
+	case changed:
 		c.Moved, action = true, ActionMove
 	}
 	if err := keepAppointment(tx, prev, &a); err != nil {
@@ -144,7 +146,7 @@ func CancelAppointment(tx *store.Tx, id AppointmentID, at time.Time, status Appo
 		c.Stale = true
 		return prev, c, nil
 	}
-	c.Ended = found && prev.Status == Booked
+	c.Ended = found && (prev.Status == Booked || prev.Status == Waitlisted && status != Waitlisted)
 	a := prev
 	a.ID, a.Status, a.AsOf, a.Version = id, status, at, prev.Version+1
 	if err := keepAppointment(tx, prev, &a); err != nil {

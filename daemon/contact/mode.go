@@ -46,6 +46,19 @@ func SetMode(tx *store.Tx, source string, was, mode Mode) (changed bool, err err
 	return was != mode, nil
 }
 
+// Listeners lists the listeners whose mode is kept, by name.
+func Listeners(tx *store.Tx) (names []string, err error) {
+	prefix := OfListener("")
+	err = modes.Each(tx, store.Range{Prefix: []byte(prefix)}, func(source []byte, _ sourceMode) error {
+		names = append(names, string(source[len(prefix):]))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list modes: %w", err)
+	}
+	return names, nil
+}
+
 // ModeOf is how far what a source decided goes by now, if its time came at due; accepted is the mode when it was decided, which holds
 // as long as none is kept. A mode that is relaxed lets out only what is due from then on, so that nothing of the past goes all at
 // once; one that is made stricter holds back all, at once.

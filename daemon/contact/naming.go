@@ -1,6 +1,7 @@
 package contact
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -72,7 +73,16 @@ func NameAppointment(tx *store.Tx, placer, filler AppointmentID, learn bool) (Ap
 			return filler, err
 		}
 		return byPlacer.ID, keep(filler, fillerID, appointmentName{ID: byPlacer.ID})
-	case byPlacer.ID != filler && !byPlacer.ID.IsZero() && !byPlacer.Alone && byPlacer.ID != placer:
+	case byPlacer.Alone, byPlacer.ID == filler, byPlacer.ID.IsZero():
+		return filler, nil
+	}
+	old, _, err := FindAppointment(tx, byPlacer.ID)
+	switch {
+	case err != nil:
+		return AppointmentID{}, err
+	case old.Status != Booked: // what is booked under the placer's id from now on is this one
+		return filler, keep(placer, placerID, appointmentName{ID: filler})
+	case byPlacer.ID != placer:
 		return filler, keep(placer, placerID, appointmentName{})
 	}
 	return filler, nil
@@ -102,10 +112,15 @@ func keepName(tx *store.Tx, key []byte, n appointmentName) error {
 	return nil
 }
 
-// forgetNames deletes the names of an appointment that is deleted.
+// forgetNames deletes the names of an appointment that is deleted, but for those that another one has by now.
 func forgetNames(tx *store.Tx, appointment []byte) error {
 	return namesOf.Each(tx, store.Range{Prefix: appointment}, func(key []byte, _ struct{}) error {
-		if err := appointmentNames.Delete(tx, key[len(appointment):]); err != nil {
+		name := key[len(appointment):]
+		n, known, err := appointmentNames.Get(tx, name)
+		if err == nil && known && (n.ID.IsZero() || bytes.Equal(n.ID.blind(tx), appointment)) {
+			err = appointmentNames.Delete(tx, name)
+		}
+		if err != nil {
 			return fmt.Errorf("delete name of appointment: %w", err)
 		}
 		return namesOf.Delete(tx, key)

@@ -107,6 +107,22 @@ func TestHeldOrderIsTakenBack(t *testing.T) {
 	}
 }
 
+// TestTakenBackOrderLeavesTheBreaker: a sender that takes its order back does not let its feed go on; a person does.
+func TestTakenBackOrderLeavesTheBreaker(t *testing.T) {
+	b := newBox(t)
+	b.policy(Policy{BreakerFloor: 1})
+	sendOK(t, b, orderer+"ORC|NW|REQ-1\nOBR|1|||result.ready")
+	sendOK(t, b, orderer+"ORC|NW|REQ-2\nOBR|2|||result.ready")
+	sendOK(t, b, orderer+"ORC|CA|REQ-2")
+	if list := b.held(); len(list) != 1 || list[0].Open.IsZero() || list[0].Count != 0 {
+		t.Errorf("held %+v", list)
+	}
+	b.release("request")
+	if list := b.held(); len(list) != 0 {
+		t.Errorf("after the release %+v", list)
+	}
+}
+
 // TestHeldOverMidnightIsOnce: what goes once in a day goes once however long it was held.
 func TestHeldOverMidnightIsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

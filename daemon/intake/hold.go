@@ -341,7 +341,8 @@ func (h held) asked() bool { return strings.HasPrefix(h.Text.Group, requestGroup
 // takeBackHeld drops what is held of an order that its sender takes back, and tells whether there was any.
 func (w *work) takeBackHeld(group, id string) (bool, error) {
 	rule := ""
-	err := helds.Each(w.tx, store.Range{}, func(key []byte, h held) error {
+	// An order is held under the name under which its cancellation comes.
+	err := helds.Each(w.tx, store.Range{Prefix: heldPrefix(w.tx, w.ruleName())}, func(key []byte, h held) error {
 		if h.Text.Group != group || h.Text.Key != id {
 			return nil
 		}
@@ -354,7 +355,7 @@ func (w *work) takeBackHeld(group, id string) (bool, error) {
 	if err != nil || rule == "" {
 		return false, err
 	}
-	return true, endLate(w.tx, rule, 1)
+	return true, recordEnd(w.tx, ActionDrop, rule, 0, 1) // a breaker stays open: no person has looked
 }
 
 // gone tells a peer that asks, and who looks for the message, that its text does not go.

@@ -83,6 +83,29 @@ func (in *Intake) Begin(tx *store.Tx) error {
 	return in.recordLive(tx, "configured", mode)
 }
 
+// EndOthers takes the listeners to shadow that the configuration has no more: what waits of them would go, and nobody could hold it by
+// their name.
+func EndOthers(tx *store.Tx, configured func(listener string) bool) error {
+	names, err := contact.Listeners(tx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if configured(name) {
+			continue
+		}
+		in := Intake{listener: Listener{Name: name, Mode: contact.Shadow}}
+		if _, changed, err := in.setMode(tx); err != nil {
+			return err
+		} else if changed {
+			if err := in.recordLive(tx, "removed", contact.Shadow); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (in *Intake) setMode(tx *store.Tx) (mode contact.Mode, changed bool, err error) {
 	if mode, err = in.listener.modeOf(tx); err != nil {
 		return mode, false, err

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"errors"
+	"slices"
 
 	"pinward/daemon/consent"
 	"pinward/daemon/contact"
@@ -72,6 +73,10 @@ func (rd *reading) readLosers(into contact.SubjectID, mrg hl7.Segment) error {
 // looked up when they go; codes for the loser's numbers are cancelled.
 func (w *work) mergeContacts() error {
 	for _, m := range w.merges {
+		lost, _, err := contact.Find(w.tx, m.loser)
+		if err != nil {
+			return err
+		}
 		c, err := contact.Merge(w.tx, m.into, m.loser, w.at)
 		if errors.Is(err, contact.ErrSameSubject) {
 			w.because("survivor and loser are the same")
@@ -89,7 +94,7 @@ func (w *work) mergeContacts() error {
 			if err := w.cancelCodes(m.loser, p); err != nil {
 				return err
 			}
-			if err := w.uniteOptOut(m.into, p); err != nil {
+			if err := w.uniteOptOut(m.into, lost, p); err != nil {
 				return err
 			}
 		}
@@ -108,9 +113,12 @@ func (w *work) mergeContacts() error {
 }
 
 // uniteOptOut holds a STOP that came from a number of the loser against the survivor's: it is the same person who
-// wanted no texts. A START from there takes it back.
-func (w *work) uniteOptOut(into contact.SubjectID, lost contact.Phone) error {
-	said, err := consent.Of(w.tx, lost)
+// wanted no texts. A START from there takes it back. One from whoever stood for the loser is that person's own.
+func (w *work) uniteOptOut(into contact.SubjectID, lost contact.Subject, from contact.Phone) error {
+	if slices.ContainsFunc(lost.Phones, func(n contact.Number) bool { return n.Phone == from && n.Proxy != "" }) {
+		return nil
+	}
+	said, err := consent.Of(w.tx, from)
 	if err != nil || said.Texts != consent.Out {
 		return err
 	}

@@ -58,6 +58,25 @@ func TestMergeUnitesOptOuts(t *testing.T) {
 	}
 }
 
+// TestMergeLeavesAProxysOptOut: who stood for the loser wants no texts; that says nothing of the survivor's own number.
+func TestMergeLeavesAProxysOptOut(t *testing.T) {
+	b := newBox(t)
+	b.policy(Policy{Proxies: []string{"MTH"}})
+	sendOK(t, b, "ADT^A04\n"+bob.Replace(jane)+"\nNK1|1|DOE^ANN|MTH||6175552222^PRN^CP")
+	sendOK(t, b, "ADT^A04\n"+jane)
+	b.Do(func(tx *store.Tx) error {
+		return consent.Set(tx, b.phone("+16175552222"), text.Care, consent.Out, consent.SourceSMS)
+	})
+	sendOK(t, b, "ADT^A40\n"+jane+"\nMRG|4712^^^RIV^MR")
+	b.View(func(tx *store.Tx) error {
+		said, err := consent.Of(tx, b.phone("+16175551234"))
+		if said.Texts == consent.Out {
+			t.Errorf("the proxy's STOP holds against the patient's number: %s", b.last().Did)
+		}
+		return err
+	})
+}
+
 // TestMergePairs takes each MRG with the PID before it, as A40 repeats them.
 func TestMergePairs(t *testing.T) {
 	b := newBox(t)

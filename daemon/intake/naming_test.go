@@ -38,6 +38,9 @@ func TestVisitByItsOtherID(t *testing.T) {
 		"a series that began with both": {
 			{visitBy("S12", at, "P9^EPIC", "F1^CAD"), one}, {visitBy("S12", clock(4, 9), "P9^EPIC", "F2^CAD"), one + " " + one},
 			{visitBy("S17", at, "P9^EPIC", ""), one + " " + one}},
+		"booked anew under one placer's id": {
+			{visitBy("S12", at, "P9^EPIC", "F1^CAD"), one}, {visitBy("S17", at, "P9^EPIC", "F1^CAD"), ""},
+			{visitBy("S12", clock(4, 9), "P9^EPIC", "F2^CAD"), one}, {visitBy("S17", clock(4, 9), "P9^EPIC", ""), ""}},
 		"a filler's number that is a placer's elsewhere": {
 			{visitBy("S12", at, "", "P9"), one}, {visitBy("S12", clock(4, 9), "P9", "F9"), one + " " + one}, {visitBy("S17", clock(4, 9), "", "F9"), one}},
 	} {

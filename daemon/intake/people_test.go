@@ -307,3 +307,15 @@ func TestAVerificationIsFoundByItsRequest(t *testing.T) {
 		})
 	}
 }
+
+// TestLateWordOfNoVIP: an event that comes late does not take back, for its own texts either, what a newer one said.
+func TestLateWordOfNoVIP(t *testing.T) {
+	b := newBox(t)
+	now := time.Now()
+	sendOK(t, b, header("ADT^A08", "M1", now.Add(-time.Minute))+"\n"+jane+"\nPV1|1|O|X|||||||||||||VIP")
+	late := siu("S12", now.Add(50*time.Hour), "") + "\nPV1|1|O|X|||||||||||||\"\""
+	sendOK(t, b, header("SIU^S12", "M2", now.Add(-2*time.Minute))+strings.TrimPrefix(late, "SIU^S12"))
+	if b.plan() != "" || !strings.Contains(b.explain("M2")[0].Why, "marked as VIP") {
+		t.Errorf("%q, %s", b.plan(), b.explain("M2")[0].Why)
+	}
+}

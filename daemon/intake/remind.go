@@ -75,7 +75,7 @@ func (w *work) unbook() error {
 	if err != nil || !known || prev.Status != contact.Booked {
 		return err
 	}
-	_, c, err := contact.CancelAppointment(w.tx, prev.ID, w.at, contact.Cancelled)
+	_, c, err := contact.CancelAppointment(w.tx, prev.ID, w.at, contact.Waitlisted)
 	if err != nil {
 		return err
 	}

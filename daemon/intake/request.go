@@ -154,6 +154,13 @@ func (w *work) request(r request) error {
 	case w.sender.Paused:
 		return w.decline(r, "verification: the peer is paused, and a code cannot wait")
 	}
+	if r.unasked { // counted only here: a night that an engine was down brings no code, and opens no breaker
+		if open, err := w.tooMany(w.rule.Name); err != nil {
+			return err
+		} else if open {
+			return w.decline(r, "verification: the rule would text far more than its usual; its breaker is open, and a code cannot wait")
+		}
+	}
 	id, err := w.start(r)
 	if err != nil || id == "" {
 		return err
@@ -222,13 +229,6 @@ func (w *work) startVerify() error {
 		return w.decline(r, "verification: the rule is paused, and a code cannot wait")
 	case !w.rule.Hours.Next(now, w.site.Location()).Equal(now):
 		return w.decline(r, "verification: it is outside of the rule's hours, and a code cannot wait")
-	}
-	open, err := w.tooMany(w.rule.Name)
-	if err != nil {
-		return err
-	}
-	if open {
-		return w.decline(r, "verification: the rule would text far more than its usual; its breaker is open, and a code cannot wait")
 	}
 	return w.request(r)
 }

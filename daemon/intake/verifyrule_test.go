@@ -133,3 +133,18 @@ func TestVerifyRuleBreaker(t *testing.T) {
 		t.Errorf("after the release %d codes, %+v; %s", got, b.held(), b.last().Why)
 	}
 }
+
+// TestVerifyRuleBreakerAfterANight: messages that are too old for a code open no breaker; the next that is not has its code.
+func TestVerifyRuleBreakerAfterANight(t *testing.T) {
+	b := verifying(t, func(r *Rule) { r.Max = 2 })
+	another := func(n string, age time.Duration) string {
+		return strings.NewReplacer("4711", "V"+n, "6175551234", "617555234"+n).Replace(header("ADT^A04", "M"+n, time.Now().Add(-age)) + "\n" + jane)
+	}
+	for _, n := range []string{"1", "2", "3", "4"} {
+		sendOK(t, b, another(n, time.Hour))
+	}
+	sendOK(t, b, another("5", 0))
+	if b.whats() != "patient-signup" || len(b.held()) != 0 {
+		t.Errorf("%q, %s, held %+v", b.whats(), b.explain("M5")[0].Why, b.held())
+	}
+}

@@ -45,6 +45,24 @@ func TestWaitsForATimeAgain(t *testing.T) {
 	}
 }
 
+// TestWaitedForATime: whoever knows of the time that held before is told of another, and that there is none any more.
+func TestWaitedForATime(t *testing.T) {
+	at := clock(3, 9)
+	for _, c := range []struct{ then, want string }{
+		{siu("S15", at, ""), "cancelled@09/cancelled"}, {siu("S17", at, ""), ""},
+		{siu("S14", at.Add(time.Hour), "Booked"), "moved@10/moved reminder@10/24h reminder@10/2h"},
+		{siu("S14", at, "Waitlist"), ""},
+	} {
+		b := newBox(t)
+		sendOK(t, b, siu("S12", at, "Booked"))
+		sendOK(t, b, siu("S14", at, "Waitlist"))
+		sendOK(t, b, c.then)
+		if got := b.plan(); !sameWords(strings.Fields(got), strings.Fields(c.want)) {
+			t.Errorf("waiting are %q, want %q", got, c.want)
+		}
+	}
+}
+
 // TestReminderTimes holds reminders to the appointment: they go a day and two hours before, and are of
 // no use when it begins.
 func TestReminderTimes(t *testing.T) {

@@ -152,6 +152,9 @@ func (w *work) updateContact() error {
 	if err != nil {
 		return err
 	}
+	if c.Stale || c.Partly {
+		w.vip = nil // not by what it says: something newer may have said otherwise
+	}
 	switch {
 	case c.Stale:
 		w.because("contact: the event is older than what is known, or its id was merged away")

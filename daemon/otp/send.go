@@ -55,6 +55,9 @@ func again(tx *store.Tx, p policy, req StartRequest, v Verification) (Verificati
 	if err := save(tx, v); err != nil {
 		return Verification{}, err
 	}
+	if err := becomeCurrent(tx, v); err != nil { // another's may have begun since
+		return Verification{}, err
+	}
 	return v, record(tx, v, ActionResend, store.OK, sendAttrs(v)...)
 }
 

@@ -70,3 +70,47 @@ func TestMergedSubjectIsTheSamePerson(t *testing.T) {
 		t.Errorf("a third person at a number that is guessed at: %v", err)
 	}
 }
+
+// TestSharedPhoneSecondAsk: whoever asks again has the same verification again, though another asked meanwhile, and is the last then; nor
+// does another's start between give back the checks that were used up.
+func TestSharedPhoneSecondAsk(t *testing.T) {
+	b := newBox(t)
+	start := func(mrn string) (Verification, error) {
+		return b.start(StartRequest{Service: "patient-signup", To: patient, Subject: contact.SubjectID{Authority: "RIV", MRN: mrn}})
+	}
+	hers, err := start("ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := b.Code()
+	his, err := start("bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := b.Code()
+	if v, err := start("ann"); err != nil || v.ID != hers.ID || b.Code() != code {
+		t.Errorf("she has another verification, or another code: %v", err)
+	}
+	if v, valid, err := b.check(CheckRequest{Service: "patient-signup", To: patient, Code: code}); err != nil || !valid || v.ID != hers.ID {
+		t.Errorf("the number alone is not the last that asked: valid %t, %v", valid, err)
+	}
+	if _, valid, err := b.check(CheckRequest{ID: his.ID, Code: other}); err != nil || !valid {
+		t.Errorf("his code: valid %t, %v", valid, err)
+	}
+
+	b = newBox(t)
+	if hers, err = start("ann"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start("bob"); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if _, valid, err := b.check(CheckRequest{ID: hers.ID, Code: "x"}); err != nil || valid {
+			t.Fatalf("valid %t, %v", valid, err)
+		}
+	}
+	if _, err := start("ann"); !errors.Is(err, ErrMaxChecks) {
+		t.Errorf("five more checks: %v", err)
+	}
+}

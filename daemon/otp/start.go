@@ -134,6 +134,9 @@ func start(tx *store.Tx, req StartRequest) (Verification, error) {
 	}
 	p := policy{service: s, site: site, limits: l, route: route}
 	v, err := findCurrent(tx, s.Name, req.To, req.Reference)
+	if err == nil && v.State != MaxChecks {
+		v, err = sameOrOwn(tx, v, req)
+	}
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return first(tx, p, req)
@@ -149,14 +152,40 @@ func start(tx *store.Tx, req StartRequest) (Verification, error) {
 		}
 		return first(tx, p, req)
 	}
+	return again(tx, p, req, v)
+}
+
+// sameOrOwn gives what is going on for the person of a start: v, the last that was started, if that may be theirs; else the last of the
+// number that may be, and before it one whose checks are used up, whomever it is about. ErrNotFound is neither.
+func sameOrOwn(tx *store.Tx, v Verification, req StartRequest) (Verification, error) {
 	same, err := samePerson(tx, v.Subject, req.Subject)
+	if same || err != nil {
+		return v, err
+	}
+	all, err := Of(tx, req.To)
 	if err != nil {
 		return Verification{}, err
 	}
-	if !same {
-		return first(tx, p, req)
+	own := Verification{}
+	for _, o := range all {
+		if o.Service != v.Service || o.Reference != v.Reference || !o.going(tx.Now()) {
+			continue
+		}
+		if o.State == MaxChecks {
+			return o, nil
+		}
+		same, err := samePerson(tx, o.Subject, req.Subject)
+		if err != nil {
+			return Verification{}, err
+		}
+		if same && own.ID == "" {
+			own = o
+		}
 	}
-	return again(tx, p, req, v)
+	if own.ID == "" {
+		return Verification{}, ErrNotFound
+	}
+	return own, nil
 }
 
 // samePerson tells whether two starts may be about one person: one of them does not say, or one record was merged into the other since.

@@ -316,8 +316,8 @@ func begin(tx *store.Tx, v Verification) error {
 	if err := due.Put(tx, dueKey(v.Expires, key), struct{}{}); err != nil {
 		return fmt.Errorf("index verification: %w", err)
 	}
-	if err := current.Put(tx, currentKey(tx, v.Service, v.To, v.Reference), v.ID); err != nil {
-		return fmt.Errorf("index verification: %w", err)
+	if err := becomeCurrent(tx, v); err != nil {
+		return err
 	}
 	for _, id := range v.requestIDs() {
 		if err := byRequest.Put(tx, requestKey(tx, v.Service, id), v.ID); err != nil {
@@ -325,6 +325,14 @@ func begin(tx *store.Tx, v Verification) error {
 		}
 	}
 	if err := ofNumber.Put(tx, ofNumberKey(tx, v, key), struct{}{}); err != nil {
+		return fmt.Errorf("index verification: %w", err)
+	}
+	return nil
+}
+
+// becomeCurrent notes that v is the one whose code was asked for last of its number.
+func becomeCurrent(tx *store.Tx, v Verification) error {
+	if err := current.Put(tx, currentKey(tx, v.Service, v.To, v.Reference), v.ID); err != nil {
 		return fmt.Errorf("index verification: %w", err)
 	}
 	return nil
