@@ -12,9 +12,8 @@ import (
 
 	"pinward/daemon/access"
 	"pinward/daemon/admin"
+	"pinward/daemon/api"
 	"pinward/daemon/health"
-	"pinward/daemon/notice"
-	"pinward/daemon/otp"
 	"pinward/daemon/record"
 	"pinward/store"
 )
@@ -67,25 +66,9 @@ func (a *ATNATarget) check() error {
 func (a *ATNATarget) repository(box string, out Dial) *record.Repository {
 	host, _ := os.Hostname()
 	return &record.Repository{
-		Box: box, Site: a.Site, Host: host, Format: cmp.Or(a.Format, record.FormatDICOM), Schema: cmp.Or(a.Schema, record.SchemaDICOM), About: about,
+		Box: box, Site: a.Site, Host: host, Format: cmp.Or(a.Format, record.FormatDICOM), Schema: cmp.Or(a.Schema, record.SchemaDICOM), About: api.AboutOf,
 		Dial: dialTLS(out, a.Relay, peerTLS{Name: a.TLS, CA: a.CA, Certificate: a.Certificate, Key: a.Key}),
 	}
-}
-
-// about finds whom a text was for: what it was made for is a verification or a notice, or of no patient.
-func about(tx *store.Tx, ref string) (record.About, error) {
-	v, err := otp.Get(tx, ref)
-	if err == nil {
-		return record.About{Subject: v.Subject, Phone: v.To, OnBehalfOf: v.OnBehalfOf}, nil
-	}
-	if !errors.Is(err, otp.ErrNotFound) {
-		return record.About{}, err
-	}
-	n, _, err := notice.Get(tx, ref)
-	if errors.Is(err, notice.ErrNotFound) {
-		return record.About{}, nil
-	}
-	return record.About{Subject: n.Subject, Phone: n.To, OnBehalfOf: n.OnBehalfOf}, err
 }
 
 // feedRepository starts the loop that sends events, where there is a repository.

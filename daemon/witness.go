@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"pinward/daemon/api"
 	"pinward/daemon/health"
 	"pinward/daemon/record"
 	"pinward/store"
@@ -167,7 +168,7 @@ func (h *house) witnesses(tx *store.Tx, entries uint64) ([]record.WitnessStatus,
 // again.
 func (h *house) index(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := record.Index(ctx, h.store, self, about); err != nil && ctx.Err() == nil {
+		if err := record.Index(ctx, h.store, self, api.AboutOf); err != nil && ctx.Err() == nil {
 			h.log.Error("index audit", "error", err)
 		}
 		select {

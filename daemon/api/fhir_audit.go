@@ -112,8 +112,9 @@ func showAuditEvent(r store.Record, site contact.Site, about record.About) audit
 	return out
 }
 
-// aboutOf finds whom a text was for, a [record.Finder]: an entry of the outbox names only what the text was made for.
-func aboutOf(tx *store.Tx, ref string) (record.About, error) {
+// AboutOf finds whom a text was for, a [record.Finder]: an entry of the outbox names only what the text was made for, a verification or a
+// notice, or nothing of a patient.
+func AboutOf(tx *store.Tx, ref string) (record.About, error) {
 	v, err := otp.Get(tx, ref)
 	if err == nil {
 		return record.About{Subject: v.Subject, Phone: v.To, OnBehalfOf: v.OnBehalfOf}, nil
@@ -246,7 +247,7 @@ func searchAuditEvents(_ *api, r *http.Request, tx *store.Tx, _ access.Principal
 	if err != nil {
 		return nil, err
 	}
-	q.About = aboutOf // an event that shows a patient is found by that patient
+	q.About = AboutOf // an event that shows a patient is found by that patient
 	found, err := record.Search(tx, q)
 	if err != nil {
 		return nil, err
@@ -254,7 +255,7 @@ func searchAuditEvents(_ *api, r *http.Request, tx *store.Tx, _ access.Principal
 	b := newBundle(r)
 	for _, one := range found.Records {
 		if kind == "" || string(one.Actor.Kind) == kind {
-			e := showAuditEvent(one, site, record.AboutText(tx, one, aboutOf))
+			e := showAuditEvent(one, site, record.AboutText(tx, one, AboutOf))
 			b.add("AuditEvent", string(e.ID), e)
 		}
 	}
