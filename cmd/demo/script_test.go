@@ -87,7 +87,6 @@ func runScripts(t *testing.T, dir string) {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("RECORDINGS", speech)
-			env.Setenv("ZONE", earlyZone(time.Now()))
 			for _, name := range []string{"PINWARD_NODE", "SHOTS"} {
 				env.Setenv(name, os.Getenv(name))
 			}
@@ -104,15 +103,6 @@ func runScripts(t *testing.T, dir string) {
 		},
 		Cmds: cmds,
 	})
-}
-
-// earlyZone is where it is five in the morning: at night a box tests its SIMs, and by day once a week its alarms.
-func earlyZone(now time.Time) string {
-	east := (5 - now.UTC().Hour() + 24) % 24
-	if east > 12 {
-		east -= 24
-	}
-	return fmt.Sprintf("Etc/GMT%+d", -east) // their signs are those of POSIX: west is +
 }
 
 // freePort is an address that nobody listens on, of ports that the kernel gives to nobody who asks for any: until the demo has it,

@@ -2,11 +2,13 @@ package walk
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -76,8 +78,20 @@ func (p Script) blocks(ts *testscript.TestScript, page string) (out []Block) {
 // holder keeps the shell of a script between its commands.
 type holder struct{ shell *Shell }
 
-// Begin is for testscript.Params.Setup.
-func Begin(env *testscript.Env) { env.Values[shellKey] = new(holder) }
+// Begin is for testscript.Params.Setup. It puts the zone for a box that is left alone into $ZONE.
+func Begin(env *testscript.Env) {
+	env.Values[shellKey] = new(holder)
+	env.Setenv("ZONE", earlyZone(time.Now()))
+}
+
+// earlyZone is where it is five in the morning: at night a box tests its SIMs, and by day once a week its alarms.
+func earlyZone(now time.Time) string {
+	east := (5 - now.UTC().Hour() + 24) % 24
+	if east > 12 {
+		east -= 24
+	}
+	return fmt.Sprintf("Etc/GMT%+d", -east) // their signs are those of POSIX: west is +
+}
 
 // shell is that of the script, started at its first use with what the script's environment holds then.
 func (p Script) shell(ts *testscript.TestScript) *Shell {
